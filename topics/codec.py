@@ -1,0 +1,99 @@
+"""Bytes to message and back."""
+
+from collections.abc import Mapping
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from topics.canonical import canonical_bytes
+from topics.messages import (
+    CancelExecution,
+    CapabilityRequest,
+    CapabilityResult,
+    ExecuteRequest,
+    ExecutionResult,
+    GateOpened,
+    Message,
+    PackAnnouncement,
+    PackEvent,
+    PatternVersion,
+    TimerFired,
+    Wire,
+)
+
+_NAMESPACE = uuid5(NAMESPACE_URL, "dawsos-executor:execution")
+_ANY: TypeAdapter[Message] = TypeAdapter(Message)
+_FAULTS_SHOWN_MAX = 5
+
+TYPES: Mapping[str, type[Wire]] = {
+    model.__name__: model
+    for model in (
+        ExecuteRequest,
+        CapabilityRequest,
+        CapabilityResult,
+        TimerFired,
+        GateOpened,
+        CancelExecution,
+        PackAnnouncement,
+        PackEvent,
+        PatternVersion,
+        ExecutionResult,
+    )
+}
+
+
+class Undecodable(ValueError):
+    """Bytes that are not a message of the contract; the text says what was expected and what arrived."""
+
+
+def encode(message: BaseModel) -> bytes:
+    """Return a message's JSON bytes; absent optional fields are left out."""
+    return message.__pydantic_serializer__.to_json(message, by_alias=True, exclude_none=True)
+
+
+def decode(data: bytes | None, *expected: type[Wire], bytes_max: int | None = None) -> Wire:
+    """Return the message in some bytes.
+
+    Args:
+        data: what Kafka delivered; None is a tombstone.
+        expected: message types allowed here; empty allows all. With exactly one the discriminator is not searched.
+        bytes_max: longest accepted message.
+
+    Raises:
+        Undecodable: tombstone, too long, malformed JSON, wrong type, unknown version, wrong or missing fields.
+    """
+    if data is None:
+        raise Undecodable("expected a message, got a tombstone (null value)")
+    if bytes_max is not None and len(data) > bytes_max:
+        raise Undecodable(f"expected at most {bytes_max} bytes, got {len(data)}")
+    try:
+        if len(expected) == 1:
+            return expected[0].model_validate_json(data)
+        message = _ANY.validate_json(data)
+    except ValidationError as error:
+        raise Undecodable(_explain(error)) from None
+    if expected and not isinstance(message, expected):
+        names = " or ".join(sorted(kind.__name__ for kind in expected))
+        raise Undecodable(f"expected {names}, got {message.type}")
+    return message
+
+
+def execution_id_of(tenant: str, request_id: str) -> str:
+    """Return the execution a request stands for: UUIDv5 over canonical `[tenant, request_id]`."""
+    return str(uuid5(_NAMESPACE, canonical_bytes([tenant, request_id]).decode()))
+
+
+def key_of(execution_id: str | UUID) -> bytes:
+    """Return the Kafka key of an execution's messages: the id's ASCII bytes."""
+    return str(execution_id).encode("ascii")
+
+
+def _explain(error: ValidationError) -> str:
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    shown = []
+    for fault in faults[:_FAULTS_SHOWN_MAX]:
+        place = "/" + "/".join(str(part) for part in fault["loc"]) if fault["loc"] else ""
+        shown.append(f"{place}: {fault['msg']}" if place else fault["msg"])
+    if len(faults) > _FAULTS_SHOWN_MAX:
+        shown.append(f"and {len(faults) - _FAULTS_SHOWN_MAX} more")
+    return "; ".join(shown)
