@@ -1,0 +1,325 @@
+"""Every setting of the system in one frozen object, read once from the environment and `.env`.
+
+A variable is `DAWSOS_` and the field's name in capitals (`DAWSOS_KAFKA`, `DAWSOS_DATA_DIR`). An address that is
+not given means "embedded": `local/` starts the service and hands the address on. Addresses may hold passwords, so
+they are `SecretStr`; the accessors at the end of `Settings` return them in the form clients want.
+
+This module imports nothing of ours, so that every part may import it.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, cast
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+ENV_PREFIX = "DAWSOS_"
+
+KAFKA_FORM = (
+    "kafka://host:port[,host:port…] or "
+    "kafka+ssl://[user:password@]host:port[,…][?mechanism=SCRAM-SHA-512&cafile=/path/ca.pem]"
+)
+POSTGRES_FORM = "postgresql://user:password@host:port/database[?sslmode=verify-full]"
+REDIS_FORM = "redis://[user:password@]host:port[/db] or rediss://… for TLS"
+
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+SASL_MECHANISMS: tuple[SaslMechanism, ...] = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+
+
+class SettingsError(ValueError):
+    """A setting is missing or not of its form; the text names the variable and what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaAddress:
+    """Where Kafka is and how to prove who we are.
+
+    Attributes:
+        hosts: `host:port` of each bootstrap server, at least one.
+        tls: encrypt and check the server's certificate.
+        mechanism: SASL mechanism; None when there is no user.
+        user: SASL user; None for no authentication.
+        password: SASL password; never in the repr.
+        cafile: PEM file of the authority to trust; None for the system's.
+    """
+
+    hosts: tuple[str, ...]
+    tls: bool = False
+    mechanism: SaslMechanism | None = None
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    cafile: str | None = None
+
+    @classmethod
+    def parse(cls, url: str) -> KafkaAddress:
+        """Read a `DAWSOS_KAFKA` value; plain `host:port[,host:port]` is accepted too.
+
+        Raises:
+            ValueError: not of the form `KAFKA_FORM`; the text never repeats a password.
+        """
+        scheme, separator, rest = url.strip().partition("://")
+        if not separator:
+            scheme, rest = "kafka", url.strip()
+        if scheme not in ("kafka", "kafka+ssl"):
+            raise ValueError(f"unknown scheme {scheme!r}")
+        location, _, query = rest.partition("?")
+        credentials, at, host_list = location.rpartition("@")
+        hosts = tuple(_host_port(part) for part in host_list.rstrip("/").split(","))
+        options = dict(parse_qsl(query, keep_blank_values=True))
+        mechanism = options.pop("mechanism", "SCRAM-SHA-512")
+        cafile = options.pop("cafile", None)
+        if options:
+            raise ValueError(f"unknown option {sorted(options)[0]!r}, known: mechanism, cafile")
+        if mechanism not in SASL_MECHANISMS:
+            raise ValueError(f"unknown mechanism {mechanism!r}, known: {', '.join(SASL_MECHANISMS)}")
+        tls = scheme == "kafka+ssl"
+        if cafile is not None and not tls:
+            raise ValueError("cafile needs the scheme kafka+ssl://")
+        if not at:
+            return cls(hosts=hosts, tls=tls, cafile=cafile)
+        user, colon, password = credentials.partition(":")
+        if not user or not colon:
+            raise ValueError("the part before @ must be user:password")
+        return cls(
+            hosts=hosts,
+            tls=tls,
+            mechanism=cast(SaslMechanism, mechanism),
+            user=unquote(user),
+            password=unquote(password),
+            cafile=cafile,
+        )
+
+    def client_kwargs(self) -> dict[str, Any]:
+        """Keyword arguments that every aiokafka client (producer, consumer, admin) takes."""
+        kwargs: dict[str, Any] = {
+            "bootstrap_servers": list(self.hosts),
+            "security_protocol": ("SASL_" if self.user else "") + ("SSL" if self.tls else ""),
+        }
+        if not self.tls:
+            kwargs["security_protocol"] += "PLAINTEXT"
+        else:
+            kwargs["ssl_context"] = ssl.create_default_context(cafile=self.cafile)
+        if self.user:
+            kwargs["sasl_mechanism"] = self.mechanism
+            kwargs["sasl_plain_username"] = self.user
+            kwargs["sasl_plain_password"] = self.password
+        return kwargs
+
+
+def _host_port(text: str) -> str:
+    host, _, port = text.strip().rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"expected host:port, got {text.strip()!r}")
+    return f"{host}:{int(port)}"
+
+
+def _check_url(url: str, schemes: tuple[str, ...], *, database: bool) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in schemes:
+        raise ValueError(f"unknown scheme {parts.scheme!r}")
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError("the port is not a number from 1 to 65535") from None
+    if not parts.hostname:
+        raise ValueError("the host is missing")
+    if database and not parts.path.strip("/"):
+        raise ValueError("the database name is missing")
+    return url
+
+
+def _items(separator: str, value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(separator) if part.strip())
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseSettings):
+    """All settings. Frozen; unknown variables are ignored; every limit is positive."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+    )
+
+    kafka: SecretStr | None = Field(None, description=f"{KAFKA_FORM}; empty: embedded.")
+    postgres: SecretStr | None = Field(None, description=f"{POSTGRES_FORM}, the application's role; empty: embedded.")
+    postgres_admin: SecretStr | None = Field(
+        None, description="Same form, the role that owns the schema; empty: DAWSOS_POSTGRES."
+    )
+    redis: SecretStr | None = Field(None, description=f"{REDIS_FORM}; empty: embedded.")
+
+    topic_prefix: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9._-]{0,64}$",
+        description="Put before every topic, group and client id.",
+    )
+    partitions: int = Field(8, ge=1, le=1024, description="Of every engine topic.")
+    replication: int = Field(1, ge=1, le=16, description="Replication factor of every topic.")
+
+    data_dir: Path = Field(Path(".dawsos"), description="All data of the embedded services.")
+    cache_dir: Path | None = Field(
+        None, description="Downloads shared by all instances; empty: the user's cache folder."
+    )
+    kafka_port: Port | None = Field(None, description="Fixed port, embedded Kafka; empty: free.")
+    postgres_port: Port | None = Field(None, description="Fixed port, embedded Postgres.")
+    redis_port: Port | None = Field(None, description="Fixed port, embedded Valkey.")
+    kafka_flush_every_message: bool = Field(
+        False, description="Embedded Kafka: fsync after every message (for honest benchmarks)."
+    )
+    start_timeout_s: float = Field(60.0, gt=0, description="For each service or worker to be ready.")
+
+    patterns: Annotated[tuple[Path, ...], NoDecode] = Field(
+        (), description=f"More pattern folders, separated by {os.pathsep!r}."
+    )
+    agents: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="More agents as module:Class, separated by commas."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="DEBUG, INFO, WARNING or ERROR."
+    )
+    log_json: bool = Field(False, description="Log one JSON object per line.")
+
+    ready_file: Path | None = Field(
+        None, description='A worker writes {"pid": …} here once it serves; set by `dawsos up`.'
+    )
+
+    steps_max: int = Field(500, ge=1, description="Steps of a compiled pattern.")
+    foreach_items_max: int = Field(10_000, ge=1, description="Items of one foreach step.")
+    attempts_max: int = Field(10, ge=1, description="Attempts of one step.")
+    request_bytes_max: int = Field(1024 * 1024, ge=1024, description="An ExecuteRequest.")
+    deadline_s_default: float = Field(120.0, gt=0, description="When a request names none.")
+    deadline_s_max: float = Field(86_400.0, gt=0, description="The longest deadline.")
+    artifact_bytes_max: int = Field(20 * 1024 * 1024, ge=1024, description="One value.")
+    inline_bytes_max: int = Field(8192, ge=0, description="Larger values travel by reference to the artifact store.")
+    result_inline_bytes_max: int = Field(768 * 1024, ge=0, description="All outputs inline in one result.")
+    retention_s: float = Field(900.0, gt=0, description="Terminal records, for duplicates.")
+
+    @field_validator("kafka")
+    @classmethod
+    def _kafka_form(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            KafkaAddress.parse(value.get_secret_value())
+        return value
+
+    @field_validator("postgres", "postgres_admin")
+    @classmethod
+    def _postgres_form(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _check_url(value.get_secret_value(), ("postgresql", "postgres"), database=True)
+        return value
+
+    @field_validator("redis")
+    @classmethod
+    def _redis_form(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _check_url(value.get_secret_value(), ("redis", "rediss"), database=False)
+        return value
+
+    @field_validator("patterns", mode="before")
+    @classmethod
+    def _split_patterns(cls, value: object) -> object:
+        return _items(os.pathsep, value)
+
+    @field_validator("agents", mode="before")
+    @classmethod
+    def _split_agents(cls, value: object) -> object:
+        return _items(",", value)
+
+    @field_validator("agents")
+    @classmethod
+    def _agent_form(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for item in value:
+            module, colon, name = item.partition(":")
+            if not colon or not name.isidentifier() or not module.replace(".", "_").isidentifier():
+                raise ValueError(f"expected module:Class, got {item!r}")
+        return value
+
+    def kafka_address(self) -> KafkaAddress:
+        """Parsed Kafka address; raises SettingsError when there is none."""
+        return KafkaAddress.parse(_required("kafka", self.kafka))
+
+    def postgres_url(self) -> str:
+        """URL of the application's role (row-level security applies)."""
+        return _required("postgres", self.postgres)
+
+    def postgres_admin_url(self) -> str:
+        """URL of the role that owns the schema and runs migrations."""
+        return _required("postgres", self.postgres_admin or self.postgres)
+
+    def redis_url(self) -> str:
+        """URL of Redis or Valkey."""
+        return _required("redis", self.redis)
+
+    def with_addresses(self, *, kafka: str, postgres: str, postgres_admin: str | None, redis: str) -> Self:
+        """The same settings with all addresses filled in (checked like any other value)."""
+        given = {
+            "kafka": kafka,
+            "postgres": postgres,
+            "postgres_admin": postgres_admin or postgres,
+            "redis": redis,
+        }
+        checked = load_settings(**given)
+        return self.model_copy(update={name: getattr(checked, name) for name in given})
+
+
+def _required(name: str, value: SecretStr | None) -> str:
+    if value is None:
+        raise SettingsError(
+            f"{ENV_PREFIX}{name.upper()} is not set and no embedded service is running: "
+            f"start one with `dawsos up`, or set it to {FORMS[name]}"
+        )
+    return value.get_secret_value()
+
+
+FORMS: dict[str, str] = {
+    "kafka": KAFKA_FORM,
+    "postgres": POSTGRES_FORM,
+    "postgres_admin": POSTGRES_FORM,
+    "redis": REDIS_FORM,
+    "agents": "module:Class[,module:Class…]",
+}
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings from the environment and `.env`; arguments win over both.
+
+    Raises:
+        SettingsError: all faults at once, each naming its variable and the form it should have.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [_fault(dict(fault)) for fault in error.errors(include_url=False)]
+    raise SettingsError("\n".join(lines))
+
+
+def _fault(fault: dict[str, Any]) -> str:
+    name = str(fault["loc"][0]) if fault["loc"] else "?"
+    name = name.lower().removeprefix(ENV_PREFIX.lower())
+    reason = str(fault["msg"]).removeprefix("Value error, ")
+    expected = f"; expected {FORMS[name]}" if name in FORMS else f", got {fault.get('input')!r}"
+    return f"{ENV_PREFIX}{name.upper()}: {reason}{expected}"
+
+
+def variables() -> dict[str, tuple[str, str]]:
+    """Every variable with its default and meaning, in field order; feeds `.env.example`."""
+    table: dict[str, tuple[str, str]] = {}
+    for name, info in Settings.model_fields.items():
+        default = info.default
+        text = "" if default is None or default == () else str(default)
+        table[f"{ENV_PREFIX}{name.upper()}"] = (text, info.description or "")
+    return table
