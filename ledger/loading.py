@@ -1,0 +1,93 @@
+"""A tree of files → one ordered list of directives, includes resolved inside the tree only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from posixpath import dirname, isabs, join, normpath
+
+from ledger.directives import (
+    AnyDirective,
+    Balance,
+    Close,
+    Fault,
+    Open,
+    Split,
+    Transaction,
+)
+from ledger.parsing import parse
+from ledger.sources import Tree
+
+# Within a day: accounts open, splits take effect, assertions look, transactions move, accounts
+# close. Beancount has the same order; splits are ours and belong to the open of the day.
+_ORDER: Mapping[type, int] = {Open: 0, Split: 1, Balance: 2, Transaction: 3, Close: 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """All directives of a ledger in booking order.
+
+    Attributes:
+        options: name → values in order of appearance (some options may be repeated).
+        faults: of every file, in file and line order.
+    """
+
+    directives: tuple[AnyDirective, ...]
+    options: Mapping[str, tuple[str, ...]]
+    faults: tuple[Fault, ...]
+
+
+def load(tree: Tree) -> Loaded:
+    """Parse the main file and everything it includes.
+
+    An include that is absolute, leaves the tree, is missing or leads back to itself is a fault
+    at its own line. A file included twice is a fault too, as its entries would count twice.
+    """
+    directives: list[AnyDirective] = []
+    options: dict[str, list[str]] = {}
+    faults: list[Fault] = []
+    read: set[str] = set()
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        read.add(name)
+        parsed = parse(tree.files[name], name)
+        faults.extend(parsed.faults)
+        directives.extend(parsed.directives)
+        for option, value, _ in parsed.options:
+            # Beancount takes options from the main file; those of included files are local.
+            if not above or option == "operating_currency":
+                options.setdefault(option, []).append(value)
+        for target, line in parsed.includes:
+            resolved = normpath(join(dirname(name), target))
+            problem = _include_problem(target, resolved, (*above, name), read, tree.files)
+            if problem is None:
+                visit(resolved, (*above, name))
+            else:
+                faults.append(Fault(name, line, problem))
+
+    visit(tree.main, ())
+    directives.sort(key=lambda entry: (entry.on, _ORDER.get(type(entry), 3), entry.line))
+    faults.sort(key=lambda fault: (fault.file, fault.line))
+    frozen = {name: tuple(values) for name, values in options.items()}
+    return Loaded(tuple(directives), frozen, tuple(faults))
+
+
+def _include_problem(
+    target: str,
+    resolved: str,
+    above: tuple[str, ...],
+    read: set[str],
+    files: Mapping[str, str],
+) -> str | None:
+    """Return why an include cannot be followed, None when it can."""
+    if isabs(target) or "\\" in target or ":" in target.split("/")[0]:
+        return f"include {target!r} must be a path relative to this file"
+    if resolved == ".." or resolved.startswith("../"):
+        return f"include {target!r} leaves the ledger's directory"
+    if any(char in target for char in "*?["):
+        return f"include {target!r}: patterns are not supported, name each file"
+    if resolved in above:
+        return f"include {target!r} is a cycle: {' → '.join((*above, resolved))}"
+    if resolved in read:
+        return f"include {target!r} was already included"
+    if resolved not in files:
+        return f"include {target!r}: there is no file {resolved!r} in the ledger"
+    return None

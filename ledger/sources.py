@@ -1,0 +1,224 @@
+"""Where ledger text comes from: memory, disk, or a git repository at a commit.
+
+All three give the same thing, a `Tree` of files with one main file; includes are resolved inside
+that tree only. A commit is always a full 40-digit hash: a branch is resolved once, by
+`resolve_ref`, and what is read afterwards cannot move under the reader.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+
+from dulwich.errors import NotGitRepository
+from dulwich.object_store import iter_tree_contents
+from dulwich.objects import Blob, Commit, ObjectID
+from dulwich.objects import Tree as GitTree
+from dulwich.refs import Ref
+from dulwich.repo import Repo
+
+FILE_BYTES_MAX = 64 * 1024 * 1024
+
+
+class UnknownCommit(LookupError):
+    """The repository has no such commit; the message names both."""
+
+
+class UnknownLedger(LookupError):
+    """There is no ledger file at the given place; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """Ledger files by POSIX path, and which of them to start from.
+
+    Attributes:
+        files: path → text; may hold files no include reaches.
+        main: key of `files`.
+        commit: 40 hex digits when the text comes from git, else None.
+    """
+
+    files: Mapping[str, str]
+    main: str
+    commit: str | None = None
+
+
+def from_text(text: str, name: str = "main.beancount") -> Tree:
+    """Return a tree of one file."""
+    return Tree({name: text}, name)
+
+
+def from_disk(place: Path) -> Tree:
+    """Read a ledger file, or a directory's `main.beancount` or only `*.beancount` file.
+
+    The tree is the file's directory (or the given one) with everything below it, so an include
+    may go down but not up and out.
+
+    Raises:
+        UnknownLedger: nothing there, or several files and none is called `main.beancount`.
+    """
+    if place.is_file():
+        root, main = place.parent, place.name
+    elif place.is_dir():
+        root, main = place, _main_of(place)
+    else:
+        raise UnknownLedger(f"expected a ledger file or directory, found nothing at {place}")
+    files: dict[str, str] = {}
+    wanted = [main]
+    # Only files that an include can name are read: a home directory may hold much else.
+    patterns = ("*.beancount", "*.bean")
+    for pattern in patterns:
+        wanted.extend(
+            path.relative_to(root).as_posix()
+            for path in root.rglob(pattern)
+            if path.is_file() and not path.is_symlink()
+        )
+    for name in sorted(set(wanted)):
+        files[name] = _text(root.joinpath(name).read_bytes(), name)
+    return Tree(files, main)
+
+
+def resolve_ref(repository: Path, ref: str = "refs/heads/main") -> str:
+    """Return the 40-hex commit a ref points to now; a 40-hex commit that exists is returned as is.
+
+    Raises:
+        UnknownCommit: no repository, no such ref or no such commit.
+    """
+    with _open(repository) as repo:
+        if len(ref) == 40 and all(char in "0123456789abcdef" for char in ref):
+            return _commit(repo, ref).id.decode()
+        try:
+            return _commit(repo, repo.refs[Ref(ref.encode())].decode()).id.decode()
+        except (KeyError, ValueError):
+            raise UnknownCommit(f"{repository} has no ref {ref!r}") from None
+
+
+def from_git(repository: Path, commit: str, path: str) -> Tree:
+    """Read all ledger files of a commit; `path` is the main file, e.g. `alice/growth.beancount`.
+
+    Args:
+        repository: work tree or bare repository.
+        commit: 40 lower-case hex digits.
+        path: POSIX path inside the tree.
+
+    Raises:
+        UnknownCommit: no such repository or commit.
+        UnknownLedger: the commit has no such file.
+    """
+    files: dict[str, str] = {}
+    with _open(repository) as repo:
+        tree = _commit(repo, commit).tree
+        for entry in iter_tree_contents(repo.object_store, tree):
+            if entry.path is None or entry.sha is None:
+                continue
+            name = entry.path.decode("utf-8", "replace")
+            if name == path or name.endswith((".beancount", ".bean")):
+                blob = repo[entry.sha]
+                if isinstance(blob, Blob):
+                    files[name] = _text(blob.as_raw_string(), name)
+    if path not in files:
+        raise UnknownLedger(f"commit {commit} has no ledger file {path!r}")
+    return Tree(files, path, commit)
+
+
+def commit_files(
+    repository: Path,
+    files: Mapping[str, str],
+    *,
+    author: str,
+    at: datetime,
+    message: str,
+    ref: str = "refs/heads/main",
+) -> str:
+    """Commit exactly these files onto `ref`, making the bare repository if there is none.
+
+    The same files, author, time and parent give the same commit hash on every machine.
+
+    Args:
+        repository: directory of the bare repository.
+        files: POSIX path → text: the whole tree of the new commit.
+        author: `Name <address>`.
+        at: aware time of the commit.
+
+    Returns: the 40-hex commit; the ref's current commit when its tree already is the same.
+    """
+    if at.tzinfo is None:
+        raise ValueError(f"expected an aware time, got {at!r}")
+    if not (repository / "objects").is_dir():
+        repository.mkdir(parents=True, exist_ok=True)
+        Repo.init_bare(str(repository)).close()
+    with _open(repository) as repo:
+        root = _write_tree(repo, {PurePosixPath(name): text for name, text in files.items()})
+        name = Ref(ref.encode())
+        parent = repo.refs[name] if name in repo.refs else None
+        if parent is not None and _commit(repo, parent.decode()).tree == root:
+            return parent.decode()
+        commit = Commit()
+        commit.tree = root
+        commit.parents = [parent] if parent is not None else []
+        commit.author = commit.committer = author.encode()
+        commit.author_time = commit.commit_time = int(at.timestamp())
+        offset = at.utcoffset()
+        seconds = int(offset.total_seconds()) if offset is not None else 0
+        commit.author_timezone = commit.commit_timezone = seconds
+        commit.encoding = b"UTF-8"
+        commit.message = message.encode()
+        repo.object_store.add_object(commit)
+        repo.refs[name] = commit.id
+        repo.refs.set_symbolic_ref(Ref(b"HEAD"), name)
+        return commit.id.decode()
+
+
+def _write_tree(repo: Repo, files: Mapping[PurePosixPath, str]) -> ObjectID:
+    """Store blobs and trees bottom-up and return the root tree's id."""
+    tree = GitTree()
+    below: dict[str, dict[PurePosixPath, str]] = {}
+    for path, text in files.items():
+        if len(path.parts) > 1:
+            below.setdefault(path.parts[0], {})[PurePosixPath(*path.parts[1:])] = text
+            continue
+        blob = Blob.from_string(text.encode())
+        repo.object_store.add_object(blob)
+        tree.add(path.name.encode(), 0o100644, blob.id)
+    for name, inner in below.items():
+        tree.add(name.encode(), 0o040000, _write_tree(repo, inner))
+    repo.object_store.add_object(tree)
+    return tree.id
+
+
+def _open(repository: Path) -> Repo:
+    try:
+        return Repo(str(repository))
+    except NotGitRepository:
+        raise UnknownCommit(f"expected a git repository at {repository}, found none") from None
+
+
+def _commit(repo: Repo, commit: str) -> Commit:
+    try:
+        found = repo[ObjectID(commit.encode())]
+    except (KeyError, ValueError):
+        found = None
+    if not isinstance(found, Commit):
+        raise UnknownCommit(f"the ledger repository has no commit {commit!r}")
+    return found
+
+
+def _main_of(directory: Path) -> str:
+    if (directory / "main.beancount").is_file():
+        return "main.beancount"
+    found = sorted(path.name for path in directory.glob("*.beancount"))
+    if len(found) == 1:
+        return found[0]
+    raise UnknownLedger(
+        f"expected main.beancount or exactly one *.beancount file in {directory},"
+        f" found {', '.join(found) or 'none'}"
+    )
+
+
+def _text(raw: bytes, name: str) -> str:
+    if len(raw) > FILE_BYTES_MAX:
+        raise UnknownLedger(f"{name} has {len(raw)} bytes, more than {FILE_BYTES_MAX}")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnknownLedger(f"{name} is not UTF-8 text: byte {error.start}") from None
