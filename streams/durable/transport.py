@@ -1,0 +1,242 @@
+"""Faust's Kafka transport without its losses and its waits.
+
+What changes against stock, and why:
+
+* one event loop: Faust runs aiokafka's consumer in a second thread and crosses threads at each poll; here it is a
+  task of the worker's loop (5.7 → 4.7 ms per 8-hop workflow, +15 to 20% throughput);
+* a fetch gets a snapshot of the active partitions: stock passes the live set, and when that empties during the fetch
+  aiokafka takes "none" for "all" and drains records nobody will process;
+* every record of a stream topic must follow the one before it. Stock counts a skipped offset as acknowledged. Here a
+  gap is looked up in the log; if records exist there, they were lost on the way and the process stops;
+* commits do not flush the producer: an event is acknowledged only after what it caused is confirmed.
+"""
+
+import asyncio
+import logging
+import types
+from collections.abc import Callable, Coroutine, Generator, Mapping
+from typing import Any
+
+import aiokafka
+import aiokafka.util
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from mode.services import Service
+from mode.utils.futures import maybe_async
+
+from streams.failstop import fail_stop
+
+log = logging.getLogger(__name__)
+
+# Kafka answers a fetch as soon as there is one byte; this bounds only the wait of an idle fetch (stock: 1500 ms), and
+# with it how long a new partition waits for its turn behind an idle fetch to the same broker.
+FETCH_MAX_WAIT_MS = 20
+# A fetched record that nobody has taken yet blocks fetching from its broker for this long (stock: 100 ms, which is
+# the p99 of an idle system).
+PREFETCH_BACKOFF_S = 0.002
+_GAP_READ_TIMEOUT_S = 15.0
+_YIELD_EVERY = 100
+
+
+def use_fast_loop_lookup() -> None:
+    """Let aiokafka look up the running loop in C: its own way through the policy costs 20% of a workflow's CPU."""
+    aiokafka.util.get_running_loop = asyncio.get_running_loop  # type: ignore[assignment]
+
+
+class LoopConsumer(driver.AIOKafkaConsumerThread):
+    """aiokafka's consumer as a task of the worker's own loop; a thread only by name and base class."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["thread_loop"] = asyncio.get_running_loop()
+        super().__init__(*args, **kwargs)
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._thread_started.set()
+        self._thread_running = asyncio.get_running_loop().create_future()
+        self._serving = asyncio.create_task(self._serve(), name="kafka-consumer")
+        try:
+            await self._thread_running
+        finally:
+            self._thread_running = None
+
+    async def stop(self) -> None:
+        if not self._started.is_set():
+            return
+        await Service.stop(self)
+        if self._serving is not None:
+            await asyncio.wait([self._serving], timeout=10)
+
+    async def call_thread(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return await maybe_async(fun(*args, **kwargs))
+
+    async def _gather_remaining_tasks(self) -> None:
+        """Stock cancels every other task of the thread's loop, which here is everybody's loop."""
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        self._ensure_consumer()._fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        # A producer may use transactions; what it aborted was never asked for.
+        consumer._isolation_level = "read_committed"
+        return consumer
+
+    async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        snapshot = None if active_partitions is None else frozenset(active_partitions)
+        return await super().getmany(snapshot, timeout)  # type: ignore[arg-type]
+
+    def fetch_settings(self) -> dict[str, Any]:
+        """Return what another consumer needs to read the same log: addresses, security, isolation."""
+        app = self.app
+        return {
+            "bootstrap_servers": driver.server_list(self.transport.url, self.transport.default_port),
+            "isolation_level": "read_committed",
+            **driver.credentials_to_aiokafka_auth(app.conf.broker_credentials, app.conf.ssl_context),
+        }
+
+
+class DurableConsumer(driver.Consumer):
+    """Delivers each record of the stream topics in order, without holes, or ends the process."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._next_offset: dict[TP, int] = {}
+
+    def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
+        return LoopConsumer(self, loop=self.loop, beacon=self.beacon)
+
+    async def perform_seek(self) -> None:
+        """Seek the stream partitions to their committed offsets, and remember which record must come next.
+
+        Stock does not seek a partition that has no committed offset, or offset 0; what was drained from it before
+        would be skipped.
+        """
+        await super().perform_seek()
+        streams = [tp for tp in self.assignment() if self.app.topics.acks_enabled_for(tp.topic)]
+        fresh = [tp for tp in streams if not self._committed_offset[tp]]
+        if fresh:
+            earliest = await self.earliest_offsets(*fresh)
+            for tp in fresh:
+                offset = earliest.get(tp) or 0
+                self._thread.seek(tp, offset)
+                self._next_offset[tp] = offset
+        for tp in streams:
+            committed = self._committed_offset[tp]
+            if committed:
+                self._next_offset[tp] = committed
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        """Hand fetched records to the streams until the fetcher stops.
+
+        Replaces the stock loop: exact bookkeeping of the next offset, and no pair of tasks per record.
+        """
+        callback = self.callback
+        since_yield = 0
+        try:
+            while not (self._stopped.is_set() or fetcher._stopped.is_set()):
+                # getmany may have records without ever suspending.
+                await asyncio.sleep(0)
+                async for tp, message in self.getmany(timeout=1.0):
+                    since_yield += 1
+                    if since_yield > _YIELD_EVERY:
+                        since_yield = 0
+                        await asyncio.sleep(0)
+                    offset = message.offset
+                    if self.app.topics.acks_enabled_for(message.topic):
+                        expected = self._next_offset.get(tp)
+                        if expected is not None and offset != expected:
+                            if offset < expected:
+                                continue
+                            await self._check_gap(tp, expected, offset)
+                        await self._deliver(callback(message))
+                        self._next_offset[tp] = offset + 1
+                    else:
+                        read = self._read_offset[tp]
+                        if read is not None and offset < read:
+                            continue
+                        await self._deliver(callback(message))
+                    self._read_offset[tp] = offset
+        except self.consumer_stopped_errors:
+            if not self.app.should_stop:
+                raise
+        except asyncio.CancelledError:
+            if not self.app.should_stop:
+                raise
+
+    async def _deliver(self, delivery: Any) -> None:
+        """Run a delivery; only if it has to wait (full queue, suspended flow) watch for a rebalance meanwhile."""
+        try:
+            waiting_for = delivery.send(None)
+        except StopIteration:
+            return
+        await self.wait_first(_continue(delivery, waiting_for), self.suspend_flow.wait())
+
+    async def _check_gap(self, tp: TP, expected: int, arrived: int) -> None:
+        """Ask the log what stands between two records; stop the process if it is anything we should have got.
+
+        Harmless are the markers of transactions, aborted records, and records deleted by retention.
+        """
+        try:
+            found = await asyncio.wait_for(self._first_offset_from(tp, expected), _GAP_READ_TIMEOUT_S)
+        except Exception as error:
+            fail_stop(f"{tp.topic}/{tp.partition}: cannot read the gap {expected}..{arrived - 1}", error)
+        if found < arrived:
+            fail_stop(f"{tp.topic}/{tp.partition}: expected offset {expected}, got {arrived}, {found} was skipped")
+        log.info("no records at %s/%s/%s..%s", tp.topic, tp.partition, expected, arrived - 1)
+        await self._add_gap(tp, expected, arrived - 1)
+
+    async def _first_offset_from(self, tp: TP, offset: int) -> int:
+        thread = self._thread
+        assert isinstance(thread, LoopConsumer)
+        reader = aiokafka.AIOKafkaConsumer(
+            **thread.fetch_settings(), auto_offset_reset="earliest", enable_auto_commit=False, fetch_max_wait_ms=20
+        )
+        await reader.start()
+        try:
+            partition = aiokafka.TopicPartition(tp.topic, tp.partition)
+            reader.assign([partition])
+            reader.seek(partition, offset)
+            return (await reader.getone(partition)).offset
+        finally:
+            await reader.stop()
+
+
+@types.coroutine
+def _resume(coroutine: Coroutine[Any, Any, Any], waiting_for: Any) -> Generator[Any, Any, Any]:
+    while True:
+        try:
+            value = yield waiting_for
+        except BaseException as error:
+            step = coroutine.throw
+            value = error
+        else:
+            step = coroutine.send
+        try:
+            waiting_for = step(value)
+        except StopIteration as end:
+            return end.value
+
+
+async def _continue(coroutine: Coroutine[Any, Any, Any], waiting_for: Any) -> Any:
+    """Go on with a coroutine that was already started by hand and now waits for something."""
+    return await _resume(coroutine, waiting_for)
+
+
+class DurableProducer(driver.Producer):
+    """Idempotent, acknowledged by all replicas; its own aiokafka producer is used directly."""
+
+    async def flush(self) -> None:
+        """Nothing waits here: an event is acknowledged only when its sends are confirmed (stock flush is no barrier)."""
+
+    def _settings_extra(self) -> Mapping[str, Any]:
+        return {"acks": "all", "enable_idempotence": True}
+
+
+class DurableTransport(driver.Transport):
+    """The transport that makes the two above."""
+
+    Consumer = DurableConsumer
+    Producer = DurableProducer

@@ -1,0 +1,62 @@
+"""End the process at once when going on could lose or duplicate work.
+
+A graceful stop of a Faust worker acknowledges what is in flight, so after a delivery that Kafka did not confirm it is
+the wrong thing to do. The supervisor starts the worker again, and everything unconfirmed is delivered again.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from typing import NoReturn
+
+log = logging.getLogger(__name__)
+
+EXIT_FAIL_STOP = 70
+_BEAT_S = 0.25
+
+
+def fail_stop(reason: str, error: BaseException | None = None) -> NoReturn:
+    """Log why and leave with exit code 70, running no clean-up."""
+    log.critical("fail-stop: %s", reason, exc_info=error)
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+    sys.stderr.flush()
+    os._exit(EXIT_FAIL_STOP)
+
+
+def _now() -> float:
+    # Unlike the monotonic clock, the boot clock goes on while the machine is suspended.
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
+class PauseWatch:
+    """Notices that this process did not run for a while (SIGSTOP, suspended machine, blocked loop).
+
+    While a worker sleeps the group gives its partitions to another one; whatever it publishes after waking up is
+    stale. So it must look at this watch before each publication, and leave if the pause was too long.
+
+    Args:
+        limit_s: longest harmless pause; half the consumer group's session timeout.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._beat_at = _now()
+
+    def check(self) -> None:
+        """End the process if the last beat is older than the limit."""
+        pause_s = _now() - self._beat_at
+        if pause_s > self._limit_s:
+            fail_stop(f"paused for {pause_s:.1f} s, longest harmless pause is {self._limit_s:.1f} s")
+
+    async def run(self) -> None:
+        """Beat four times a second until cancelled."""
+        self._beat_at = _now()
+        while True:
+            await asyncio.sleep(_BEAT_S)
+            self.check()
+            self._beat_at = _now()
