@@ -1,0 +1,106 @@
+"""Kafka's jars: resolved and downloaded by jgo once, kept in a shared cache, checked at every start.
+
+`kafka-jars.sha256` pins every file. The check costs about 0.05 s for 45 MB and means that a start runs exactly the
+bytes this version was tested with, whatever a mirror or another program did to the cache.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from local.errors import EmbeddedMissing, ServiceFailed
+from local.valkey import package_folder
+
+KAFKA_VERSION = "4.4.0"
+KAFKA = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}"
+# Without this Kafka logs nothing, not even why it does not start.
+LOGGING = "org.apache.logging.log4j:log4j-slf4j-impl:2.25.5"
+PINS = Path(__file__).with_name("kafka-jars.sha256")
+
+
+def cache_folder(configured: Path | None) -> Path:
+    """Folder for downloads: the setting, else the user's cache folder."""
+    if configured is not None:
+        return configured.expanduser().resolve()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "dawsos"
+
+
+def pinned() -> dict[str, str]:
+    """File name → SHA-256 in hex."""
+    lines = (line.split() for line in PINS.read_text(encoding="ascii").splitlines() if line)
+    return {name: digest for digest, name in lines}
+
+
+def kafka_jars(cache: Path) -> list[Path]:
+    """The checked jars, in file name order; downloads them when they are not in the cache.
+
+    Raises:
+        EmbeddedMissing: jgo is not installed.
+        ServiceFailed: no download possible, or a file is not the pinned one.
+    """
+    folder = cache / f"kafka-{KAFKA_VERSION}"
+    pins = pinned()
+    if not folder.is_dir() or {path.name for path in folder.iterdir()} != set(pins):
+        _download(folder, pins)
+    jars = [folder / name for name in sorted(pins)]
+    for jar in jars:
+        _check(jar, pins)
+    return jars
+
+
+def resolve() -> list[Path]:
+    """Let jgo download (into its own cache) and find the jars; unchecked."""
+    package_folder("jgo", "Kafka", "DAWSOS_KAFKA")
+    import jgo  # optional, and slow to import: only when something has to be downloaded
+
+    # Resolved one by one: together, the logging jar's bill of materials would swap kafka-clients for an older one.
+    jars = list(jgo.build(KAFKA).all_jars)
+    binding = LOGGING.split(":")[1]
+    return jars + [jar for jar in jgo.build(LOGGING).all_jars if jar.name.startswith(binding)]
+
+
+def _check(jar: Path, pins: dict[str, str]) -> None:
+    with jar.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != pins.get(jar.name):
+        raise ServiceFailed(
+            f"{jar} is not the file this version was tested with: expected SHA-256 "
+            f"{pins.get(jar.name, '(no such file)')}, got {digest}; remove {jar.parent} to download again"
+        )
+
+
+def _download(folder: Path, pins: dict[str, str]) -> None:
+    try:
+        found = resolve()
+    except EmbeddedMissing:
+        raise
+    except Exception as error:
+        raise ServiceFailed(
+            f"cannot download Kafka {KAFKA_VERSION} ({type(error).__name__}: {error}): "
+            "the first start needs the network; or set DAWSOS_KAFKA to the address of your own"
+        ) from error
+    names = {jar.name for jar in found}
+    if names != set(pins):
+        raise ServiceFailed(
+            f"Kafka {KAFKA_VERSION} resolved to other files than pinned in {PINS.name}: "
+            f"missing {sorted(set(pins) - names)}, unknown {sorted(names - set(pins))}"
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
+    try:
+        for jar in found:
+            _check(jar, pins)
+            shutil.copyfile(jar, draft / jar.name)
+        # Two first starts at once may race here; both drafts are equal, either may win.
+        if folder.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(FileExistsError, OSError):
+            draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
