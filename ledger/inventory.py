@@ -37,16 +37,27 @@ class OpenLot:
     unit: Decimal
 
     def key(self) -> tuple[date, int]:
+        """Return what lots are ordered by: acquisition day, then booking order."""
         return (self.acquired, self.order)
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """A piece of a lot closed by a reduction: signed change of units and of cost."""
+class Change:
+    """What one posting or split did to one lot.
+
+    Attributes:
+        qty: signed change of units.
+        cost: signed change of total cost.
+        closes: units went out of the lot (a sale, or the cover of a short).
+        qty_after: the lot's units afterwards; `cost_after` likewise.
+    """
 
     lot: OpenLot
     qty: Decimal
     cost: Decimal
+    closes: bool
+    qty_after: Decimal
+    cost_after: Decimal
 
 
 class Inventory:
@@ -64,12 +75,14 @@ class Inventory:
         """Return lots with units left, in acquisition order."""
         return [lot for lot in self._lots[self._head :] if lot.qty]
 
-    def add(self, lot: OpenLot) -> OpenLot:
+    def add(self, lot: OpenLot) -> Change:
         """Put units in; under AVERAGE they join the lot that is already there.
 
-        Returns: the lot that now holds the units.
+        Raises:
+            NoMatch: an average would need two cost currencies.
         """
-        self.qty += lot.qty
+        added, cost = lot.qty, lot.cost
+        self.qty += added
         if self.method == "AVERAGE":
             held = self.open_lots()
             if held and held[0].currency == lot.currency:
@@ -77,16 +90,15 @@ class Inventory:
                 merged.qty += lot.qty
                 merged.cost += lot.cost
                 merged.unit = merged.cost / merged.qty
-                return merged
+                return Change(merged, added, cost, False, merged.qty, merged.cost)
             if held:
                 raise NoMatch(
-                    f"average cost needs one cost currency: lots are in {held[0].currency},"
-                    f" this is in {lot.currency}"
+                    f"average cost needs one cost currency: lots are in {held[0].currency}, this is in {lot.currency}"
                 )
         insort(self._lots, lot, lo=self._head, key=OpenLot.key)
-        return lot
+        return Change(lot, added, cost, False, added, cost)
 
-    def reduce(self, qty: Decimal, spec: CostSpec) -> list[Taken]:
+    def reduce(self, qty: Decimal, spec: CostSpec) -> list[Change]:
         """Take up to `qty` (signed opposite to the holding) out of the matching lots.
 
         Returns: the pieces in closing order; they may sum to less than `qty` when the holding
@@ -106,16 +118,16 @@ class Inventory:
             raise NoMatch(f"no open lot matches this cost; open lots: {held}")
         return self._take(self._ordered(fitting, qty), qty)
 
-    def split(self, ratio: Decimal) -> list[tuple[OpenLot, Decimal]]:
-        """Multiply units and divide unit costs; returns each lot with its change of units."""
-        changed: list[tuple[OpenLot, Decimal]] = []
+    def split(self, ratio: Decimal) -> list[Change]:
+        """Multiply units and divide unit costs of all open lots; total costs stay."""
+        changed: list[Change] = []
         self.qty = ZERO
         for lot in self.open_lots():
             before = lot.qty
             lot.qty = before * ratio
             lot.unit = lot.cost / lot.qty
             self.qty += lot.qty
-            changed.append((lot, lot.qty - before))
+            changed.append(Change(lot, lot.qty - before, ZERO, False, lot.qty, lot.cost))
         return changed
 
     def _ordered(self, fitting: list[OpenLot], qty: Decimal) -> list[OpenLot]:
@@ -132,14 +144,11 @@ class Inventory:
                 if same:
                     return same[:1]
             choice = ", ".join(_describe(lot) for lot in fitting[:6])
-            raise NoMatch(
-                f"several lots match and booking is {self.method}: name the cost or date of one"
-                f" of {choice}"
-            )
+            raise NoMatch(f"several lots match and booking is {self.method}: name the cost or date of one of {choice}")
         return fitting
 
-    def _take_from_head(self, qty: Decimal) -> list[Taken]:
-        taken: list[Taken] = []
+    def _take_from_head(self, qty: Decimal) -> list[Change]:
+        taken: list[Change] = []
         left = qty
         while left and self._head < len(self._lots):
             lot = self._lots[self._head]
@@ -154,8 +163,8 @@ class Inventory:
             self._head = 0
         return taken
 
-    def _take(self, lots: list[OpenLot], qty: Decimal) -> list[Taken]:
-        taken: list[Taken] = []
+    def _take(self, lots: list[OpenLot], qty: Decimal) -> list[Change]:
+        taken: list[Change] = []
         left = qty
         for lot in lots:
             if not left:
@@ -168,7 +177,7 @@ class Inventory:
             self._head = 0
         return taken
 
-    def _close(self, lot: OpenLot, qty: Decimal) -> Taken:
+    def _close(self, lot: OpenLot, qty: Decimal) -> Change:
         """Take at most the lot's units; the last units take exactly the cost that is left."""
         if abs(qty) >= abs(lot.qty):
             change, cost = -lot.qty, -lot.cost
@@ -179,7 +188,7 @@ class Inventory:
         lot.qty += change
         lot.cost += cost
         self.qty += change
-        return Taken(lot, change, cost)
+        return Change(lot, change, cost, True, lot.qty, lot.cost)
 
 
 def _fits(lot: OpenLot, spec: CostSpec, qty: Decimal) -> bool:

@@ -38,13 +38,9 @@ _DATE = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})$")
 _UNDATED = re.compile(r"(option|include|plugin|pushtag|poptag|pushmeta|popmeta)\b\s*(.*)")
 _META = re.compile(r"([a-z][\w\-]*):(?:\s+(.*)|$)")
 _POSTING = re.compile(rf"(?:[*!&#?%]\s+)?({_ACCOUNT})(?:\s+(.*))?$")
-_UNITS = re.compile(
-    rf"({_NUMBER}?)\s*({_CURRENCY})?\s*(\{{\{{.*\}}\}}|\{{.*\}})?\s*(?:(@@?)\s*(.*))?$"
-)
+_UNITS = re.compile(rf"({_NUMBER}?)\s*({_CURRENCY})?\s*(\{{\{{.*\}}\}}|\{{.*\}})?\s*(?:(@@?)\s*(.*))?$")
 _AMOUNT = re.compile(rf"({_NUMBER}?)\s*({_CURRENCY})$")
-_BALANCE = re.compile(
-    rf"({_ACCOUNT})\s+({_NUMBER}?)\s*(?:~\s*({_NUMBER}?)\s*)?({_CURRENCY})$"
-)
+_BALANCE = re.compile(rf"({_ACCOUNT})\s+({_NUMBER}?)\s*(?:~\s*({_NUMBER}?)\s*)?({_CURRENCY})$")
 _OPEN = re.compile(rf'({_ACCOUNT})(?:\s+({_CURRENCY}(?:\s*,\s*{_CURRENCY})*))?(?:\s+"(\w+)")?$')
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _SPLIT = re.compile(rf'"split"\s+(?:"({_CURRENCY})"|({_CURRENCY}))\s+({_NUMBER})$')
@@ -227,9 +223,7 @@ def _posting(account: str, rest: str, line_number: int) -> Posting:
         raise _Bad(f"expected NUMBER COMMODITY [{{cost}}] [@ price], got {_short(rest)}")
     text, currency, braces, at, price_text = found.groups()
     if not text.strip() or currency is None:
-        raise _Bad(
-            f"a posting needs a number and a commodity, or neither; got {_short(rest)}"
-        )
+        raise _Bad(f"a posting needs a number and a commodity, or neither; got {_short(rest)}")
     units = Amount(_number(text), currency)
     cost = _cost(braces) if braces else None
     price = None

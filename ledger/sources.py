@@ -139,6 +139,8 @@ def commit_files(
         files: POSIX path → text: the whole tree of the new commit.
         author: `Name <address>`.
         at: aware time of the commit.
+        message: of the commit.
+        ref: branch to move, made if missing.
 
     Returns: the 40-hex commit; the ref's current commit when its tree already is the same.
     """
@@ -210,8 +212,7 @@ def _main_of(directory: Path) -> str:
     if len(found) == 1:
         return found[0]
     raise UnknownLedger(
-        f"expected main.beancount or exactly one *.beancount file in {directory},"
-        f" found {', '.join(found) or 'none'}"
+        f"expected main.beancount or exactly one *.beancount file in {directory}, found {', '.join(found) or 'none'}"
     )
 
 
