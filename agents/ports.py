@@ -1,0 +1,277 @@
+"""What agents need from the outside, as Protocols. `db/` implements them on Postgres and Redis and, for
+`dawsos try` and tests, in memory; `services/` puts the two together.
+
+Every method may raise `TerminalError` (the caller asked for something that does not exist) or `RetryableError`
+with the name of the service that failed. Nothing here is ever silently older, zero or 1.0: what is not there is None.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Protocol
+from uuid import UUID
+
+from topics.messages import PackRef
+
+
+@dataclass(frozen=True, slots=True)
+class Portfolio:
+    """One portfolio as its owner sees it.
+
+    Attributes:
+        base_ccy: ISO code everything is reported in.
+        benchmark_id: null without one.
+        booking: `FIFO` or `AVERAGE`, where the ledger's accounts do not say otherwise.
+        ledger_path: main ledger file inside the ledger repository.
+        policy: pricing policy whose packs and calendar value it.
+    """
+
+    id: UUID
+    name: str
+    base_ccy: str
+    benchmark_id: str | None
+    booking: str
+    ledger_path: str
+    policy: str
+
+
+class PortfolioPort(Protocol):
+    """Portfolios under row-level security."""
+
+    async def get(self, tenant: str, user_id: UUID, portfolio_id: UUID) -> Portfolio | None:
+        """Return the portfolio; None when there is none or it is someone else's (the two cannot be told apart)."""
+        ...
+
+
+class BookingRow(Protocol):
+    """One booked row of a ledger; the columns are those of `ledger.booked.Booking`, which documents them."""
+
+    @property
+    def on(self) -> date: ...  # noqa: D102
+    @property
+    def kind(self) -> str: ...  # noqa: D102
+    @property
+    def account(self) -> str: ...  # noqa: D102
+    @property
+    def symbol(self) -> str: ...  # noqa: D102
+    @property
+    def currency(self) -> str: ...  # noqa: D102
+    @property
+    def qty(self) -> Decimal: ...  # noqa: D102
+    @property
+    def amount(self) -> Decimal: ...  # noqa: D102
+    @property
+    def price(self) -> Decimal | None: ...  # noqa: D102
+    @property
+    def ratio(self) -> Decimal | None: ...  # noqa: D102
+    @property
+    def lot(self) -> str: ...  # noqa: D102
+    @property
+    def acquired(self) -> date | None: ...  # noqa: D102
+    @property
+    def lot_qty(self) -> Decimal | None: ...  # noqa: D102
+    @property
+    def lot_cost(self) -> Decimal | None: ...  # noqa: D102
+    @property
+    def pay_date(self) -> date | None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSnapshot:
+    """The booked ledger of one portfolio at one commit. Immutable: the same commit always gives the same rows.
+
+    Attributes:
+        rows: ordered by date, then by ledger order; all dates, callers filter by `on <= asof`.
+        content_hash: SHA-256 over the rows, 64 hex digits.
+    """
+
+    commit: str
+    rows: tuple[BookingRow, ...]
+    content_hash: str
+
+
+class LedgerPort(Protocol):
+    """Ledgers at commits."""
+
+    async def head(self, tenant: str, user_id: UUID, portfolio: Portfolio) -> str:
+        """Return the 40-hex commit the ledger's branch points to now."""
+        ...
+
+    async def snapshot(self, tenant: str, user_id: UUID, portfolio: Portfolio, commit: str) -> LedgerSnapshot:
+        """Return the booked rows at a commit; booked once per commit, then remembered.
+
+        Raises:
+            TerminalError: UNKNOWN_LEDGER_COMMIT; LEDGER_INVALID with every fault as `file:line: message`.
+        """
+        ...
+
+
+class SnapshotStore(Protocol):
+    """Where booked ledgers are kept per commit, so that booking happens once. Rows are JSON-ready columns
+    (`ledger.booked.Booking.as_row`), in order.
+    """
+
+    async def load(
+        self, tenant: str, user_id: UUID, portfolio_id: UUID, commit: str
+    ) -> tuple[str, list[dict[str, str | int | None]]] | None:
+        """Return (content_hash, rows); None when this commit was never stored."""
+        ...
+
+    async def store(
+        self,
+        tenant: str,
+        user_id: UUID,
+        portfolio_id: UUID,
+        commit: str,
+        content_hash: str,
+        rows: Sequence[Mapping[str, str | int | None]],
+    ) -> None:
+        """Keep the rows; storing the same commit again changes nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """What a symbol stands for.
+
+    Attributes:
+        trading_ccy: ISO currency it trades in (never GBX: pence are a price unit).
+        price_unit: divide a quoted price by this to get the currency (100 for pence), else 1.
+    """
+
+    symbol: str
+    name: str
+    trading_ccy: str
+    exchange_mic: str | None = None
+    price_unit: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PackDecision:
+    """Which pack a question is answered from (the decision table of `db.packs.resolve`).
+
+    Attributes:
+        asof: target day.
+        pack: newest revision of that day that is fresh, else warming; or the pack asked for.
+        previous_fresh: newest fresh pack of an earlier day; None without one.
+    """
+
+    asof: date
+    pack: PackRef
+    previous_fresh: PackRef | None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PackSeries:
+    """What one pack sees of the past: per day the newest revision frozen no later than the pack itself.
+
+    Attributes:
+        dates: days that have a pack, ascending; the last is the pack's own day.
+        closes: symbol → close per date, in units of `currencies[symbol]` (price units already divided out); None where
+            the day's pack has no price. Symbols no pack has a price of are absent.
+        currencies: symbol → ISO currency of its closes.
+        observed: symbol → per date the day the close was observed on, when a pack carries an older close; None as above.
+        rates: (base, quote) → quote units for 1 base, per date; None where the day's pack has no rate. Only stored
+            pairs, with at least one side among the currencies asked for.
+        sources: where prices and rates come from, sorted.
+    """
+
+    dates: tuple[date, ...]
+    closes: Mapping[str, tuple[Decimal | None, ...]]
+    currencies: Mapping[str, str]
+    observed: Mapping[str, tuple[date | None, ...]]
+    rates: Mapping[tuple[str, str], tuple[Decimal | None, ...]]
+    sources: tuple[str, ...] = ()
+
+
+class PackPort(Protocol):
+    """Pricing packs, read only. All questions are set-based: one round trip each, whatever the number of symbols."""
+
+    async def resolve(self, policy: str, asof: date | None, pack_id: UUID | None) -> PackDecision:
+        """Choose the pack for a day (None: the newest day with a pack that has not failed) or check the one given.
+
+        Raises:
+            TerminalError: NO_PACK, PACK_FAILED, UNKNOWN_PACK.
+        """
+        ...
+
+    async def series(
+        self, pack_id: UUID, symbols: Sequence[str], currencies: Sequence[str], start: date | None
+    ) -> PackSeries:
+        """Return prices and rates from `start` (None: the first day there is) to the pack's own day.
+
+        Raises:
+            TerminalError: UNKNOWN_PACK.
+        """
+        ...
+
+    async def securities(self, symbols: Sequence[str]) -> Mapping[str, Security]:
+        """Return what is known of each symbol; unknown ones are absent."""
+        ...
+
+
+class FundamentalsPort(Protocol):
+    """Reported company figures."""
+
+    async def reports(self, symbols: Sequence[str], asof: date) -> Mapping[str, Sequence[Mapping[str, object]]]:
+        """Return each symbol's annual reports filed on or before `asof`, newest fiscal year first; absent if none."""
+        ...
+
+
+class ArtifactStore(Protocol):
+    """Large values by content: key (tenant, SHA-256 of the bytes)."""
+
+    async def put(self, tenant: str, user_id: UUID, data: bytes) -> str:
+        """Keep the bytes (lease renewed if they are there already) and return their SHA-256."""
+        ...
+
+    async def get(self, tenant: str, user_id: UUID, sha256: str) -> bytes | None:
+        """Return the bytes; None when there are none, they expired or belong to another tenant."""
+        ...
+
+    async def touch(self, tenant: str, user_id: UUID, sha256: str) -> bool:
+        """Renew the lease; False when the artifact is gone."""
+        ...
+
+
+class Cache(Protocol):
+    """Bytes that may vanish at any time."""
+
+    async def get(self, key: str) -> bytes | None:
+        """Return the bytes; None when absent or expired."""
+        ...
+
+    async def set(self, key: str, value: bytes, ttl_s: int | None) -> None:
+        """Keep the bytes for `ttl_s` seconds; None lets the store choose."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What a circuit says before a call.
+
+    Attributes:
+        retry_after_s: None = go ahead; else the circuit is open for that long.
+        failures: consecutive failures on record; a success need only be reported when this is above 0.
+    """
+
+    retry_after_s: float | None
+    failures: int
+
+
+class BreakerStore(Protocol):
+    """State of all circuits, shared by all workers. `circuit` is `<agent>/<service>`."""
+
+    async def admit(self, circuit: str, now_ms: int) -> Admission:
+        """Ask before a call. An open circuit lets one trial through once its pause is over (half-open)."""
+        ...
+
+    async def succeeded(self, circuit: str, now_ms: int) -> None:
+        """Close the circuit and forget its failures."""
+        ...
+
+    async def failed(self, circuit: str, now_ms: int) -> None:
+        """Count a failure: the 5th in a row, or a failed trial, opens the circuit for 60 s."""
+        ...
