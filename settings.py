@@ -248,9 +248,13 @@ class Settings(BaseSettings):
                 raise ValueError(f"expected module:Class, got {item!r}")
         return value
 
+    def kafka_url(self) -> str:
+        """Kafka address as given, for child processes."""
+        return _required("kafka", self.kafka)
+
     def kafka_address(self) -> KafkaAddress:
         """Parsed Kafka address; raises SettingsError when there is none."""
-        return KafkaAddress.parse(_required("kafka", self.kafka))
+        return KafkaAddress.parse(self.kafka_url())
 
     def postgres_url(self) -> str:
         """URL of the application's role (row-level security applies)."""

@@ -103,7 +103,7 @@ class EmbeddedServices:
         kafka, postgres, redis = (self.servers.get(name) for name in ("kafka", "postgres", "redis"))
         admin = postgres.admin_url if isinstance(postgres, PostgresServer) else None
         return Addresses(
-            kafka=kafka.url if kafka else _given(settings.kafka),
+            kafka=kafka.url if kafka else settings.kafka_url(),
             postgres=postgres.url if postgres else settings.postgres_url(),
             postgres_admin=admin or settings.postgres_admin_url(),
             redis=redis.url if redis else settings.redis_url(),
@@ -118,7 +118,6 @@ class EmbeddedServices:
     async def restart(self, name: str) -> None:
         """Start one server again after its process ended; same port, same data."""
         await self._start(name)
-        self.data_dir.record_processes(self.records())
 
     async def _start_all(self) -> None:
         settings = self.settings
@@ -188,18 +187,10 @@ class EmbeddedServices:
 
     async def _start(self, name: str) -> None:
         server = self.servers[name]
-        starting = asyncio.ensure_future(server.start(self.settings.start_timeout_s))
         # Recorded as soon as the process exists, so that a kill during start-up can be cleaned up.
-        while server.child is None and not starting.done():
-            await asyncio.sleep(0.01)
-        self.data_dir.record_processes(self.records())
-        await starting
+        server.on_spawn = lambda: self.data_dir.record_processes(self.records())
+        await server.start(self.settings.start_timeout_s)
 
     async def _stop(self) -> None:
         await asyncio.gather(*(server.stop() for server in self.servers.values()))
         self.data_dir.record_processes([])
-
-
-def _given(value: object) -> str:
-    assert value is not None and hasattr(value, "get_secret_value")
-    return value.get_secret_value()

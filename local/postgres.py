@@ -148,7 +148,7 @@ class PostgresServer(Server):
         """Log in and select; a server that still starts refuses both."""
         role, password, database = "postgres", self.instance.postgres_password, "postgres"
         try:
-            connection = await asyncpg.connect(self._url(role, password, database), timeout=2.0, ssl=False)
+            connection = await asyncpg.connect(self._url(role, password, database), timeout=2, ssl=False)
         except (asyncpg.CannotConnectNowError, ConnectionError):
             return False
         try:

@@ -215,7 +215,8 @@ class Child:
 
     async def exited(self) -> int:
         """Wait for the end; its exit code."""
-        while (code := self._process.poll()) is None:
+        # Only polling reaps a child without a thread or a signal handler of its own.
+        while (code := self._process.poll()) is None:  # noqa: ASYNC110
             await asyncio.sleep(POLL_S)
         return code
 

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 
 from local.data_dir import DataDir, Instance
@@ -32,6 +33,7 @@ class Server(ABC):
         self.folder: Path = data_dir.path / self.name
         self.child: Child | None = None
         self.ready_s: float | None = None
+        self.on_spawn: Callable[[], None] = lambda: None
 
     @property
     @abstractmethod
@@ -88,6 +90,7 @@ class Server(ABC):
             run_as=self.run_as(),
             cwd=Path("/"),
         )
+        self.on_spawn()
         return self.child
 
     async def _until_ready(self, deadline: float, timeout_s: float) -> None:
