@@ -1,0 +1,68 @@
+"""The booked row as analytics reads it: any object with these attributes will do.
+
+The ledger's rows and database records both fit; the meaning of each kind and sign is described
+where rows are made (plus is always more wealth). Rows must come ordered by `on`, then `seq`.
+"""
+
+from datetime import date
+from decimal import Decimal
+from typing import Protocol
+
+
+class BookingRow(Protocol):
+    """One dated effect on a portfolio."""
+
+    @property
+    def on(self) -> date:
+        """Day it takes effect."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """lot, split, cash, receivable, external, dividend, income, tax, commission, expense."""
+        ...
+
+    @property
+    def account(self) -> str:
+        """Account posted to."""
+        ...
+
+    @property
+    def symbol(self) -> str:
+        """Security, empty if none."""
+        ...
+
+    @property
+    def currency(self) -> str:
+        """Currency of `amount`."""
+        ...
+
+    @property
+    def qty(self) -> Decimal:
+        """Signed change of units (lot and split rows)."""
+        ...
+
+    @property
+    def amount(self) -> Decimal:
+        """Signed amount; for lot rows the change of the lot's total cost."""
+        ...
+
+    @property
+    def lot(self) -> str:
+        """Lot id, empty if none."""
+        ...
+
+    @property
+    def acquired(self) -> date | None:
+        """The lot's acquisition date."""
+        ...
+
+    @property
+    def ratio(self) -> Decimal | None:
+        """New units per old (split rows)."""
+        ...
+
+    @property
+    def pay_date(self) -> date | None:
+        """When a receivable is paid."""
+        ...
