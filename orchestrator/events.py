@@ -1,0 +1,100 @@
+"""What goes into the engine and what comes out of it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from orchestrator.execution import Execution
+from topics.messages import (
+    CancelExecution,
+    CapabilityRequest,
+    CapabilityResult,
+    ExecuteRequest,
+    ExecutionResult,
+    GateOpened,
+    TimerFired,
+)
+
+EventMessage = ExecuteRequest | CapabilityResult | TimerFired | GateOpened | CancelExecution
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A message as the broker delivered it.
+
+    Attributes:
+        at_ms: the broker's append time; the only clock the engine knows.
+        origin: topic letter and offset (`r:123`, `c:456`, `s:789`), unique in the partition: the same text means
+            the same record, delivered again.
+    """
+
+    message: EventMessage
+    at_ms: int
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendRequest:
+    """Ask an agent. `request.reply_partition` is 0: the shell knows its own partition number."""
+
+    agent: str
+    request: CapabilityRequest
+
+
+@dataclass(frozen=True, slots=True)
+class PublishResult:
+    """Publish the execution's result, after its state is durable. For a conflict its execution_id is another one."""
+
+    result: ExecutionResult
+
+
+@dataclass(frozen=True, slots=True)
+class StartTimer:
+    """Deliver `TimerFired` for this execution at or after `due_at_ms` (broker time)."""
+
+    due_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class WatchPack:
+    """Deliver `GateOpened` when this pack changes its status, or at once if it is no longer warming."""
+
+    pack_id: UUID
+
+
+Emit = SendRequest | PublishResult | StartTimer | WatchPack
+
+
+class Note(StrEnum):
+    """Why an event changed nothing."""
+
+    DUPLICATE = "duplicate"
+    REDELIVERED = "redelivered"
+    LATE = "late"
+    STALE_ERROR = "stale error"
+    UNKNOWN_EXECUTION = "unknown execution"
+    UNKNOWN_STEP = "unknown step"
+    NOT_DUE = "not due"
+    OTHER_PACK = "other pack"
+    STILL_WARMING = "still warming"
+    NOT_THE_OWNER = "not the owner"
+    CONFLICT = "conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What follows from one event.
+
+    Attributes:
+        state: the execution after the event; None when it is unchanged.
+        emits: in the order they are to be published; possibly empty.
+        note: why an event changed nothing; None when it did.
+    """
+
+    state: Execution | None
+    emits: tuple[Emit, ...] = ()
+    note: Note | None = None
+
+
+class IllegalTransition(RuntimeError):
+    """A programmer error: no table row for (status, event), or a handler left its row."""

@@ -1,0 +1,102 @@
+"""A compiled pattern: everything `advance` needs, checked and resolved once."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from orchestrator.catalogue import CapabilitySpec, RetryPolicy
+from orchestrator.conditions import Condition
+from orchestrator.templates import Template
+from topics.messages import Gate
+
+RESOLVE_STEP = "$resolve"
+
+InputsCheck = Callable[[Mapping[str, Any]], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class OnError:
+    """What a failed step does to its execution.
+
+    Attributes:
+        action: `fail` ends the execution; `continue` goes on as if the step were skipped; `value` goes on with
+            `value` as the step's output.
+    """
+
+    action: Literal["fail", "continue", "value"] = "fail"
+    value: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledStep:
+    """One step of a pattern.
+
+    Attributes:
+        index: place in the pattern, from 0.
+        id: unique in the pattern: `id` if given, else `as`, else `step_<index>`.
+        as_: name of the output in `state`.
+        parallel: starts as soon as its own references are settled; else it waits for all earlier steps.
+        after: steps that must be settled before it starts, by id (for a sequential step only its own references:
+            the rest follows from the order).
+        requires: those of `after` whose absence skips this step: all but the ones it tests with `has`.
+        readers: indices of later steps that have this one in `after`.
+        projections: dotted paths into the output that others read.
+        output: whether the pattern returns its output.
+    """
+
+    index: int
+    id: str
+    as_: str
+    capability: str
+    version: int
+    agent: str
+    timeout_ms: int
+    retry: RetryPolicy
+    args: Template
+    condition: Condition | None
+    parallel: bool
+    after: tuple[str, ...]
+    requires: tuple[str, ...]
+    readers: tuple[int, ...]
+    projections: tuple[str, ...]
+    output: bool
+    needs: tuple[str, ...]
+    on_error: OnError = OnError()
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledPattern:
+    """A pattern that has been checked against a capability catalogue.
+
+    Attributes:
+        digest: SHA-256 of the canonical pattern document.
+        source: the pattern file, byte for byte.
+        document: the parsed file.
+        inputs_schema: JSON Schema 2020-12 of the inputs.
+        input_defaults: default of every optional input, null where none is given.
+        input_types: declared type of each input.
+        outputs: output name → id of the step that makes it, in the pattern's order.
+        deadline_s: of the pattern, or None.
+        gate: freshness policy of the pattern, or None.
+        needs_pins: whether `$resolve` runs first; then `resolve` is its capability.
+        capabilities: version of every capability the pattern uses.
+    """
+
+    id: str
+    name: str
+    version: str | None
+    digest: str
+    source: bytes
+    document: Mapping[str, Any]
+    inputs_schema: Mapping[str, Any]
+    input_defaults: Mapping[str, Any]
+    input_types: Mapping[str, str]
+    inputs_ok: InputsCheck
+    steps: tuple[CompiledStep, ...]
+    step_by_id: Mapping[str, CompiledStep]
+    outputs: Mapping[str, str]
+    deadline_s: float | None
+    gate: Gate | None
+    needs_pins: bool
+    resolve: CapabilitySpec | None
+    capabilities: Mapping[str, int]
