@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,13 +64,23 @@ class EmbeddedServices:
         *,
         on_ready: Callable[[Server], None] = lambda server: None,
         on_leftover: Callable[[ProcessRecord], None] = lambda record: None,
+        others: Callable[[], Iterable[ProcessRecord]] = tuple,
     ) -> None:
-        """Nothing is started; `on_ready` is called as each server answers."""
+        """Nothing is started.
+
+        Args:
+            data_dir: locked while the context is open.
+            settings: addresses that are set are external; fixed ports; cache folder; start timeout.
+            on_ready: called as each server answers.
+            on_leftover: called for each process of an earlier run that had to be stopped.
+            others: further processes to remember for the next start's clean-up.
+        """
         self.data_dir = DataDir(data_dir)
         self.settings = settings
         self.servers: dict[str, Server] = {}
         self._on_ready = on_ready
         self._on_leftover = on_leftover
+        self._others = others
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Addresses:
@@ -114,6 +124,10 @@ class EmbeddedServices:
         for server in self.servers.values():
             if server.child is not None:
                 yield server.child.record
+
+    def record_processes(self) -> None:
+        """Remember servers and others, so that the next start can clean up after a kill."""
+        self.data_dir.record_processes([*self.records(), *self._others()])
 
     async def restart(self, name: str) -> None:
         """Start one server again after its process ended; same port, same data."""
@@ -188,7 +202,7 @@ class EmbeddedServices:
     async def _start(self, name: str) -> None:
         server = self.servers[name]
         # Recorded as soon as the process exists, so that a kill during start-up can be cleaned up.
-        server.on_spawn = lambda: self.data_dir.record_processes(self.records())
+        server.on_spawn = self.record_processes
         await server.start(self.settings.start_timeout_s)
 
     async def _stop(self) -> None:

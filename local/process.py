@@ -23,6 +23,8 @@ from typing import Any
 LAUNCH_SCRIPT = Path(__file__).with_name("launch.py")
 POLL_S = 0.02
 CAP_DAC_OVERRIDE = 1
+# A longer log is put aside at the next start of its process; one older file is kept.
+LOG_BYTES_MAX = 10 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,8 @@ class Child:
             "--",
         ]
         log.parent.mkdir(parents=True, exist_ok=True)
+        if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
+            log.replace(log.with_suffix(".log.1"))
         self._log_offset = log.stat().st_size if log.exists() else 0
         with log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -215,10 +219,25 @@ class Child:
 
     async def exited(self) -> int:
         """Wait for the end; its exit code."""
-        # Only polling reaps a child without a thread or a signal handler of its own.
-        while (code := self._process.poll()) is None:  # noqa: ASYNC110
-            await asyncio.sleep(POLL_S)
+        while (code := self._process.poll()) is None:
+            await self._exit_hint()
         return code
+
+    async def _exit_hint(self) -> None:
+        """Return when the process has probably ended: a readable pidfd on Linux, else a short pause."""
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except (AttributeError, OSError):
+            await asyncio.sleep(POLL_S)
+            return
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        try:
+            loop.add_reader(descriptor, ended.set)
+            await ended.wait()
+        finally:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
 
     async def stop(self, number: signal.Signals = signal.SIGTERM, *, patience_s: float = 10.0) -> int:
         """Ask it to end, insist after `patience_s`; its exit code. Harmless if it ended before."""

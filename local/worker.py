@@ -1,0 +1,106 @@
+"""One worker process under supervision: started, watched until it is ready, started again when it ends.
+
+A worker is ready when it has written JSON with its own pid to the file named by `DAWSOS_READY_FILE`
+(`run/NAME.ready` in the data directory); the file is removed before each start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from local.data_dir import DataDir, read_json
+from local.errors import ServiceFailed
+from local.process import POLL_S, Child
+
+BACKOFF_FIRST_S = 0.2
+BACKOFF_MAX_S = 5.0
+# After this long without trouble the next end counts as the first again.
+STEADY_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """A worker to run: a unique name, usable as a file name, and its command line."""
+
+    name: str
+    argv: tuple[str, ...]
+
+
+def backoff_s(failures: int) -> float:
+    """Pause before start number `failures` + 1, after that many ends in a row (≥ 1)."""
+    return min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** (failures - 1))
+
+
+class Worker:
+    """The process of one `WorkerSpec`."""
+
+    def __init__(self, spec: WorkerSpec, data_dir: DataDir, environment: Mapping[str, str]) -> None:
+        """Nothing is started."""
+        self.name = spec.name
+        self._argv: Sequence[str] = spec.argv
+        self._data_dir = data_dir
+        self._ready_file = data_dir.ready_file(spec.name)
+        self._environment = {
+            **environment,
+            "DAWSOS_DATA_DIR": str(data_dir.path),
+            "DAWSOS_READY_FILE": str(self._ready_file),
+        }
+        self.child: Child | None = None
+        self.restarts = 0
+        self.failures = 0
+        self.ready_s: float | None = None
+        self._begun = 0.0
+
+    def spawn(self) -> Child:
+        """Start the process without waiting."""
+        self._ready_file.unlink(missing_ok=True)
+        self.ready_s = None
+        self._begun = time.monotonic()
+        self.child = Child(
+            self.name,
+            self._argv,
+            log=self._data_dir.log_file(self.name),
+            environment=self._environment,
+            # Delivery is at-least-once, so a worker may be killed at any time; without its supervisor it must not
+            # live on, not even to finish.
+            death_signal=signal.SIGKILL,
+        )
+        return self.child
+
+    def is_ready(self) -> bool:
+        """Whether the process of this start has reported itself."""
+        if self.child is None:
+            return False
+        value = read_json(self._ready_file)
+        return isinstance(value, dict) and value.get("pid") == self.child.pid
+
+    async def until_ready(self, timeout_s: float) -> None:
+        """Wait for the ready file.
+
+        Raises:
+            ServiceFailed: it ended before, or took too long; with the tail of its log.
+        """
+        child = self.child
+        assert child is not None
+        while not self.is_ready():
+            if child.exit_code is not None:
+                raise ServiceFailed(
+                    f"worker {self.name} ended with code {child.exit_code} before it was ready; "
+                    f"{child.log} says:\n{child.log_tail()}"
+                )
+            if time.monotonic() - self._begun > timeout_s:
+                raise ServiceFailed(
+                    f"worker {self.name} was not ready within {timeout_s:g} s; {child.log} says:\n{child.log_tail()}"
+                )
+            await asyncio.sleep(POLL_S)
+        self.ready_s = round(time.monotonic() - self._begun, 3)
+
+    def note_end(self) -> float:
+        """Count an end nobody asked for; the pause before the next start."""
+        self.failures = 1 if time.monotonic() - self._begun > STEADY_S else self.failures + 1
+        self.restarts += 1
+        return backoff_s(self.failures)
