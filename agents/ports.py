@@ -1,5 +1,6 @@
-"""What agents need from the outside, as Protocols. `db/` implements them on Postgres and Redis and, for
-`dawsos try` and tests, in memory; `services/` puts the two together.
+"""What agents need from the outside, as Protocols.
+
+`db/` implements them on Postgres and Redis and, for `dawsos try` and tests, in memory; `services/` wires them up.
 
 Every method may raise `TerminalError` (the caller asked for something that does not exist) or `RetryableError`
 with the name of the service that failed. Nothing here is ever silently older, zero or 1.0: what is not there is None.
@@ -108,8 +109,9 @@ class LedgerPort(Protocol):
 
 
 class SnapshotStore(Protocol):
-    """Where booked ledgers are kept per commit, so that booking happens once. Rows are JSON-ready columns
-    (`ledger.booked.Booking.as_row`), in order.
+    """Where booked ledgers are kept per commit, so that booking happens once.
+
+    Rows are JSON-ready columns (`ledger.booked.Booking.as_row`), in order.
     """
 
     async def load(
@@ -137,14 +139,12 @@ class Security:
 
     Attributes:
         trading_ccy: ISO currency it trades in (never GBX: pence are a price unit).
-        price_unit: divide a quoted price by this to get the currency (100 for pence), else 1.
     """
 
     symbol: str
     name: str
     trading_ccy: str
     exchange_mic: str | None = None
-    price_unit: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +169,10 @@ class PackSeries:
 
     Attributes:
         dates: days that have a pack, ascending; the last is the pack's own day.
-        closes: symbol → close per date, in units of `currencies[symbol]` (price units already divided out); None where
-            the day's pack has no price. Symbols no pack has a price of are absent.
-        currencies: symbol → ISO currency of its closes.
-        observed: symbol → per date the day the close was observed on, when a pack carries an older close; None as above.
+        closes: symbol → close per date as quoted, in `currencies[symbol]`; None where the day's pack has no price.
+            Symbols no pack has a price of are absent.
+        currencies: symbol → currency its closes are quoted in; may be a price unit such as GBX.
+        observed: symbol → per date the day the close was observed on (packs may carry an older close); None as above.
         rates: (base, quote) → quote units for 1 base, per date; None where the day's pack has no rate. Only stored
             pairs, with at least one side among the currencies asked for.
         sources: where prices and rates come from, sorted.

@@ -1,0 +1,164 @@
+"""Values too large for a message: an LRU in front of the artifact store, and the way values become messages."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from agents.ports import ArtifactStore
+from topics.canonical import canonical_bytes, sha256_hex
+from topics.errors import Code, TerminalError
+from topics.messages import Projection
+from topics.paths import Missing, lookup
+
+ARTIFACT_BYTES_MIN = 8192
+"""Larger answers are kept as artifacts, so that steps that read them get a reference."""
+_LRU_BYTES_MAX = 64 * 1024 * 1024
+
+
+class Artifacts:
+    """The artifact store with an LRU of the bytes last seen, keyed as the store is: by tenant and content.
+
+    Args:
+        bytes_max: longest value accepted.
+    """
+
+    def __init__(self, store: ArtifactStore, bytes_max: int, lru_bytes_max: int = _LRU_BYTES_MAX) -> None:
+        self._store = store
+        self._bytes_max = bytes_max
+        self._lru_bytes_max = lru_bytes_max
+        self._lru: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._lru_bytes = 0
+
+    async def put(self, tenant: str, user_id: UUID, data: bytes) -> str:
+        """Keep the bytes and return their SHA-256.
+
+        Raises:
+            TerminalError: OUTPUT_TOO_LARGE.
+        """
+        if len(data) > self._bytes_max:
+            raise TerminalError(
+                Code.OUTPUT_TOO_LARGE, f"expected an answer of at most {self._bytes_max} bytes, got {len(data)}"
+            )
+        sha = await self._store.put(tenant, user_id, data)
+        self._remember(tenant, sha, data)
+        return sha
+
+    async def get(self, tenant: str, user_id: UUID, sha: str) -> bytes:
+        """Return the bytes.
+
+        Raises:
+            TerminalError: ARTIFACT_NOT_FOUND: never written, expired, or another tenant's.
+        """
+        data = self._lru.get((tenant, sha))
+        if data is not None:
+            self._lru.move_to_end((tenant, sha))
+            return data
+        data = await self._store.get(tenant, user_id, sha)
+        if data is None or sha256_hex(data) != sha:
+            raise TerminalError(Code.ARTIFACT_NOT_FOUND, f"expected artifact {sha}, it is not there or has expired")
+        self._remember(tenant, sha, data)
+        return data
+
+    async def keep(self, tenant: str, user_id: UUID, sha: str, data: bytes) -> None:
+        """Renew an artifact's lease, writing it again if it is gone."""
+        if not await self._store.touch(tenant, user_id, sha):
+            await self.put(tenant, user_id, data)
+
+    def _remember(self, tenant: str, sha: str, data: bytes) -> None:
+        key = (tenant, sha)
+        if key in self._lru or len(data) > self._lru_bytes_max:
+            return
+        self._lru[key] = data
+        self._lru_bytes += len(data)
+        while self._lru_bytes > self._lru_bytes_max:
+            _, dropped = self._lru.popitem(last=False)
+            self._lru_bytes -= len(dropped)
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A value as a `CapabilityResult` carries it."""
+
+    value: Any = None
+    refs: dict[str, str] = field(default_factory=dict)
+    projections: dict[str, Projection] = field(default_factory=dict)
+
+
+async def pack(
+    artifacts: Artifacts,
+    tenant: str,
+    user_id: UUID,
+    data: bytes,
+    value: Any,
+    inline_bytes_max: int,
+    paths: tuple[str, ...],
+    *,
+    known: bool = False,
+) -> Packed:
+    """Turn an answer into what travels: inline, by reference, or both.
+
+    Args:
+        data: canonical bytes of `value`.
+        inline_bytes_max: longer values travel by reference only, with the projections asked for.
+        paths: dotted paths into the value.
+        known: the artifact was written before (a cache hit): renew its lease instead of writing it.
+    """
+    refs: dict[str, str] = {}
+    if len(data) > min(ARTIFACT_BYTES_MIN, inline_bytes_max):
+        if known:
+            sha = sha256_hex(data)
+            await artifacts.keep(tenant, user_id, sha, data)
+        else:
+            sha = await artifacts.put(tenant, user_id, data)
+        refs[""] = sha
+    if len(data) <= inline_bytes_max:
+        return Packed(value, refs)
+    projections = {path: await _project(artifacts, tenant, user_id, value, path) for path in paths}
+    return Packed(None, refs, projections)
+
+
+async def _project(artifacts: Artifacts, tenant: str, user_id: UUID, value: Any, path: str) -> Projection:
+    found = lookup(value, path.split(".") if path else ())
+    if isinstance(found, Missing):
+        return Projection(missing=found.nearest)
+    data = canonical_bytes(found)
+    if len(data) <= ARTIFACT_BYTES_MIN:
+        return Projection(value=found)
+    return Projection(ref=await artifacts.put(tenant, user_id, data))
+
+
+async def join_refs(
+    artifacts: Artifacts, tenant: str, user_id: UUID, args: dict[str, Any], refs: dict[str, str]
+) -> bytes:
+    """Return the arguments as JSON bytes with every referenced artifact in its place.
+
+    The artifacts' bytes are spliced in as they are: nothing large is parsed twice.
+
+    Raises:
+        TerminalError: ARTIFACT_NOT_FOUND; INVALID_ARGS when a pointer names no place in the arguments.
+    """
+    joined: Any = args
+    for pointer, sha in sorted(refs.items()):
+        data = orjson.Fragment(await artifacts.get(tenant, user_id, sha))
+        joined = _replaced(joined, [_unescaped(part) for part in pointer.split("/")[1:]], data, pointer)
+    return orjson.dumps(joined)
+
+
+def _replaced(value: Any, path: list[str], new: Any, pointer: str) -> Any:
+    if not path:
+        return new
+    head, rest = path[0], path[1:]
+    if isinstance(value, dict) and head in value:
+        return {**value, head: _replaced(value[head], rest, new, pointer)}
+    if isinstance(value, list) and head.isdigit() and int(head) < len(value):
+        copy = list(value)
+        copy[int(head)] = _replaced(value[int(head)], rest, new, pointer)
+        return copy
+    raise TerminalError(Code.INVALID_ARGS, f"refs name {pointer!r}, which is no place in the arguments")
+
+
+def _unescaped(part: str) -> str:
+    return part.replace("~1", "/").replace("~0", "~")

@@ -1,0 +1,181 @@
+"""`@capability`: what turns a method into something a pattern can ask for.
+
+The annotations are the contract. Parameters after `context` become the input schema, the return annotation becomes
+the output schema, both JSON Schema 2020-12; the same pydantic types check every call. A capability is described by
+its class alone, so the catalogue needs no running service.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
+
+JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+NEEDS = ("pack", "ledger", "portfolio")
+_MARK = "__capability__"
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How the engine repeats a capability that failed retryably, unless the pattern says otherwise."""
+
+    attempts_max: int = 3
+    backoff_s: float = 0.2
+    factor: float = 2.0
+    cap_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the decorator declares; see `capability`."""
+
+    name: str
+    version: int
+    ttl_s: int | None
+    timeout_s: float
+    pure: bool
+    needs: tuple[str, ...]
+    shared: bool
+    upstreams: tuple[str, ...]
+    retry: Retry
+
+
+def capability(
+    name: str,
+    *,
+    version: int = 1,
+    ttl_s: int | None = None,
+    timeout_s: float = 30.0,
+    pure: bool = False,
+    needs: tuple[str, ...] = (),
+    shared: bool = False,
+    upstreams: tuple[str, ...] = (),
+    retry: Retry | None = None,
+) -> Callable[[_Method], _Method]:
+    """Mark an async method of a `BaseAgent` as a capability.
+
+    Args:
+        name: `<area>.<verb or noun>`, what patterns write.
+        version: raise it whenever the same arguments and pins may give another answer.
+        ttl_s: seconds an answer may be cached; None means it does not age because everything it rests on is pinned.
+        timeout_s: longest a call may take.
+        pure: the answer depends on arguments and `needs` only. Only pure capabilities are cached and recomputed by
+            `replay --verify`.
+        needs: pins it reads: `pack`, `ledger`, `portfolio`.
+        shared: answers rest on nobody's own data, so tenants and users may share cached ones. Off by default.
+        upstreams: services it calls; each has its own circuit breaker.
+        retry: how often the engine tries again.
+    """
+    unknown = [need for need in needs if need not in NEEDS]
+    if unknown:
+        raise ValueError(f"capability {name}: expected needs among {', '.join(NEEDS)}, got {', '.join(unknown)}")
+    if shared and ("ledger" in needs or "portfolio" in needs):
+        raise ValueError(f"capability {name}: what reads a ledger or portfolio cannot be shared between users")
+    terms = Terms(name, version, ttl_s, timeout_s, pure, needs, shared, upstreams, retry or Retry())
+
+    def mark(method: _Method) -> _Method:
+        if not inspect.iscoroutinefunction(method):
+            raise TypeError(f"capability {name}: expected an async method, got {method!r}")
+        setattr(method, _MARK, terms)
+        return method
+
+    return mark
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A capability as its class declares it, with the types that check its calls.
+
+    Attributes:
+        owner: `module:Class.method`, for error texts.
+        method: attribute of the agent.
+        arguments: model of the parameters; unknown ones are refused.
+        answer: checks and serialises what the method returns.
+        summary: first line of the docstring.
+    """
+
+    agent: str
+    agent_version: str
+    owner: str
+    method: str
+    terms: Terms
+    summary: str
+    arguments: type[BaseModel]
+    answer: TypeAdapter[Any] = field(repr=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the catalogue entry."""
+        terms = self.terms
+        return {
+            "version": terms.version,
+            "summary": self.summary,
+            "input_schema": _with_dialect(self.arguments.model_json_schema(mode="validation")),
+            "output_schema": _with_dialect(self.answer.json_schema(mode="serialization")),
+            "timeout_s": terms.timeout_s,
+            "ttl_s": terms.ttl_s,
+            "pure": terms.pure,
+            "needs": list(terms.needs),
+            "retry": asdict(terms.retry),
+        }
+
+
+def describe(agent: type) -> dict[str, Description]:
+    """Return an agent class's capabilities by name, in order of definition, base classes first.
+
+    Raises:
+        TypeError: a capability without annotations, or two methods of one class with one name.
+    """
+    found: dict[str, Description] = {}
+    methods: dict[str, Any] = {}
+    for base in reversed(agent.__mro__):
+        methods.update(vars(base))
+    for attribute, method in methods.items():
+        terms = getattr(method, _MARK, None)
+        if not isinstance(terms, Terms):
+            continue
+        description = _describe(agent, attribute, method, terms)
+        if terms.name in found:
+            raise TypeError(f"capability {terms.name} is declared by {found[terms.name].owner} and {description.owner}")
+        found[terms.name] = description
+    return found
+
+
+def _describe(agent: type, attribute: str, method: Callable[..., Any], terms: Terms) -> Description:
+    owner = f"{agent.__module__}:{agent.__qualname__}.{attribute}"
+    hints = get_type_hints(method, include_extras=True)
+    parameters = list(inspect.signature(method).parameters.values())[1:]
+    if not parameters or parameters[0].name != "context":
+        raise TypeError(f"{owner}: expected `context` as the first parameter after self")
+    if "return" not in hints:
+        raise TypeError(f"{owner}: expected a return annotation, it becomes the output schema")
+    fields: dict[str, Any] = {}
+    for parameter in parameters[1:]:
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise TypeError(f"{owner}: expected named parameters only, got {parameter}")
+        if parameter.name not in hints:
+            raise TypeError(f"{owner}: expected an annotation on {parameter.name!r}, it becomes the input schema")
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[parameter.name] = (hints[parameter.name], default)
+    title = "".join(part.capitalize() for part in terms.name.replace(".", "_").split("_"))
+    arguments = create_model(
+        f"{title}Arguments", __config__=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False), **fields
+    )
+    summary = (inspect.getdoc(method) or "").strip().split("\n", 1)[0]
+    return Description(
+        agent=agent.name,  # pyright: ignore[reportAttributeAccessIssue]
+        agent_version=agent.version,  # pyright: ignore[reportAttributeAccessIssue]
+        owner=owner,
+        method=attribute,
+        terms=terms,
+        summary=summary,
+        arguments=arguments,
+        answer=TypeAdapter(hints["return"]),
+    )
+
+
+def _with_dialect(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"$schema": JSON_SCHEMA_DIALECT, **schema}
