@@ -101,6 +101,10 @@ async def pack(
     """Turn an answer into what travels: inline, by reference, or both.
 
     Args:
+        artifacts: where large values go.
+        tenant: owner of the value.
+        user_id: whose request it answers.
+        value: the answer as JSON.
         data: canonical bytes of `value`.
         inline_bytes_max: longer values travel by reference only, with the projections asked for.
         paths: dotted paths into the value.

@@ -7,8 +7,8 @@ rounded to 12 decimals. So equal figures give equal bytes.
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 from pydantic import BaseModel as _BaseModel
+from pydantic import BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 
 RATIO_DECIMALS = 12
 _PATTERN = r"^-?[0-9]+(\.[0-9]+)?$"

@@ -163,26 +163,27 @@ class PackDecision:
     warnings: tuple[str, ...] = ()
 
 
+PriceRow = tuple[date, str, Decimal, str]
+"""(day the close was observed on, symbol, close as quoted, currency or price unit such as GBX)."""
+
+RateRow = tuple[date, str, str, Decimal]
+"""(day of the pack, base, quote, quote units for 1 base)."""
+
+
 @dataclass(frozen=True, slots=True)
 class PackSeries:
     """What one pack sees of the past: per day the newest revision frozen no later than the pack itself.
 
     Attributes:
         dates: days that have a pack, ascending; the last is the pack's own day.
-        closes: symbol → close per date as quoted, in `currencies[symbol]`; None where the day's pack has no price.
-            Symbols no pack has a price of are absent.
-        currencies: symbol → currency its closes are quoted in; may be a price unit such as GBX.
-        observed: symbol → per date the day the close was observed on (packs may carry an older close); None as above.
-        rates: (base, quote) → quote units for 1 base, per date; None where the day's pack has no rate. Only stored
-            pairs, with at least one side among the currencies asked for.
+        prices: rows of all those packs, for the symbols asked for, ordered by day and symbol.
+        rates: stored pairs with at least one side among the currencies asked for, ordered by day, base and quote.
         sources: where prices and rates come from, sorted.
     """
 
     dates: tuple[date, ...]
-    closes: Mapping[str, tuple[Decimal | None, ...]]
-    currencies: Mapping[str, str]
-    observed: Mapping[str, tuple[date | None, ...]]
-    rates: Mapping[tuple[str, str], tuple[Decimal | None, ...]]
+    prices: tuple[PriceRow, ...]
+    rates: tuple[RateRow, ...]
     sources: tuple[str, ...] = ()
 
 
