@@ -48,6 +48,11 @@ class BookingRow(Protocol):
         ...
 
     @property
+    def price(self) -> Decimal | None:
+        """Trade price per unit in `currency` (lot rows), None when not known."""
+        ...
+
+    @property
     def lot(self) -> str:
         """Lot id, empty if none."""
         ...

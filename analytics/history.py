@@ -1,0 +1,370 @@
+"""Booked rows × a market → the portfolio day by day.
+
+Valuation days on which something held has no price or rate have no NAV; the intervals that
+returns are measured over run from one valued day to the next, so nothing is invented for a gap.
+Rows dated between two valued days belong to the later one. In each interval and security:
+
+    begin    units held since the start of the interval, in the share basis of its end
+    traded   units bought (+) or sold (−), likewise
+    income   dividends accrued (ex-date), less tax withheld
+
+and in each currency cash and receivables at the end, external flows, and other income less
+expenses. What remains of the change of cash is what trades paid and received, fees included.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal, localcontext
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analytics.bookings import BookingRow
+from analytics.market import Market
+from analytics.numbers import CONTEXT, ZERO
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A valuation day without NAV, and why."""
+
+    on: date
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The portfolio on its valued days.
+
+    K valued days, N securities, C currencies; arrays are float64, amounts in local currency
+    unless said otherwise. Row 0 is the first day anything is held; flows of that day are the
+    opening value, not a return.
+
+    Attributes:
+        dates: valued days, ascending.
+        nav: per valued day, base currency, exact.
+        flow: per valued day, net external flow of its interval in base currency, exact.
+        gaps: days between the first and last that could not be valued.
+        flow_in_gap: valued days whose interval spans a gap and has flows on more than its last
+            day, where a return is an approximation.
+        symbols, currencies: column names.
+        symbol_currency: per security, the column of its price currency.
+        price: K×N, on the share basis of the day; 0 where nothing is held then or before.
+        fx: K×C, base per 1; NaN where not needed and unknown.
+        begin: K×N units at the start of the interval, in end-of-interval share basis.
+        before: K×N the same units in the basis of the day before (what `price` row k−1 counts).
+        traded: K×N.
+        paid_base: K×N, trade price × units traded, base currency; a trade whose price is not
+            known counts at the close.
+        income_base: K×N, base currency at the end of the interval.
+        money: K×C, cash plus receivables at the end of the day.
+        external, earned, trade_cash: K×C, changes within the interval.
+        funded: base-currency value of the first day.
+    """
+
+    base: str
+    dates: tuple[date, ...]
+    nav: tuple[Decimal, ...]
+    flow: tuple[Decimal, ...]
+    gaps: tuple[Gap, ...]
+    flow_in_gap: tuple[date, ...]
+    symbols: tuple[str, ...]
+    currencies: tuple[str, ...]
+    symbol_currency: NDArray[np.intp]
+    price: Floats
+    fx: Floats
+    begin: Floats
+    before: Floats
+    traded: Floats
+    paid_base: Floats
+    income_base: Floats
+    money: Floats
+    external: Floats
+    earned: Floats
+    trade_cash: Floats
+    warnings: tuple[str, ...]
+
+
+class _Interval:
+    """What happened since the last valued day; sparse, keyed by column."""
+
+    __slots__ = ("cash", "days_with_flow", "earned", "external", "income", "paid", "scale", "traded", "unpriced")
+
+    def __init__(self) -> None:
+        self.scale: dict[int, Decimal] = {}
+        self.traded: dict[int, Decimal] = {}
+        self.paid: dict[tuple[int, int], Decimal] = {}
+        self.unpriced: dict[int, Decimal] = {}
+        self.income: dict[tuple[int, int], Decimal] = {}
+        self.external: dict[int, Decimal] = {}
+        self.earned: dict[int, Decimal] = {}
+        self.cash: dict[int, Decimal] = {}
+        self.days_with_flow: set[date] = set()
+
+
+def build(rows: Iterable[BookingRow], market: Market, *, asof: date | None = None) -> History:
+    """Fold rows over a market.
+
+    Args:
+        rows: ordered by date.
+        market: must cover the valuation days wanted; days before the first row are left out.
+        asof: last day that counts; default the market's last.
+
+    Returns: a history with K ≥ 0 valued days (0 when nothing is ever held or nothing valued).
+    Cost: O(rows + K × securities held).
+    """
+    with localcontext(CONTEXT):
+        folder = _Folder(tuple(rows), market, asof)
+        folder.run()
+        return folder.history()
+
+
+class _Folder:
+    """The running state over valuation days and the columns it leaves behind."""
+
+    def __init__(self, rows: Sequence[BookingRow], market: Market, asof: date | None):
+        last = asof or (market.dates[-1] if market.dates else date.min)
+        self.rows = [row for row in rows if row.on <= last]
+        self.market = market
+        self.days = [on for on in market.dates if on <= last]
+        self.symbols = tuple(sorted({row.symbol for row in self.rows if row.kind == "lot"}))
+        currencies = {row.currency for row in self.rows}
+        currencies |= {series.currency for name, series in market.prices.items() if name in self.symbols}
+        self.currencies = tuple(sorted(currencies | {market.base}))
+        self.column = {name: at for at, name in enumerate(self.symbols)}
+        self.money_column = {name: at for at, name in enumerate(self.currencies)}
+        count = len(self.currencies)
+        self.qty = [ZERO] * len(self.symbols)
+        self.cash = [ZERO] * count
+        self.held: dict[int, None] = {}
+        self.closes = [market.prices[name].closes if name in market.prices else None for name in self.symbols]
+        self.price_money = [
+            self.money_column[market.prices[name].currency] if name in market.prices else 0 for name in self.symbols
+        ]
+        self.rates = [market.fx.get(name) for name in self.currencies]
+        self.splits: dict[int, list[tuple[date, Decimal]]] = {}
+        # Columns, one entry per valued day (or sparse: (row, column, value)).
+        self.kept: list[int] = []
+        self.nav: list[Decimal] = []
+        self.flow: list[Decimal] = []
+        self.gaps: list[Gap] = []
+        self.flow_in_gap: list[date] = []
+        self.qty_changes: list[list[tuple[int, Decimal]]] = [[] for _ in self.symbols]
+        self.money_rows: list[list[Decimal]] = []
+        self.sparse: dict[str, list[tuple[int, int, Decimal]]] = {
+            name: [] for name in ("scale", "traded", "paid", "income", "external", "earned", "trade_cash")
+        }
+
+    def run(self) -> None:
+        interval = _Interval()
+        at_row = 0
+        changed: set[int] = set()
+        pending_gaps: list[Gap] = []
+        for at, on in enumerate(self.days):
+            while at_row < len(self.rows) and self.rows[at_row].on <= on:
+                self._apply(self.rows[at_row], interval, changed)
+                at_row += 1
+            if at_row == 0:
+                continue
+            nav, reason = self._value(at, interval)
+            if nav is None:
+                pending_gaps.append(Gap(on, reason))
+                continue
+            if not self.kept and nav == 0 and not self.held:
+                continue  # nothing there yet; the first funded day opens the history
+            self.gaps.extend(pending_gaps)
+            if pending_gaps and self.kept and interval.days_with_flow - {on}:
+                self.flow_in_gap.append(on)
+            pending_gaps = []
+            self._keep(at, nav, interval, changed)
+            interval = _Interval()
+            changed = set()
+        self.gaps.extend(pending_gaps)
+
+    def _apply(self, row: BookingRow, interval: _Interval, changed: set[int]) -> None:
+        kind = row.kind
+        if kind == "lot":
+            at = self.column[row.symbol]
+            self._move(at, row.qty, changed)
+            interval.traded[at] = interval.traded.get(at, ZERO) + row.qty
+            if row.price is None:
+                interval.unpriced[at] = interval.unpriced.get(at, ZERO) + row.qty
+            else:
+                key = (at, self.money_column[row.currency])
+                interval.paid[key] = interval.paid.get(key, ZERO) + row.qty * row.price
+            return
+        if kind == "split":
+            self._split(row, interval, changed)
+            return
+        money = self.money_column[row.currency]
+        if kind == "cash" or kind == "receivable":
+            self.cash[money] += row.amount
+            interval.cash[money] = interval.cash.get(money, ZERO) + row.amount
+        elif kind == "external":
+            interval.external[money] = interval.external.get(money, ZERO) + row.amount
+            interval.days_with_flow.add(row.on)
+        elif kind in ("dividend", "tax") and row.symbol in self.column:
+            key = (self.column[row.symbol], money)
+            interval.income[key] = interval.income.get(key, ZERO) + row.amount
+        elif kind != "commission":  # fees of a trade stay with the trade
+            interval.earned[money] = interval.earned.get(money, ZERO) + row.amount
+
+    def _move(self, at: int, change: Decimal, changed: set[int]) -> None:
+        self.qty[at] += change
+        changed.add(at)
+        if self.qty[at]:
+            self.held[at] = None
+        else:
+            self.held.pop(at, None)
+
+    def _split(self, row: BookingRow, interval: _Interval, changed: set[int]) -> None:
+        """Scale what was held and what was traded before the split to the new share basis."""
+        at = self.column[row.symbol]
+        before = self.qty[at]
+        self._move(at, row.qty, changed)
+        if before:
+            factor = self.qty[at] / before
+            interval.scale[at] = interval.scale.get(at, Decimal(1)) * factor
+            for units in (interval.traded, interval.unpriced):
+                if at in units:
+                    units[at] *= factor
+        seen = self.splits.setdefault(at, [])
+        if row.ratio and (not seen or seen[-1] != (row.on, row.ratio)):
+            seen.append((row.on, row.ratio))
+
+    def _close(self, at: int, day: int) -> Decimal | None:
+        """Return a security's close, on the share basis of the day even when carried."""
+        closes = self.closes[at]
+        close = None if closes is None else closes[day]
+        if close is not None and at in self.splits:
+            series = self.market.prices[self.symbols[at]]
+            observed, today = self.days[series.observed[day]], self.days[day]
+            for split_on, ratio in self.splits[at]:
+                if observed < split_on <= today:
+                    close = close / ratio
+        return close
+
+    def _value(self, day: int, interval: _Interval) -> tuple[Decimal | None, str]:
+        for money, amount in interval.external.items():
+            if amount and self._rate(money, day) is None:
+                return None, f"no {self.currencies[money]}/{self.market.base} rate for a flow"
+        for _, money in (*interval.income, *interval.paid):
+            if self._rate(money, day) is None:
+                name = self.currencies[money]
+                return None, f"no {name}/{self.market.base} rate for income or a trade"
+        by_money = list(self.cash)
+        price_money = self.price_money
+        for at in self.held:
+            close = self._close(at, day)
+            if close is None:
+                return None, f"no price for {self.symbols[at]}"
+            by_money[price_money[at]] += self.qty[at] * close
+        total = ZERO
+        for money, amount in enumerate(by_money):
+            if amount:
+                rate = self._rate(money, day)
+                if rate is None:
+                    return None, f"no {self.currencies[money]}/{self.market.base} rate"
+                total += amount * rate
+        return total, ""
+
+    def _rate(self, money: int, day: int) -> Decimal | None:
+        rates = self.rates[money]
+        return None if rates is None else rates[day]
+
+    def _keep(self, day: int, nav: Decimal, interval: _Interval, changed: set[int]) -> None:
+        row = len(self.kept)
+        flow = ZERO
+        for money, amount in interval.external.items():
+            flow += amount * (self._rate(money, day) or ZERO)
+            self.sparse["external"].append((row, money, amount))
+        self.kept.append(day)
+        self.nav.append(nav)
+        self.flow.append(flow)
+        self.money_rows.append(list(self.cash))
+        for at in changed:
+            self.qty_changes[at].append((row, self.qty[at]))
+        for at, factor in interval.scale.items():
+            self.sparse["scale"].append((row, at, factor))
+        for at, units in interval.traded.items():
+            self.sparse["traded"].append((row, at, units))
+        for (at, money), amount in interval.paid.items():
+            self.sparse["paid"].append((row, at, amount * (self._rate(money, day) or ZERO)))
+        for at, units in interval.unpriced.items():
+            rate = self._rate(self.price_money[at], day) or ZERO
+            close = self._close(at, day) or ZERO
+            self.sparse["paid"].append((row, at, units * close * rate))
+        income_money: dict[int, Decimal] = {}
+        for (at, money), amount in interval.income.items():
+            income_money[money] = income_money.get(money, ZERO) + amount
+            self.sparse["income"].append((row, at, amount * (self._rate(money, day) or ZERO)))
+        for money, amount in interval.earned.items():
+            self.sparse["earned"].append((row, money, amount))
+        for money in {*interval.cash, *interval.external, *interval.earned, *income_money}:
+            left = (
+                interval.cash.get(money, ZERO)
+                - interval.external.get(money, ZERO)
+                - interval.earned.get(money, ZERO)
+                - income_money.get(money, ZERO)
+            )
+            if left:
+                self.sparse["trade_cash"].append((row, money, left))
+
+    def history(self) -> History:
+        """Return the columns as arrays."""
+        rows, names, monies = len(self.kept), len(self.symbols), len(self.currencies)
+        end = np.zeros((rows, names))
+        for at, changes in enumerate(self.qty_changes):
+            for row, qty in changes:
+                end[row:, at] = float(qty)
+        before = np.zeros_like(end)
+        before[1:] = end[:-1]
+        scale = self._dense("scale", rows, names, fill=1.0)
+        days = np.asarray(self.kept, dtype=np.intp)
+        price = np.zeros((rows, names))
+        for at, closes in enumerate(self.closes):
+            if closes is not None and rows:
+                column = np.array(closes, dtype=np.float64)[days]
+                price[:, at] = np.nan_to_num(column)
+        for at in self.splits:  # carried closes need the share basis of their day
+            price[:, at] = [float(self._close(at, day) or ZERO) for day in self.kept]
+        fx = np.full((rows, monies), np.nan)
+        for money, rates in enumerate(self.rates):
+            if rates is not None and rows:
+                fx[:, money] = np.array(rates, dtype=np.float64)[days]
+        money = np.array(self.money_rows, dtype=np.float64).reshape(rows, monies)
+        return History(
+            base=self.market.base,
+            dates=tuple(self.days[day] for day in self.kept),
+            nav=tuple(self.nav),
+            flow=tuple(self.flow),
+            gaps=tuple(self.gaps),
+            flow_in_gap=tuple(self.flow_in_gap),
+            symbols=self.symbols,
+            currencies=self.currencies,
+            symbol_currency=np.asarray(self.price_money, dtype=np.intp),
+            price=price,
+            fx=fx,
+            begin=before * scale,
+            before=before,
+            traded=self._dense("traded", rows, names),
+            paid_base=self._dense("paid", rows, names),
+            income_base=self._dense("income", rows, names),
+            money=money,
+            external=self._dense("external", rows, monies),
+            earned=self._dense("earned", rows, monies),
+            trade_cash=self._dense("trade_cash", rows, monies),
+            warnings=self.market.warnings,
+        )
+
+    def _dense(self, name: str, rows: int, columns: int, fill: float = 0.0) -> Floats:
+        dense = np.full((rows, columns), fill)
+        for row, column, amount in self.sparse[name]:
+            if name in ("income", "paid"):  # one entry per currency
+                dense[row, column] += float(amount)
+            else:
+                dense[row, column] = float(amount)
+        return dense

@@ -1,0 +1,272 @@
+"""Time-weighted return of a history, its periods and its index.
+
+With external flows at the end of the day, r_t = (V_t − F_t) / V_{t−1} − 1; with flows at the
+start, r_t = V_t / (V_{t−1} + F_t) − 1. Daily returns are linked geometrically (GIPS 2020,
+2.A.24.f) and never annualised for less than a year (2.A.12). Where V_{t−1} ≤ 0 no return exists:
+the index stops and starts again at 1, flagged, and figures since inception count from there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analytics.drawdown import Drawdown, max_drawdown, underwater
+from analytics.history import Gap, History
+from analytics.numbers import ZERO, money, ratio
+
+FlowTiming = Literal["end_of_day", "start_of_day"]
+DAYS_PER_YEAR = 365
+RECONCILE_BP_MAX = Decimal(1)
+
+
+class NotReconciled(ValueError):
+    """The series' last value and the valued positions differ by more than one basis point."""
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A return over a named period.
+
+    Attributes:
+        start: valued day the return is measured from (its close).
+        value: None with a `reason` when the history does not reach back to `start`.
+    """
+
+    name: str
+    start: date | None
+    value: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Twr:
+    """A time-weighted return and all that goes with it.
+
+    Attributes:
+        asof: last valued day; None for an empty history.
+        twr: since inception (or the last restart); None with `reason` when there is no return.
+        annualised: geometric, None for less than a year.
+        returns: per valued day of `dates`; NaN on the first and on restarts.
+        index: per valued day, 1 at the start and at each restart.
+        segment: index of the first valued day of the current segment.
+        restarts: days the index started again.
+    """
+
+    asof: date | None
+    base: str
+    timing: FlowTiming
+    twr: float | None
+    annualised: float | None
+    reason: str
+    periods: tuple[Period, ...]
+    drawdown: Drawdown
+    dates: tuple[date, ...]
+    nav: tuple[Decimal, ...]
+    flow: tuple[Decimal, ...]
+    returns: NDArray[np.float64]
+    index: NDArray[np.float64]
+    segment: int
+    restarts: tuple[date, ...]
+    gaps: tuple[Gap, ...]
+    warnings: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON; series are columns of equal length over `dates`."""
+        last = self.nav[-1] if self.nav else None
+        return {
+            "asof": self.asof.isoformat() if self.asof else None,
+            "base_currency": self.base,
+            "twr": ratio(self.twr),
+            "annualised": ratio(self.annualised),
+            "reason": self.reason or None,
+            "nav": money(last),
+            "periods": {
+                period.name: {
+                    "value": ratio(period.value),
+                    "start": period.start.isoformat() if period.start else None,
+                    "reason": period.reason or None,
+                }
+                for period in self.periods
+            },
+            "drawdown": self.drawdown.as_json(),
+            "net_flows": money(sum(self.flow, ZERO)),
+            "series": {
+                "dates": [on.isoformat() for on in self.dates],
+                "nav": [money(amount) for amount in self.nav],
+                "flow": [money(amount) for amount in self.flow],
+                "index": [ratio(float(value)) for value in self.index],
+                "drawdown": [ratio(value) for value in self._underwater()],
+            },
+            "gaps": [{"date": gap.on.isoformat(), "reason": gap.reason} for gap in self.gaps],
+            "restarts": [on.isoformat() for on in self.restarts],
+            "method": f"daily geometric linking, external flows at {self.timing}",
+            "n_obs": int(np.count_nonzero(~np.isnan(self.returns))),
+            "warnings": list(self.warnings),
+        }
+
+    def _underwater(self) -> list[float]:
+        """Return drawdown per day, each segment on its own."""
+        starts = [0, *(self.dates.index(on) for on in self.restarts), len(self.dates)]
+        out: list[float] = []
+        for start, end in pairwise(starts):
+            if end > start:
+                out.extend(underwater(self.index[start:end]).tolist())
+        return out
+
+
+def compute_twr(history: History, timing: FlowTiming = "end_of_day") -> Twr:
+    """Return the time-weighted return of a history. Cost: O(valued days)."""
+    count = len(history.dates)
+    returns, restarts = _daily(history, timing)
+    segment = 0
+    index = np.ones(count)
+    if count:
+        growth = np.where(np.isnan(returns), 1.0, 1.0 + returns)
+        starts = [0, *restarts, count]
+        for start, end in pairwise(starts):
+            index[start:end] = np.cumprod(growth[start:end])
+        segment = starts[-2]
+    warnings = list(history.warnings)
+    if restarts:
+        days = ", ".join(history.dates[at].isoformat() for at in restarts)
+        warnings.append(f"value was not above zero before {days}: the return index restarts there")
+    if count and history.nav[-1] <= 0:
+        warnings.append(f"value is not above zero on {history.dates[-1]}: the index stands still")
+    if history.gaps:
+        warnings.append(
+            f"{len(history.gaps)} day(s) without a value, first {history.gaps[0].on}: {history.gaps[0].reason}"
+        )
+    if history.flow_in_gap:
+        warnings.append(
+            f"external flows inside unvalued days before {history.flow_in_gap[0]}: the return of"
+            " that interval treats them as made at its end"
+        )
+    asof = history.dates[-1] if count else None
+    measured = count - segment > 1 or (count == 1 and not np.isnan(returns[0]))
+    twr = float(index[-1]) - 1.0 if measured else None
+    reason = "" if measured else "no two valued days in a row" if count else "nothing was held"
+    days = (history.dates[-1] - history.dates[segment]).days if count else 0
+    annualised = None
+    if twr is not None and days >= DAYS_PER_YEAR and twr > -1.0:
+        annualised = (1.0 + twr) ** (DAYS_PER_YEAR / days) - 1.0
+    elif twr is not None:
+        warnings.append("less than one year: not annualised")
+    tail = history.dates[segment:]
+    return Twr(
+        asof=asof,
+        base=history.base,
+        timing=timing,
+        twr=twr,
+        annualised=annualised,
+        reason=reason,
+        periods=_periods(tail, index[segment:], twr),
+        drawdown=_drawdown(tail, index[segment:]),
+        dates=history.dates,
+        nav=history.nav,
+        flow=history.flow,
+        returns=returns,
+        index=index,
+        segment=segment,
+        restarts=tuple(history.dates[at] for at in restarts),
+        gaps=history.gaps,
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def reconcile(result: Twr, total_value: Decimal) -> Decimal:
+    """Compare the series' last NAV with the valued positions; return the gap in basis points.
+
+    Raises:
+        NotReconciled: more than one basis point apart, or there is no series.
+    """
+    if not result.nav:
+        raise NotReconciled(f"positions are worth {total_value} but the series is empty")
+    last = result.nav[-1]
+    scale = max(abs(last), abs(total_value))
+    gap = ZERO if not scale else abs(last - total_value) / scale * 10_000
+    if gap > RECONCILE_BP_MAX:
+        raise NotReconciled(
+            f"the series ends at {last} {result.base} on {result.asof}, the valued positions sum"
+            f" to {total_value}: {gap:.4f} bp apart, at most {RECONCILE_BP_MAX} allowed"
+        )
+    return gap
+
+
+def _daily(history: History, timing: FlowTiming) -> tuple[NDArray[np.float64], list[int]]:
+    """Return one return per valued day and the days the index restarts."""
+    count = len(history.dates)
+    returns = np.full(count, np.nan)
+    if not count:
+        return returns, []
+    nav = np.array(history.nav, dtype=np.float64)
+    flow = np.array(history.flow, dtype=np.float64)
+    before = np.concatenate(([0.0], nav[:-1]))
+    opening = before if timing == "end_of_day" else before + flow
+    gained = nav - flow - before
+    valid = opening > 0.0
+    returns[valid] = gained[valid] / opening[valid]
+    lost = np.nonzero(valid & (returns <= -1.0))[0]
+    stopped = {int(at) for at in np.nonzero(~valid)[0] if at > 0}
+    # After a day that lost everything (or more) the index cannot go on either.
+    stopped |= {int(at) + 1 for at in lost if at + 1 < count}
+    # Of a run of worthless days only the one that brings value again starts a new index.
+    return returns, sorted(at for at in stopped if nav[at] > 0.0)
+
+
+def _drawdown(dates: Sequence[date], index: NDArray[np.float64]) -> Drawdown:
+    """Return the drawdown from 1, also when the first day has a return of its own."""
+    if len(index) and index[0] != 1.0:
+        return max_drawdown([dates[0], *dates], np.concatenate(([1.0], index)))
+    return max_drawdown(dates, index)
+
+
+def _periods(dates: Sequence[date], index: NDArray[np.float64], itd: float | None) -> tuple[Period, ...]:
+    """Return MTD, QTD, YTD, 1Y and ITD, each from the last valued day before it starts."""
+    if not dates:
+        return tuple(Period(name, None, None, "nothing was held") for name in PERIOD_NAMES)
+    last = dates[-1]
+    quarter = last.replace(month=(last.month - 1) // 3 * 3 + 1, day=1)
+    starts = {
+        "MTD": last.replace(day=1) - timedelta(days=1),
+        "QTD": quarter - timedelta(days=1),
+        "YTD": last.replace(month=1, day=1) - timedelta(days=1),
+        "1Y": _year_before(last),
+    }
+    found: list[Period] = []
+    for name, boundary in starts.items():
+        at = _last_on_or_before(dates, boundary)
+        if at is None:
+            reason = f"history starts on {dates[0]}, after {boundary}"
+            found.append(Period(name, None, None, reason))
+        else:
+            found.append(Period(name, dates[at], float(index[-1] / index[at]) - 1.0))
+    reason = "" if itd is not None else "no two valued days in a row"
+    found.append(Period("ITD", dates[0], itd, reason))
+    return tuple(found)
+
+
+PERIOD_NAMES = ("MTD", "QTD", "YTD", "1Y", "ITD")
+
+
+def _year_before(day: date) -> date:
+    try:
+        return day.replace(year=day.year - 1)
+    except ValueError:  # 29 February
+        return day.replace(year=day.year - 1, day=28)
+
+
+def _last_on_or_before(dates: Sequence[date], boundary: date) -> int | None:
+    low, high = 0, len(dates)
+    while low < high:
+        middle = (low + high) // 2
+        if dates[middle] <= boundary:
+            low = middle + 1
+        else:
+            high = middle
+    return low - 1 if low else None
