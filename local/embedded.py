@@ -110,7 +110,7 @@ class EmbeddedServices:
     def addresses(self) -> Addresses:
         """Embedded and external addresses together; valid once started."""
         settings = self.settings
-        kafka, postgres, redis = (self.servers.get(name) for name in ("kafka", "postgres", "redis"))
+        kafka, postgres, redis = (self.servers.get(name) for name in ("kafka", "postgres", "valkey"))
         admin = postgres.admin_url if isinstance(postgres, PostgresServer) else None
         return Addresses(
             kafka=kafka.url if kafka else settings.kafka_url(),
@@ -138,7 +138,7 @@ class EmbeddedServices:
         fixed = {
             "kafka": settings.kafka_port,
             "postgres": settings.postgres_port,
-            "redis": settings.redis_port,
+            "valkey": settings.redis_port,
         }
         instance = self.data_dir.instance()
         ports = self.data_dir.choose_ports(fixed)
@@ -147,7 +147,7 @@ class EmbeddedServices:
         if settings.postgres is None:
             self.servers["postgres"] = PostgresServer(self.data_dir, instance, ports["postgres"])
         if settings.redis is None:
-            self.servers["redis"] = ValkeyServer(self.data_dir, instance, ports["redis"])
+            self.servers["valkey"] = ValkeyServer(self.data_dir, instance, ports["valkey"])
         starts = [asyncio.ensure_future(self._start_somewhere(name, fixed)) for name in self.servers]
         try:
             await asyncio.gather(*starts)
@@ -178,7 +178,7 @@ class EmbeddedServices:
                     raise
                 if fixed[name] is not None:
                     raise PortTaken(
-                        f"{name}: port {fixed[name]} (DAWSOS_{name.upper()}_PORT) is in use by "
+                        f"{name}: port {fixed[name]} ({self.servers[name].variable}_PORT) is in use by "
                         "another program: free it, choose another, or leave the variable empty"
                     ) from error
                 self._move(name, fixed)

@@ -48,6 +48,7 @@ class KafkaServer(Server):
     """Broker and controller in one process; topics are never created by accident."""
 
     name = "kafka"
+    variable = "DAWSOS_KAFKA"
 
     def __init__(
         self,

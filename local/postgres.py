@@ -54,6 +54,7 @@ class PostgresServer(Server):
     """Postgres with the database `dawsos` and its two roles."""
 
     name = "postgres"
+    variable = "DAWSOS_POSTGRES"
     # Fast shutdown: roll back, disconnect, checkpoint. SIGTERM would wait for clients.
     stop_signal = signal.SIGINT
 

@@ -23,6 +23,8 @@ class Server(ABC):
     """
 
     name: str
+    # The setting that replaces this server by an external one.
+    variable: str
     stop_signal = signal.SIGTERM
 
     def __init__(self, data_dir: DataDir, instance: Instance, port: int) -> None:

@@ -52,6 +52,7 @@ class ValkeyServer(Server):
     """Valkey on loopback with a password, evicting the least recently used keys."""
 
     name = "valkey"
+    variable = "DAWSOS_REDIS"
 
     @property
     def url(self) -> str:
