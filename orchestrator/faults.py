@@ -32,6 +32,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return ""
 
 
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """Return the fault text for a key that has no meaning: the nearest key, else all accepted ones."""
+    names = tuple(known)
+    close = get_close_matches(key, names, n=1, cutoff=0.6)
+    hint = f"did you mean {close[0]!r}?" if close else f"accepted: {', '.join(names)}"
+    return f"unknown key {key!r}; {hint}"
+
+
 def pointer(*parts: str | int) -> str:
     """Return the JSON pointer of a place, with `~` and `/` escaped (RFC 6901)."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)

@@ -6,12 +6,13 @@ from typing import Any, Literal
 
 from orchestrator.catalogue import CapabilitySpec, RetryPolicy
 from orchestrator.conditions import Condition
+from orchestrator.inputs import Inputs
 from orchestrator.templates import Template
 from topics.messages import Gate
 
 RESOLVE_STEP = "$resolve"
 
-InputsCheck = Callable[[Mapping[str, Any]], bool]
+OutputCheck = Callable[[Any], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +73,14 @@ class CompiledPattern:
         digest: SHA-256 of the canonical pattern document.
         source: the pattern file, byte for byte.
         document: the parsed file.
-        inputs_schema: JSON Schema 2020-12 of the inputs.
-        input_defaults: default of every optional input, null where none is given.
-        input_types: declared type of each input.
+        inputs: schema, defaults and types of the inputs.
         outputs: output name → id of the step that makes it, in the pattern's order.
         deadline_s: of the pattern, or None.
         gate: freshness policy of the pattern, or None.
         needs_pins: whether `$resolve` runs first; then `resolve` is its capability.
         capabilities: version of every capability the pattern uses.
+        output_ok: whether `data` fits the pattern's `output_schema`; None when it declares none.
+        portfolio_readers: ids of unconditional steps whose capability needs a portfolio.
     """
 
     id: str
@@ -88,10 +89,7 @@ class CompiledPattern:
     digest: str
     source: bytes
     document: Mapping[str, Any]
-    inputs_schema: Mapping[str, Any]
-    input_defaults: Mapping[str, Any]
-    input_types: Mapping[str, str]
-    inputs_ok: InputsCheck
+    inputs: Inputs
     steps: tuple[CompiledStep, ...]
     step_by_id: Mapping[str, CompiledStep]
     outputs: Mapping[str, str]
@@ -100,3 +98,10 @@ class CompiledPattern:
     needs_pins: bool
     resolve: CapabilitySpec | None
     capabilities: Mapping[str, int]
+    output_ok: OutputCheck | None
+    portfolio_readers: tuple[str, ...]
+
+    @property
+    def inputs_schema(self) -> Mapping[str, Any]:
+        """JSON Schema 2020-12 of the inputs."""
+        return self.inputs.schema

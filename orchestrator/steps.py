@@ -1,0 +1,341 @@
+"""Compiling the steps of a pattern: names, references, order, arguments, policies."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from orchestrator.catalogue import CapabilitySpec, Catalogue, RetryPolicy
+from orchestrator.conditions import Condition, compile_condition
+from orchestrator.faults import nearest, pointer, unknown_key
+from orchestrator.inputs import Inputs
+from orchestrator.limits import Limits
+from orchestrator.pattern import CompiledStep, OnError
+from orchestrator.references import CTX_NAMES, Reference, Written
+from orchestrator.schema import RETRY_KEYS, STEP_KEYS
+from orchestrator.schemas import Kinds, NoSuchPath, kinds_at
+from orchestrator.templates import Template, compile_template
+from orchestrator.validation import schema_faults, shown
+from topics.canonical import NotCanonical, canonical_bytes
+from topics.errors import Fault
+
+LAST = "last"
+_NULLABLE_CTX = ("benchmark_id", "ledger_commit_hash", "portfolio_id")
+
+
+@dataclass(frozen=True, slots=True)
+class StepNames:
+    """Which step makes which name.
+
+    Attributes:
+        ids: id of each step by index.
+        as_: name of each step's output by index.
+        makers: output name → indices of its makers, in order; several only for `last`.
+    """
+
+    ids: tuple[str, ...]
+    as_: tuple[str, ...]
+    makers: Mapping[str, Sequence[int]]
+
+    def maker_before(self, name: str, index: int) -> int | None:
+        """Return the newest step before `index` that makes `name`."""
+        return next((maker for maker in reversed(self.makers.get(name, ())) if maker < index), None)
+
+
+def name_steps(steps: Sequence[Any], where: str, faults: list[Fault]) -> StepNames:
+    """Give every step its id and output name; duplicates are faults that name both places."""
+    ids: list[str] = []
+    names: list[str] = []
+    makers: dict[str, list[int]] = {}
+    taken: dict[str, int] = {}
+    for index, step in enumerate(steps):
+        data = step if isinstance(step, Mapping) else {}
+        as_ = data.get("as")
+        name = as_ if isinstance(as_, str) else LAST
+        given = data.get("id")
+        own = given if isinstance(given, str) else (name if name != LAST else f"step_{index}")
+        if name != LAST and name in makers:
+            message = f"{name!r} is already made by /steps/{makers[name][0]}"
+            faults.append(Fault(where, f"/steps/{index}/as", message))
+        elif own in taken:
+            at = f"/steps/{index}/id" if isinstance(given, str) else f"/steps/{index}"
+            faults.append(Fault(where, at, f"id {own!r} is already taken by /steps/{taken[own]}"))
+        taken.setdefault(own, index)
+        makers.setdefault(name, []).append(index)
+        ids.append(own)
+        names.append(name)
+    return StepNames(tuple(ids), tuple(names), makers)
+
+
+class StepCompiler:
+    """Compiles steps one after the other and collects every fault on the way.
+
+    Attributes:
+        reads_context: whether any template or condition reads `ctx`.
+    """
+
+    def __init__(
+        self,
+        steps: Sequence[Any],
+        names: StepNames,
+        inputs: Inputs,
+        catalogue: Catalogue,
+        where: str,
+        limits: Limits,
+        faults: list[Fault],
+    ) -> None:
+        self._steps = steps
+        self._names = names
+        self._inputs = inputs
+        self._catalogue = catalogue
+        self._where = where
+        self._limits = limits
+        self._faults = faults
+        self._specs = tuple(self._spec(index) for index in range(len(steps)))
+        self.reads_context = False
+
+    def compile(self, outputs: frozenset[str]) -> tuple[CompiledStep, ...]:
+        """Return all steps, joined to each other; meaningful only if no fault was recorded.
+
+        Args:
+            outputs: ids of the steps whose outputs the pattern returns.
+        """
+        compiled = [self._step(index, outputs) for index in range(len(self._steps))]
+        return _joined([step for step in compiled if step is not None])
+
+    def _data(self, index: int) -> Mapping[str, Any]:
+        step = self._steps[index]
+        return step if isinstance(step, Mapping) else {}
+
+    def _fault(self, place: str, message: str) -> None:
+        self._faults.append(Fault(self._where, place, message))
+
+    def _spec(self, index: int) -> CapabilitySpec | None:
+        name = self._data(index).get("capability")
+        if not isinstance(name, str):
+            return None
+        spec = self._catalogue.find(name)
+        if spec is None:
+            known = nearest(name, self._catalogue.capabilities)
+            self._fault(f"/steps/{index}/capability", f"unknown capability {name!r}{known}")
+        return spec
+
+    def _step(self, index: int, outputs: frozenset[str]) -> CompiledStep | None:
+        data, at, spec = self._data(index), f"/steps/{index}", self._specs[index]
+        for key in data:
+            if key not in STEP_KEYS:
+                self._fault(at + pointer(key), unknown_key(key, STEP_KEYS))
+        args = data.get("args", {})
+        args = args if isinstance(args, Mapping) else {}
+        template = compile_template(
+            args,
+            lambda written, place, _: self._resolve(index, written, place),
+            f"{at}/args",
+            self._where,
+            self._limits.template_depth_max,
+            self._faults,
+        )
+        if spec is not None:
+            self._check_args(template, args, spec, f"{at}/args")
+        condition = self._condition(index, data.get("condition"), f"{at}/condition")
+        explicit = self._depends_on(index, data.get("depends_on"), f"{at}/depends_on")
+        timeout_s = self._timeout_s(data, spec, at)
+        retry = self._retry(data, spec, at)
+        on_error = self._on_error(data.get("on_error", "fail"), f"{at}/on_error")
+        if spec is None:
+            return None
+        own = self._names.ids[index]
+        after, requires = _order(template, condition, explicit)
+        return CompiledStep(
+            index=index,
+            id=own,
+            as_=self._names.as_[index],
+            capability=spec.name,
+            version=spec.version,
+            agent=spec.agent,
+            timeout_ms=max(1, round(timeout_s * 1000)),
+            retry=retry,
+            args=template,
+            condition=condition,
+            parallel=data.get("parallel") is True,
+            after=after,
+            requires=requires,
+            readers=(),
+            projections=(),
+            output=own in outputs,
+            needs=spec.needs,
+            on_error=on_error,
+        )
+
+    def _resolve(self, index: int, written: Written, place: str) -> Reference | None:
+        found = self._find(index, written)
+        if isinstance(found, str):
+            self._fault(place, f"{written.text}: {found}")
+            return None
+        kinds = self.kinds(found)
+        if isinstance(kinds, NoSuchPath):
+            self._fault(place, f"{written.text}: there is no {kinds.key!r}{nearest(kinds.key, kinds.known)}")
+            return None
+        return found
+
+    def _find(self, index: int, written: Written) -> Reference | str:
+        """Return the reference, or what is wrong with it."""
+        first, rest = written.keys[0], written.keys[1:]
+        if written.root == "inputs":
+            if first not in self._inputs.schema["properties"]:
+                return f"unknown input {first!r}{nearest(first, self._inputs.schema['properties'])}"
+            return Reference(written.text, "inputs", None, written.keys, ".".join(written.keys))
+        if written.root == "ctx":
+            if first not in CTX_NAMES:
+                return f"unknown context name {first!r}{nearest(first, CTX_NAMES)}"
+            self.reads_context = True
+            return Reference(written.text, "ctx", None, written.keys, ".".join(written.keys))
+        maker = self._names.maker_before(first, index)
+        if maker is not None:
+            return Reference(written.text, "state", self._names.ids[maker], rest, ".".join(rest))
+        makers = self._names.makers.get(first, ())
+        if index in makers:
+            return f"{first!r} is what this step itself makes"
+        if makers:
+            return f"{first!r} is made by a later step (/steps/{makers[0]})"
+        known = sorted({self._names.as_[earlier] for earlier in range(index)})
+        return f"no earlier step makes {first!r}{nearest(first, known)}"
+
+    def kinds(self, reference: Reference) -> Kinds | None | NoSuchPath:
+        """Return what the schemas say about the values at a reference."""
+        if reference.root == "ctx":
+            if len(reference.keys) > 1:
+                return NoSuchPath(reference.keys[1], ())
+            nullable = reference.keys[0] in _NULLABLE_CTX
+            return frozenset({"string", "null"} if nullable else {"string"})
+        if reference.root == "inputs":
+            return kinds_at(self._inputs.schema, reference.keys)
+        spec = self._specs[self._names.ids.index(reference.step or "")]
+        return None if spec is None else kinds_at(spec.output_schema, reference.keys)
+
+    def _condition(self, index: int, text: Any, place: str) -> Condition | None:
+        if not isinstance(text, str):
+            return None
+        return compile_condition(
+            text,
+            lambda written, at, _: self._resolve(index, written, at),
+            self.kinds,
+            place,
+            self._where,
+            self._faults,
+        )
+
+    def _depends_on(self, index: int, names: Any, place: str) -> tuple[str, ...]:
+        found: list[str] = []
+        earlier = self._names.ids[:index]
+        for position, name in enumerate(names if isinstance(names, list) else ()):
+            if not isinstance(name, str):
+                continue
+            if name in earlier:
+                found.append(name)
+            elif name in self._names.ids:
+                other = self._names.ids.index(name)
+                which = "this step itself" if other == index else f"a later step (/steps/{other})"
+                self._fault(f"{place}/{position}", f"{name!r} is {which}; steps wait for earlier ones only")
+            else:
+                self._fault(f"{place}/{position}", f"no step has the id {name!r}{nearest(name, earlier)}")
+        return tuple(found)
+
+    def _check_args(self, template: Template, args: Mapping[str, Any], spec: CapabilitySpec, place: str) -> None:
+        schema = spec.input_schema
+        properties = schema.get("properties")
+        if not isinstance(properties, Mapping):
+            return
+        open_ended = schema.get("additionalProperties", False) not in (False, None) or "patternProperties" in schema
+        for name in args:
+            if name not in properties and not open_ended:
+                hint = nearest(name, properties) or "; it takes no arguments"
+                self._fault(place + pointer(name), f"{spec.name} has no argument {name!r}{hint}")
+        for name in schema.get("required", ()):
+            if name not in args:
+                self._fault(place, f"{spec.name} needs the argument {name!r}")
+        definitions = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
+        for name, value in template.literals.items():
+            if isinstance(properties.get(name), Mapping):
+                found = schema_faults({**definitions, **properties[name]}, value, self._where, place + pointer(name))
+                self._faults.extend(found)
+
+    def _timeout_s(self, data: Mapping[str, Any], spec: CapabilitySpec | None, at: str) -> float:
+        value = data.get("timeout_s")
+        if not _is_number(value) or value <= 0:
+            return spec.timeout_s if spec else 1.0
+        if value > self._limits.deadline_s_max:
+            self._fault(f"{at}/timeout_s", f"expected at most {self._limits.deadline_s_max:g} s, got {shown(value)}")
+        return float(value)
+
+    def _retry(self, data: Mapping[str, Any], spec: CapabilitySpec | None, at: str) -> RetryPolicy:
+        base = spec.retry if spec else RetryPolicy()
+        given = data.get("retry")
+        if not isinstance(given, Mapping):
+            return replace(base, attempts_max=min(base.attempts_max, self._limits.attempts_max))
+        for key in given:
+            if key not in RETRY_KEYS:
+                self._fault(f"{at}/retry{pointer(key)}", unknown_key(key, RETRY_KEYS))
+        attempts_max = given.get("attempts_max", base.attempts_max)
+        if _is_number(attempts_max) and attempts_max > self._limits.attempts_max:
+            message = f"expected at most {self._limits.attempts_max} attempts, got {shown(attempts_max)}"
+            self._fault(f"{at}/retry/attempts_max", message)
+        numbers = {key: given.get(key, getattr(base, key)) for key in RETRY_KEYS}
+        if not all(_is_number(value) for value in numbers.values()):
+            return base
+        return RetryPolicy(
+            int(numbers["attempts_max"]),
+            float(numbers["backoff_s"]),
+            float(numbers["factor"]),
+            float(numbers["cap_s"]),
+        )
+
+    def _on_error(self, given: Any, place: str) -> OnError:
+        action: Literal["fail", "continue"] = "continue" if given == "continue" else "fail"
+        if not isinstance(given, Mapping):
+            return OnError(action)
+        for key in given:
+            if key != "value":
+                self._fault(place + pointer(key), unknown_key(key, ("value",)))
+        value = given.get("value")
+        try:
+            size = len(canonical_bytes(value))
+        except NotCanonical as error:
+            self._fault(f"{place}/value", str(error))
+            return OnError()
+        if size > self._limits.inline_bytes:
+            self._fault(f"{place}/value", f"expected at most {self._limits.inline_bytes} bytes, got {size}")
+        return OnError("value", value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _order(
+    template: Template, condition: Condition | None, explicit: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the steps to wait for, and those among them without which this step is skipped."""
+    args = [reference.step for reference in template.references if reference.step]
+    asked = [reference.step for reference in condition.references if reference.step] if condition else []
+    tested = {reference.step for reference in condition.tested if reference.step} if condition else set()
+    after = tuple(dict.fromkeys([*args, *asked, *explicit]))
+    return after, tuple(step for step in after if step not in tested)
+
+
+def _joined(steps: list[CompiledStep]) -> tuple[CompiledStep, ...]:
+    """Give each step its readers and the projections that others need of it."""
+    readers: dict[str, list[int]] = {step.id: [] for step in steps}
+    projections: dict[str, dict[str, None]] = {step.id: {} for step in steps}
+    for step in steps:
+        if step.parallel:
+            for earlier in step.after:
+                if earlier in readers:
+                    readers[earlier].append(step.index)
+        references = [*step.args.references, *(step.condition.references if step.condition else ())]
+        for reference in references:
+            if reference.step in projections and reference.keys:
+                projections[reference.step][reference.path] = None
+    return tuple(
+        replace(step, readers=tuple(readers[step.id]), projections=tuple(sorted(projections[step.id])))
+        for step in steps
+    )

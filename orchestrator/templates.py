@@ -1,0 +1,198 @@
+"""Templates: `{{path}}` in the arguments of a step.
+
+Alone in a string it keeps the type of what it names; inside text it is rendered. Lists and objects are searched to
+any depth (within the limit). Compiled once into nodes; rendering walks only what is not literal.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.faults import pointer
+from orchestrator.references import Absent, Reference, Resolve, Scope, Stored, parse_path
+from topics.canonical import canonical_bytes
+from topics.errors import Fault
+from topics.paths import Missing
+
+_HOLE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+
+
+class TemplateFailed(ValueError):
+    """A template names something that does not exist in this execution."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    reference: Reference
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    parts: tuple[str | Reference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    items: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    items: tuple[tuple[str, Any], ...]
+
+
+_NODES = (_Whole, _Text, _List, _Object)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """The compiled arguments of a step.
+
+    Attributes:
+        literals: arguments without templates, by name, shared by all executions.
+        holes: arguments with templates, by name.
+        references: everything they read.
+    """
+
+    literals: Mapping[str, Any]
+    holes: tuple[tuple[str, Any], ...]
+    references: tuple[Reference, ...]
+
+    def render(self, scope: Scope) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return the arguments, and the artifacts in them as JSON pointer → SHA-256 (null stands there).
+
+        Raises:
+            TemplateFailed: a path is missing; names argument, path and nearest keys.
+        """
+        args = dict(self.literals)
+        refs: dict[str, str] = {}
+        for name, node in self.holes:
+            args[name] = _render(node, scope, pointer(name), refs)
+        return args, refs
+
+
+def compile_template(
+    args: Mapping[str, Any], resolve: Resolve, place: str, where: str, depth_max: int, faults: list[Fault]
+) -> Template:
+    """Compile the `args` object of a step.
+
+    Args:
+        args: argument name → JSON value with templates.
+        resolve: resolves references and records faults of its own.
+        place: JSON pointer of `args` in the pattern.
+        where: name of the pattern file.
+        depth_max: deepest nesting.
+        faults: receives every syntax fault.
+    """
+    references: list[Reference] = []
+    literals: dict[str, Any] = {}
+    holes: list[tuple[str, Any]] = []
+    for name, value in args.items():
+        node = _compile(value, resolve, place + pointer(name), where, depth_max, faults, references)
+        if isinstance(node, _NODES):
+            holes.append((name, node))
+        else:
+            literals[name] = node
+    return Template(literals, tuple(holes), tuple(references))
+
+
+def _compile(
+    value: Any,
+    resolve: Resolve,
+    place: str,
+    where: str,
+    depth: int,
+    faults: list[Fault],
+    references: list[Reference],
+) -> Any:
+    if isinstance(value, str):
+        return _compile_text(value, resolve, place, where, faults, references)
+    if not isinstance(value, (dict, list)):
+        return value
+    if depth <= 0:
+        faults.append(Fault(where, place, "expected arguments nested less deeply"))
+        return None
+    if isinstance(value, dict):
+        pairs = tuple(
+            (key, _compile(item, resolve, place + pointer(key), where, depth - 1, faults, references))
+            for key, item in value.items()
+        )
+        return _Object(pairs) if any(isinstance(node, _NODES) for _, node in pairs) else value
+    nodes = tuple(
+        _compile(item, resolve, f"{place}/{index}", where, depth - 1, faults, references)
+        for index, item in enumerate(value)
+    )
+    return _List(nodes) if any(isinstance(node, _NODES) for node in nodes) else value
+
+
+def _compile_text(
+    text: str, resolve: Resolve, place: str, where: str, faults: list[Fault], references: list[Reference]
+) -> Any:
+    if "{{" not in text and "}}" not in text:
+        return text
+    parts: list[str | Reference] = []
+    end = 0
+    for hole in _HOLE.finditer(text):
+        if hole.start() > end:
+            parts.append(text[end : hole.start()])
+        end = hole.end()
+        written = parse_path(hole[1].strip())
+        if written is None:
+            message = f"expected {{{{state.…}}}}, {{{{inputs.…}}}} or {{{{ctx.…}}}}, got {hole[0][:80]}"
+            faults.append(Fault(where, place, message))
+            continue
+        reference = resolve(written, place, False)
+        if reference is not None:
+            parts.append(reference)
+            references.append(reference)
+    if end < len(text):
+        parts.append(text[end:])
+    if any("{{" in part or "}}" in part for part in parts if isinstance(part, str)):
+        faults.append(Fault(where, place, f"expected every {{{{ to have its }}}}, got {text[:80]!r}"))
+        return None
+    if len(parts) == 1 and isinstance(parts[0], Reference):
+        return _Whole(parts[0])
+    return _Text(tuple(parts))
+
+
+def _render(node: Any, scope: Scope, place: str, refs: dict[str, str]) -> Any:
+    kind = type(node)
+    if kind is _Whole:
+        value = scope.read(node.reference, by_reference=True)
+        if type(value) is Stored:
+            refs[place] = value.sha256
+            return None
+        if type(value) is Missing or type(value) is Absent:
+            raise _failed(node.reference, value, place)
+        return value
+    if kind is _Text:
+        return "".join(part if type(part) is str else _text(part, scope, place) for part in node.parts)
+    if kind is _Object:
+        return {key: _render(item, scope, place + pointer(key), refs) for key, item in node.items}
+    if kind is _List:
+        return [_render(item, scope, f"{place}/{index}", refs) for index, item in enumerate(node.items)]
+    return node
+
+
+def _text(reference: Reference, scope: Scope, place: str) -> str:
+    value = scope.read(reference)
+    if type(value) is Missing or type(value) is Absent:
+        raise _failed(reference, value, place)
+    if type(value) is Stored:
+        raise TemplateFailed(f"args{place}: {{{{{reference.text}}}}} is too large to stand inside text")
+    return value if type(value) is str else canonical_bytes(value).decode()
+
+
+def _failed(reference: Reference, value: Missing | Absent, place: str) -> TemplateFailed:
+    return TemplateFailed(f"args{place}: {{{{{reference.text}}}}} {explain_missing(value)}")
+
+
+def explain_missing(value: Missing | Absent) -> str:
+    """Return why a path has no value, with the nearest keys that exist."""
+    if isinstance(value, Absent):
+        return f"has no value: {value.reason}"
+    found = ".".join(value.found)
+    at = f" below {found!r}" if found else ""
+    keys = ", ".join(value.nearest)
+    return f"does not exist; keys{at}: {keys}" if keys else f"does not exist; there are no keys{at}"
