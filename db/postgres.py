@@ -1,0 +1,142 @@
+"""Connections to Postgres: pools with limits, transactions that say for whom, and one place for its failures."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from db.sql import query
+from topics.errors import Code, RetryableError
+
+SERVICE = "postgres"
+
+if TYPE_CHECKING:
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+else:
+    Pool = asyncpg.Pool
+    Connection = asyncpg.Connection
+
+# The server or the way to it is at fault, or another transaction was in the way; the statement itself is fine.
+_FLEETING = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.QueryCanceledError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+)
+# These are subclasses of the above that do mean a mistake in the program.
+_MISUSE = (asyncpg.UnsupportedClientFeatureError,)
+
+
+class RoleBypassesSecurity(RuntimeError):
+    """The role would see every tenant's rows: it is a superuser or has BYPASSRLS. Use another one."""
+
+
+@contextmanager
+def upstream_failures(doing: str):
+    """Turn failures of Postgres or the way to it into `RetryableError`; everything else passes.
+
+    Args:
+        doing: what was tried, for the error's text.
+
+    Raises:
+        RetryableError: UPSTREAM_FAILED with service `postgres`.
+    """
+    try:
+        yield
+    except _FLEETING as error:
+        if isinstance(error, _MISUSE):
+            raise
+        reason = str(error) or type(error).__name__
+        raise RetryableError(Code.UPSTREAM_FAILED, f"Postgres, {doing}: {reason}", service=SERVICE) from error
+
+
+async def open_pool(
+    url: str,
+    *,
+    size_max: int = 10,
+    command_timeout_s: float = 30.0,
+    connect_timeout_s: float = 5.0,
+    allow_bypass: bool = False,
+) -> "Pool":
+    """Open a pool and make sure that Postgres answers and that the role is subject to row-level security.
+
+    Connections that die are replaced when they are next asked for; the operation they died under raises
+    `RetryableError`.
+
+    Args:
+        url: `postgresql://…`.
+        size_max: connections at most; further callers wait.
+        command_timeout_s: longest a statement may take.
+        connect_timeout_s: longest that connecting may take.
+        allow_bypass: for tools that work on global tables only.
+
+    Raises:
+        RetryableError: Postgres does not answer; the text names host and port, never the password.
+        RoleBypassesSecurity: the role is exempt from row-level security.
+    """
+    parts = urlsplit(url)
+    with upstream_failures(f"connecting to {parts.hostname}:{parts.port or 5432}"):
+        pool = await asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=size_max,
+            max_inactive_connection_lifetime=300.0,
+            command_timeout=command_timeout_s,
+            timeout=connect_timeout_s,
+            server_settings={"application_name": "dawsos", "timezone": "UTC"},
+        )
+        role = await pool.fetchrow(query("current_role"))
+    assert role is not None
+    if role["bypasses"] and not allow_bypass:
+        await pool.close()
+        raise RoleBypassesSecurity(
+            f"role {role['name']} is a superuser or has BYPASSRLS, so row-level security would not hold: "
+            "expected a plain role"
+        )
+    return pool
+
+
+@asynccontextmanager
+async def transaction(pool: "Pool") -> AsyncIterator["Connection"]:
+    """Run a block in one transaction, for global tables only: tenant tables look empty.
+
+    Raises:
+        RetryableError: Postgres failed; nothing of the block was committed, or it is not known.
+    """
+    with upstream_failures("transaction"):
+        async with pool.acquire(timeout=30.0) as connection, connection.transaction():
+            yield connection
+
+
+@asynccontextmanager
+async def tenant_transaction(pool: "Pool", tenant: str, user_id: UUID) -> AsyncIterator["Connection"]:
+    """Run a block in one transaction that sees and writes this user's rows only.
+
+    The setting ends with the transaction, so a pooled connection carries nothing to the next user.
+
+    Raises:
+        RetryableError: Postgres failed.
+    """
+    async with transaction(pool) as connection:
+        await act_for(connection, tenant, user_id)
+        yield connection
+
+
+async def act_for(connection: "Connection", tenant: str, user_id: UUID) -> None:
+    """Say for whom the rest of the current transaction works; may be said again for another user.
+
+    The projector, which writes for all tenants, does so before each row. That needs no role with more rights, and a
+    forgotten call writes nothing rather than too much.
+    """
+    await connection.execute(query("act_for"), tenant, str(user_id))
