@@ -15,20 +15,34 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+import yaml
 
 from local.embedded import Addresses, EmbeddedServices
 from local.errors import EmbeddedMissing
+from local.ports import free_port
 from settings import Settings, load_settings
 
-KAFKA_IMAGE = "apache/kafka:4.1.0"
-POSTGRES_IMAGE = "postgres:18"
-REDIS_IMAGE = "valkey/valkey:8.1"
-
 BACKENDS = ("", "embedded", "containers")
+
+
+def _compose_service(name: str) -> dict[str, Any]:
+    text = Path(__file__).parents[1].joinpath("docker-compose.yml").read_text(encoding="utf-8")
+    return yaml.safe_load(text)["services"][name]
+
+
+def compose_images() -> dict[str, str]:
+    """The images of the three services, pinned in one place."""
+    return {name: _compose_service(name)["image"] for name in ("kafka", "postgres", "valkey")}
+
+
+def compose_environment(name: str) -> dict[str, str]:
+    """The environment of one service in docker-compose.yml."""
+    return {key: str(value) for key, value in _compose_service(name)["environment"].items()}
 
 
 def environment_settings() -> Settings:
@@ -85,22 +99,40 @@ async def service_addresses() -> AsyncIterator[Addresses]:
 @contextlib.asynccontextmanager
 async def _containers() -> AsyncIterator[Addresses]:
     require_docker()
-    from testcontainers.community.kafka import KafkaContainer
-    from testcontainers.community.postgres import PostgresContainer
-    from testcontainers.community.redis import RedisContainer
+    from testcontainers.core.container import DockerContainer
+    from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
+    images = compose_images()
+    postgres = (
+        DockerContainer(images["postgres"])
+        .with_env("POSTGRES_PASSWORD", "test")
+        .with_env("POSTGRES_DB", "dawsos")
+        .with_exposed_ports(5432)
+        .waiting_for(LogMessageWaitStrategy("ready to accept connections", times=2))
+    )
+    valkey = (
+        DockerContainer(images["valkey"])
+        .with_exposed_ports(6379)
+        .waiting_for(LogMessageWaitStrategy("Ready to accept connections"))
+    )
+    # Kafka tells clients its address, so its port on this side has to be known before it starts.
+    kafka_port = free_port()
+    kafka = DockerContainer(images["kafka"]).with_bind_ports(9092, kafka_port)
+    for name, value in compose_environment("kafka").items():
+        kafka.with_env(name, value)
+    kafka.with_env("KAFKA_CONTROLLER_QUORUM_VOTERS", "1@localhost:9093")
+    kafka.with_env("KAFKA_ADVERTISED_LISTENERS", f"BROKER://localhost:{kafka_port}")
+    kafka.waiting_for(LogMessageWaitStrategy("Kafka Server started"))
     with contextlib.ExitStack() as stack:
-        start = stack.enter_context
-        postgres = start(PostgresContainer(POSTGRES_IMAGE, dbname="dawsos", driver=None))
-        kafka = start(KafkaContainer(KAFKA_IMAGE).with_kraft())
-        redis = start(RedisContainer(REDIS_IMAGE))
-        superuser = await asyncio.to_thread(postgres.get_connection_url)
-        app = await _make_roles(superuser)
+        for container in (postgres, valkey, kafka):
+            stack.enter_context(container)
+        host = postgres.get_container_host_ip()
+        roles = await _make_roles(f"postgresql://postgres:test@{host}:{postgres.get_exposed_port(5432)}/dawsos")
         yield Addresses(
-            kafka=f"kafka://{kafka.get_bootstrap_server()}",
-            postgres=app["dawsos_app"],
-            postgres_admin=app["dawsos_owner"],
-            redis=f"redis://{redis.get_container_host_ip()}:{redis.get_exposed_port(6379)}/0",
+            kafka=f"kafka://{host}:{kafka_port}",
+            postgres=roles["dawsos_app"],
+            postgres_admin=roles["dawsos_owner"],
+            redis=f"redis://{valkey.get_container_host_ip()}:{valkey.get_exposed_port(6379)}/0",
         )
 
 
