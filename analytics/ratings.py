@@ -1,0 +1,235 @@
+"""Ratings of companies by a rubric, and of a portfolio by its long equity.
+
+A missing input lowers `coverage` and never scores as 0: the weights of the inputs that are there
+are renormalised. Too little coverage gives None with the reason.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from analytics.fundamentals import Filing, Ratio, known_on, pays_dividends, ratios
+from analytics.numbers import ratio
+from analytics.rubric import Rubric, Score
+
+NOT_APPLICABLE = "n/a"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreResult:
+    """One score of one company.
+
+    Attributes:
+        value: 0–10, None with `reason`.
+        coverage: weight of the inputs at hand over all inputs' weight.
+        inputs: per component its figure and, if there is one, its score.
+        applies: False when the score makes no sense for the company (no dividend paid).
+    """
+
+    name: str
+    value: float | None
+    coverage: float
+    reason: str
+    inputs: Mapping[str, tuple[Ratio, float | None]]
+    applies: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """All scores of one company as known on a day; `accession` of the newest filing used."""
+
+    symbol: str
+    asof: date
+    scores: Mapping[str, ScoreResult]
+    overall: float | None
+    overall_coverage: float
+    accession: str | None
+    reason: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON with every input, its score and why it is missing."""
+        return {
+            "symbol": self.symbol,
+            "overall": ratio(self.overall),
+            "coverage": ratio(self.overall_coverage),
+            "accession": self.accession,
+            "reason": self.reason or None,
+            "scores": {
+                name: {
+                    "value": ratio(score.value),
+                    "coverage": ratio(score.coverage),
+                    "applies": score.applies,
+                    "reason": score.reason or None,
+                    "inputs": {
+                        component: {
+                            "value": ratio(figure.value),
+                            "score": ratio(points),
+                            "reason": figure.reason or None,
+                        }
+                        for component, (figure, points) in score.inputs.items()
+                    },
+                }
+                for name, score in self.scores.items()
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PortfolioRating:
+    """Scores weighted over rated long equity.
+
+    Attributes:
+        averages: per score name and `overall`: Σw·s / Σw over rated holdings it applies to.
+        coverage: per score, rated over all long equity it applies to; None without any.
+        weights: share of long equity per symbol.
+    """
+
+    asof: date
+    averages: Mapping[str, float | None]
+    coverage: Mapping[str, float | None]
+    reasons: Mapping[str, str]
+    holdings: tuple[Rating, ...]
+    weights: Mapping[str, float]
+    rubric_id: str
+    rubric_version: int
+    warnings: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON under the keys patterns use."""
+        return {
+            "asof": self.asof.isoformat(),
+            "avg_dividend_safety": ratio(self.averages.get("dividend_safety")),
+            "avg_moat_strength": ratio(self.averages.get("moat")),
+            "avg_resilience": ratio(self.averages.get("resilience")),
+            "overall": ratio(self.averages.get("overall")),
+            "coverage": {name: ratio(value) for name, value in self.coverage.items()},
+            "reasons": {name: text for name, text in self.reasons.items() if text},
+            "holdings": [
+                rating.as_json() | {"weight": ratio(self.weights.get(rating.symbol))} for rating in self.holdings
+            ],
+            "rubric": {"id": self.rubric_id, "version": self.rubric_version},
+            "method": "editorial rubric over annual reports; weighted over rated long equity",
+            "n_obs": sum(1 for rating in self.holdings if rating.overall is not None),
+            "warnings": list(self.warnings),
+        }
+
+
+def rate(
+    symbol: str,
+    filings: Sequence[Filing],
+    dividends: Sequence[tuple[date, float]],
+    rubric: Rubric,
+    asof: date,
+) -> Rating:
+    """Rate one company from filings public on `asof` and its dividends (ex-date, per share)."""
+    known = known_on(filings, asof)
+    if not known:
+        reason = f"no annual report of {symbol} filed by {asof} at hand"
+        return Rating(symbol, asof, {}, None, 0.0, None, reason)
+    figures = ratios(known, dividends, asof)
+    pays = pays_dividends(known, dividends, asof)
+    scores = {score.name: _score(score, figures, rubric, pays=pays) for score in rubric.scores}
+    have = {
+        name: weight
+        for name, weight in rubric.overall.items()
+        if scores[name].applies and scores[name].value is not None
+    }
+    wanted = sum(weight for name, weight in rubric.overall.items() if scores[name].applies)
+    coverage = sum(have.values()) / wanted if wanted else 0.0
+    overall = None
+    reason = ""
+    if coverage >= rubric.component_coverage_min:
+        overall = sum(
+            weight * value for name, weight in have.items() if (value := scores[name].value) is not None
+        ) / sum(have.values())
+    else:
+        reason = f"scores at hand weigh {coverage:.0%} of the overall rating"
+    return Rating(symbol, asof, scores, overall, coverage, known[-1].accession, reason)
+
+
+def aggregate(
+    values: Mapping[str, Decimal],
+    ratings: Mapping[str, Rating],
+    rubric: Rubric,
+    asof: date,
+) -> PortfolioRating:
+    """Weigh ratings over long equity.
+
+    Args:
+        values: value per security in one currency; shorts (negative) do not take part.
+        ratings: by symbol; a held symbol may be missing.
+        rubric: the one the ratings were made with.
+        asof: the day of the values.
+    """
+    held = {symbol: float(value) for symbol, value in sorted(values.items()) if value > 0}
+    total = sum(held.values())
+    averages: dict[str, float | None] = {}
+    coverage: dict[str, float | None] = {}
+    reasons: dict[str, str] = {}
+    for name in (*(score.name for score in rubric.scores), "overall"):
+        rated = applicable = points = 0.0
+        for symbol, value in held.items():
+            score, applies = _of(ratings.get(symbol), name)
+            if applies:
+                applicable += value
+            if score is not None:
+                rated += value
+                points += value * score
+        share = rated / applicable if applicable else None
+        coverage[name] = share
+        enough = share is not None and share >= rubric.portfolio_coverage_min
+        averages[name] = points / rated if enough and rated else None
+        if not enough:
+            reasons[name] = (
+                f"rated holdings are {share:.0%} of long equity, {rubric.portfolio_coverage_min:.0%} needed"
+                if share is not None
+                else "no long equity it applies to"
+            )
+        else:
+            reasons[name] = ""
+    return PortfolioRating(
+        asof=asof,
+        averages=averages,
+        coverage=coverage,
+        reasons=reasons,
+        holdings=tuple(
+            ratings.get(symbol) or Rating(symbol, asof, {}, None, 0.0, None, f"no fundamentals of {symbol} at hand")
+            for symbol in held
+        ),
+        weights={symbol: value / total for symbol, value in held.items()},
+        rubric_id=rubric.id,
+        rubric_version=rubric.version,
+        warnings=("ratings are editorial heuristics, not investment advice",),
+    )
+
+
+def _score(score: Score, figures: Mapping[str, Ratio], rubric: Rubric, *, pays: bool) -> ScoreResult:
+    if score.payers_only and not pays:
+        return ScoreResult(score.name, None, 0.0, f"{NOT_APPLICABLE}: pays no dividend", {}, applies=False)
+    inputs: dict[str, tuple[Ratio, float | None]] = {}
+    weight_at_hand = weight_all = points = 0.0
+    for component in score.components:
+        figure = figures.get(component.name, Ratio(None, "not computed"))
+        earned = None if figure.value is None else component.score(figure.value)
+        inputs[component.name] = (figure, earned)
+        weight_all += component.weight
+        if earned is not None:
+            weight_at_hand += component.weight
+            points += component.weight * earned
+    coverage = weight_at_hand / weight_all
+    if coverage < rubric.component_coverage_min:
+        reason = f"inputs at hand weigh {coverage:.0%}, {rubric.component_coverage_min:.0%} needed"
+        return ScoreResult(score.name, None, coverage, reason, inputs)
+    return ScoreResult(score.name, points / weight_at_hand, coverage, "", inputs)
+
+
+def _of(rating: Rating | None, name: str) -> tuple[float | None, bool]:
+    """Return a rating's score by name and whether the score applies to the company."""
+    if rating is None:
+        return None, True
+    if name == "overall":
+        return rating.overall, True
+    score = rating.scores.get(name)
+    return (None, True) if score is None else (score.value, score.applies)
