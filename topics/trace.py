@@ -96,6 +96,7 @@ class Trace(_Part):
     """Everything needed to explain an answer and to make it again.
 
     Attributes:
+        pricing_pack_id … stale: the pins, complete: with the steps' digests they give the execution's digest.
         capabilities: version of every capability the execution was admitted with.
         agents_used, capabilities_used, sources: sorted, without repeats.
         steps: in the pattern's order, the resolution of pins first as `$resolve`.
@@ -109,8 +110,10 @@ class Trace(_Part):
     ledger_commit_hash: str | None = None
     portfolio_id: str | None = None
     base_ccy: str | None = None
+    benchmark_id: str | None = None
     asof: date | None = None
     asof_requested: date | None = None
+    stale: bool = False
     inputs: dict[str, Any] = Field(default_factory=dict)
     capabilities: dict[str, int] = Field(default_factory=dict)
     agents_used: tuple[str, ...] = ()
