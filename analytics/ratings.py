@@ -15,6 +15,7 @@ from analytics.numbers import ratio
 from analytics.rubric import Rubric, Score
 
 NOT_APPLICABLE = "n/a"
+_ROUNDING = 1e-9  # sums of weights such as 0.25 + 0.15 must meet 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def rate(
     coverage = sum(have.values()) / wanted if wanted else 0.0
     overall = None
     reason = ""
-    if coverage >= rubric.component_coverage_min:
+    if coverage >= rubric.component_coverage_min - _ROUNDING:
         overall = sum(
             weight * value for name, weight in have.items() if (value := scores[name].value) is not None
         ) / sum(have.values())
@@ -179,7 +180,7 @@ def aggregate(
                 points += value * score
         share = rated / applicable if applicable else None
         coverage[name] = share
-        enough = share is not None and share >= rubric.portfolio_coverage_min
+        enough = share is not None and share >= rubric.portfolio_coverage_min - _ROUNDING
         averages[name] = points / rated if enough and rated else None
         if not enough:
             reasons[name] = (
@@ -219,7 +220,7 @@ def _score(score: Score, figures: Mapping[str, Ratio], rubric: Rubric, *, pays: 
             weight_at_hand += component.weight
             points += component.weight * earned
     coverage = weight_at_hand / weight_all
-    if coverage < rubric.component_coverage_min:
+    if coverage < rubric.component_coverage_min - _ROUNDING:
         reason = f"inputs at hand weigh {coverage:.0%}, {rubric.component_coverage_min:.0%} needed"
         return ScoreResult(score.name, None, coverage, reason, inputs)
     return ScoreResult(score.name, points / weight_at_hand, coverage, "", inputs)
