@@ -5,12 +5,18 @@ closed --5 failures in a row--> open --60 s--> half-open: one trial --success-->
 
 from dataclasses import dataclass
 
-from agents.ports import Admission
-
 FAILURES_MAX = 5
 PAUSE_MS = 60_000
 # A trial whose worker died reports nothing; after this the next caller may try.
 TRIAL_MS = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What a circuit says before a call; see `agents.ports.Admission`."""
+
+    retry_after_s: float | None
+    failures: int
 
 
 @dataclass(slots=True)

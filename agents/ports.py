@@ -13,28 +13,36 @@ from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
+from analytics.fundamentals import Filing
 from topics.messages import PackRef
 
 
-@dataclass(frozen=True, slots=True)
-class Portfolio:
+class Portfolio(Protocol):
     """One portfolio as its owner sees it.
 
     Attributes:
         base_ccy: ISO code everything is reported in.
         benchmark_id: null without one.
-        booking: `FIFO` or `AVERAGE`, where the ledger's accounts do not say otherwise.
+        booking: `FIFO` or `AVERAGE`, where the ledger's accounts do not say otherwise. It never changes, because what
+            was booked with it is kept per commit.
         ledger_path: main ledger file inside the ledger repository.
         policy: pricing policy whose packs and calendar value it.
     """
 
-    id: UUID
-    name: str
-    base_ccy: str
-    benchmark_id: str | None
-    booking: str
-    ledger_path: str
-    policy: str
+    @property
+    def id(self) -> UUID: ...  # noqa: D102
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def base_ccy(self) -> str: ...  # noqa: D102
+    @property
+    def benchmark_id(self) -> str | None: ...  # noqa: D102
+    @property
+    def booking(self) -> str: ...  # noqa: D102
+    @property
+    def ledger_path(self) -> str: ...  # noqa: D102
+    @property
+    def policy(self) -> str: ...  # noqa: D102
 
 
 class PortfolioPort(Protocol):
@@ -133,23 +141,23 @@ class SnapshotStore(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Security:
+class Security(Protocol):
     """What a symbol stands for.
 
     Attributes:
         trading_ccy: ISO currency it trades in (never GBX: pence are a price unit).
     """
 
-    symbol: str
-    name: str
-    trading_ccy: str
-    exchange_mic: str | None = None
+    @property
+    def symbol(self) -> str: ...  # noqa: D102
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def trading_ccy(self) -> str: ...  # noqa: D102
 
 
-@dataclass(frozen=True, slots=True)
-class PackDecision:
-    """Which pack a question is answered from (the decision table of `db.packs.resolve`).
+class PackDecision(Protocol):
+    """Which pack a question is answered from (the decision table of `db.pack_choice`).
 
     Attributes:
         asof: target day.
@@ -157,10 +165,14 @@ class PackDecision:
         previous_fresh: newest fresh pack of an earlier day; None without one.
     """
 
-    asof: date
-    pack: PackRef
-    previous_fresh: PackRef | None
-    warnings: tuple[str, ...] = ()
+    @property
+    def asof(self) -> date: ...  # noqa: D102
+    @property
+    def pack(self) -> PackRef: ...  # noqa: D102
+    @property
+    def previous_fresh(self) -> PackRef | None: ...  # noqa: D102
+    @property
+    def warnings(self) -> tuple[str, ...]: ...  # noqa: D102
 
 
 PriceRow = tuple[date, str, Decimal, str]
@@ -170,21 +182,21 @@ RateRow = tuple[date, str, str, Decimal]
 """(day of the pack, base, quote, quote units for 1 base)."""
 
 
-@dataclass(frozen=True, slots=True)
-class PackSeries:
+class PackSeries(Protocol):
     """What one pack sees of the past: per day the newest revision frozen no later than the pack itself.
 
     Attributes:
         dates: days that have a pack, ascending; the last is the pack's own day.
         prices: rows of all those packs, for the symbols asked for, ordered by day and symbol.
         rates: stored pairs with at least one side among the currencies asked for, ordered by day, base and quote.
-        sources: where prices and rates come from, sorted.
     """
 
-    dates: tuple[date, ...]
-    prices: tuple[PriceRow, ...]
-    rates: tuple[RateRow, ...]
-    sources: tuple[str, ...] = ()
+    @property
+    def dates(self) -> tuple[date, ...]: ...  # noqa: D102
+    @property
+    def prices(self) -> Sequence[PriceRow]: ...  # noqa: D102
+    @property
+    def rates(self) -> Sequence[RateRow]: ...  # noqa: D102
 
 
 class PackPort(Protocol):
@@ -213,11 +225,26 @@ class PackPort(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class CompanyFacts:
+    """What is known of a company.
+
+    Attributes:
+        filings: annual reports, oldest first.
+        dividends: (ex-date, per share on the share basis of the day asked for), ordered by date.
+        source: where the figures come from.
+    """
+
+    filings: Sequence[Filing]
+    dividends: Sequence[tuple[date, float]]
+    source: str
+
+
 class FundamentalsPort(Protocol):
     """Reported company figures."""
 
-    async def reports(self, symbols: Sequence[str], asof: date) -> Mapping[str, Sequence[Mapping[str, object]]]:
-        """Return each symbol's annual reports filed on or before `asof`, newest fiscal year first; absent if none."""
+    async def companies(self, symbols: Sequence[str], asof: date) -> Mapping[str, CompanyFacts]:
+        """Return what was public of each company on `asof`; companies without figures are absent."""
         ...
 
 
@@ -249,8 +276,7 @@ class Cache(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(Protocol):
     """What a circuit says before a call.
 
     Attributes:
@@ -258,8 +284,10 @@ class Admission:
         failures: consecutive failures on record; a success need only be reported when this is above 0.
     """
 
-    retry_after_s: float | None
-    failures: int
+    @property
+    def retry_after_s(self) -> float | None: ...  # noqa: D102
+    @property
+    def failures(self) -> int: ...  # noqa: D102
 
 
 class BreakerStore(Protocol):

@@ -1,0 +1,191 @@
+"""What FinancialAnalyst takes and answers: the shapes behind `state.positions`, `state.perf_metrics` and the rest.
+
+Amounts without a currency beside them are in the portfolio's base currency. What could not be computed is null and
+has its reason next to it or in `reasons`.
+"""
+
+from datetime import date
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from agents.fields import Exact, Money, Part, Ratio
+
+Kind = Literal["security", "cash", "receivable"]
+Status = Literal["ok", "stale", "missing"]
+
+
+class LotRow(Part):
+    """One open lot: signed units and total cost; `cost_base` at trade-date rates, null if a rate is missing."""
+
+    id: str
+    account: str
+    qty: Exact
+    currency: str
+    cost_local: Exact
+    cost_base: Exact | None
+    acquired: date
+
+
+class SplitRow(Part):
+    """A split so recent that a carried price may still be on the old share basis: `ratio` new units per old."""
+
+    on: date
+    ratio: Exact
+
+
+class PositionRow(Part):
+    """What is held of one security, one currency, or what is owed on one dividend.
+
+    Attributes:
+        symbol: of the security; for cash the currency.
+        qty_open: signed units; for cash and receivables the amount in `trading_currency`.
+        cost_base: cost of securities at trade-date FX; null for cash and receivables, which are carried at value.
+        lots: of securities, in opening order.
+        recent_splits: of the last days before `asof`, for carried prices.
+    """
+
+    kind: Kind
+    symbol: str
+    name: str
+    qty_open: Exact
+    trading_currency: str
+    cost_local: Exact | None = None
+    cost_currency: str | None = None
+    cost_base: Money | None = None
+    lots: tuple[LotRow, ...] = Field(default=(), strict=False)
+    recent_splits: tuple[SplitRow, ...] = Field(default=(), strict=False)
+    pay_date: date | None = None
+    reason: str | None = None
+
+
+class ValuedRow(PositionRow):
+    """A position with its value from a pricing pack.
+
+    Attributes:
+        price: per unit in `price_currency`, on the share basis of the day; null when status is `missing`.
+        fx_rate: base units for 1 unit of the price currency (of the currency, for cash).
+        weight: value over NAV with cash, receivables and shorts; null unless everything has a value and NAV > 0.
+        price_age: calendar days since the price was observed.
+        status: `stale` = carried at most 5 days; `missing` = no value, see `reason`.
+        gain: unrealised P/L over |cost|; null for zero cost.
+    """
+
+    price: Exact | None = None
+    price_currency: str | None = None
+    fx_rate: Exact | None = None
+    value_local: Money | None = None
+    value_base: Money | None = None
+    unrealized_pl: Money | None = None
+    gain: Ratio | None = None
+    weight: Ratio | None = None
+    price_age: int | None = None
+    status: Status
+
+
+class DrawdownRow(Part):
+    """The deepest fall of the return index: `depth` ≤ 0; `recovery` null while not recovered."""
+
+    depth: Ratio
+    peak: date | None
+    trough: date | None
+    recovery: date | None
+    current: Ratio
+
+
+class DailySeries(Part):
+    """Columns of equal length, one entry per valued day; `index` starts at 1, `flow` is the day's external flow."""
+
+    dates: tuple[date, ...] = Field(strict=False)
+    nav: tuple[Money, ...] = Field(strict=False)
+    flow: tuple[Money, ...] = Field(strict=False)
+    index: tuple[Ratio, ...] = Field(strict=False)
+    drawdown: tuple[Ratio, ...] = Field(strict=False)
+
+
+class GapRow(Part):
+    """A day without a value, and why."""
+
+    date: date
+    reason: str
+
+
+class PerformanceMetrics(Part):
+    """Time-weighted return, value and cost.
+
+    Attributes:
+        twr: since inception, net of external flows; `inception` is the same figure.
+        annualised: null for less than a year.
+        total_value: NAV with cash, receivables and shorts.
+        total_cost: cost of securities at trade-date FX, cash and receivables at value.
+        reasons: field → why it is null.
+        reconciliation_bp: distance between the positions' value and the series' end.
+    """
+
+    twr: Ratio | None
+    annualised: Ratio | None
+    mtd: Ratio | None
+    qtd: Ratio | None
+    ytd: Ratio | None
+    one_year: Ratio | None
+    inception: Ratio | None
+    total_value: Money | None
+    total_cost: Money | None
+    unrealized_pl: Money | None
+    net_flows: Money
+    base_currency: str
+    asof: date
+    start: date | None
+    drawdown: DrawdownRow
+    series: DailySeries
+    gaps: tuple[GapRow, ...] = Field(strict=False)
+    restarts: tuple[date, ...] = Field(strict=False)
+    reasons: dict[str, str]
+    reconciliation_bp: Ratio | None
+    pack_id: UUID
+    ledger_commit: str
+    method: str
+    n_obs: int
+    warnings: tuple[str, ...] = Field(strict=False)
+
+
+class EffectRow(Part):
+    """Linked effects of one holding or currency; they sum to `total`."""
+
+    name: str
+    currency: str
+    weight: Ratio
+    local_return: Ratio
+    fx_return: Ratio
+    interaction: Ratio
+    trading: Ratio
+    total: Ratio
+
+
+class CurrencyAttribution(Part):
+    """Where the time-weighted return came from; `total` includes `trading`.
+
+    Attributes:
+        residual_bp: distance between `total` and the return computed from NAV alone; below 0.1.
+        reason: why the figures are null.
+    """
+
+    local_return: Ratio | None
+    fx_return: Ratio | None
+    interaction: Ratio | None
+    trading: Ratio | None
+    total: Ratio | None
+    twr: Ratio | None
+    residual_bp: Ratio | None
+    reason: str | None
+    by_currency: tuple[EffectRow, ...] = Field(strict=False)
+    by_position: tuple[EffectRow, ...] = Field(strict=False)
+    base_currency: str
+    start: date | None
+    asof: date
+    pack_id: UUID
+    ledger_commit: str
+    method: str
+    n_obs: int
+    warnings: tuple[str, ...] = Field(strict=False)

@@ -1,0 +1,153 @@
+"""A portfolio's books at its pins: booked rows, prices and rates, and the daily history made of them.
+
+Everything here is immutable once the pins are fixed, so it is kept in the process, apart for each tenant and user.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from uuid import UUID
+
+from agents.context import CapabilityContext
+from agents.memo import Memo
+from agents.ports import LedgerPort, LedgerSnapshot, PackPort, PackSeries, Portfolio, PortfolioPort
+from analytics.fx import MINOR_UNITS, FxHistory, InconsistentRates
+from analytics.history import History, build
+from analytics.market import align
+from analytics.returns import Twr, compute_twr
+from topics.errors import Code, TerminalError
+from topics.messages import Pins
+
+# Rates may be carried this long before the first booking; more than the five days analytics allows.
+_LEAD = timedelta(days=10)
+_MEMO_ENTRIES = 64
+# Above this many valued days the fold takes longer than an event loop should stand still.
+_INLINE_DAYS_MAX = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """What one portfolio is made of at its pins.
+
+    Attributes:
+        snapshot: rows of all dates; callers look at those up to `pins.asof`.
+        series: prices and rates from shortly before the first booking to the pack's day.
+        fx: the rates of `series`.
+    """
+
+    pins: Pins
+    portfolio: Portfolio
+    snapshot: LedgerSnapshot
+    series: PackSeries
+    fx: FxHistory
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """The daily history of a book and the return measured on it."""
+
+    history: History
+    twr: Twr
+
+
+def unknown_portfolio(portfolio_id: UUID | None) -> TerminalError:
+    """Return the one answer for portfolios that do not exist and portfolios of others."""
+    return TerminalError(Code.UNKNOWN_PORTFOLIO, f"expected one of your portfolios, got {portfolio_id}")
+
+
+async def series_of(
+    packs: PackPort, pack_id: UUID, symbols: Sequence[str], currencies: Iterable[str], start: date
+) -> PackSeries:
+    """Return a pack's series with the rates of every currency that matters.
+
+    Normally one query; a second one when a security is quoted in a currency that was not asked for.
+    """
+    asked = set(currencies)
+    series = await packs.series(pack_id, symbols, sorted(asked), start)
+    quoted = {MINOR_UNITS.get(row[3], row[3]) for row in series.prices}
+    if quoted <= asked:
+        return series
+    return await packs.series(pack_id, symbols, sorted(asked | quoted), start)
+
+
+class Books:
+    """Loads books through the ports. Cost: three queries per new (portfolio, commit, pack), none when known."""
+
+    def __init__(self, portfolios: PortfolioPort, ledgers: LedgerPort, packs: PackPort) -> None:
+        self._portfolios = portfolios
+        self._ledgers = ledgers
+        self._packs = packs
+        self._books: Memo[Book] = Memo(_MEMO_ENTRIES)
+        self._performances: Memo[Performance] = Memo(_MEMO_ENTRIES)
+
+    async def load(self, context: CapabilityContext) -> Book:
+        """Return the book of the pinned portfolio.
+
+        Raises:
+            TerminalError: UNKNOWN_PORTFOLIO, UNKNOWN_LEDGER_COMMIT, LEDGER_INVALID, UNKNOWN_PACK, MISSING_FX.
+        """
+        pins = _pinned(context)
+        return await self._books.get(_key(context, pins), lambda: self._load(context, pins))
+
+    async def performance(self, context: CapabilityContext) -> tuple[Book, Performance]:
+        """Return the book and its daily history."""
+        pins = _pinned(context)
+        book = await self.load(context)
+        return book, await self._performances.get(_key(context, pins), lambda: _measure(book))
+
+    async def _load(self, context: CapabilityContext, pins: Pins) -> Book:
+        assert pins.portfolio_id is not None and pins.ledger_commit_hash is not None
+        portfolio = await self._portfolios.get(context.tenant, context.user_id, pins.portfolio_id)
+        if portfolio is None:
+            raise unknown_portfolio(pins.portfolio_id)
+        snapshot = await self._ledgers.snapshot(context.tenant, context.user_id, portfolio, pins.ledger_commit_hash)
+        rows = [row for row in snapshot.rows if row.on <= pins.asof]
+        symbols = sorted({row.symbol for row in rows if row.kind == "lot"})
+        currencies = sorted({row.currency for row in rows} | {pins.base_ccy})
+        start = rows[0].on - _LEAD if rows else pins.asof
+        series = await series_of(self._packs, pins.pricing_pack_id, symbols, currencies, start)
+        try:
+            fx = FxHistory(series.rates)
+        except InconsistentRates as error:
+            raise TerminalError(Code.MISSING_FX, f"pack {pins.pricing_pack_id}: {error}") from error
+        return Book(pins, portfolio, snapshot, series, fx)
+
+
+def _pinned(context: CapabilityContext) -> Pins:
+    pins = context.pins
+    if pins is None or pins.portfolio_id is None or pins.ledger_commit_hash is None:
+        raise TerminalError(Code.INVALID_ARGS, "expected an execution for a portfolio: give a portfolio_id")
+    return pins
+
+
+def _key(context: CapabilityContext, pins: Pins) -> tuple[object, ...]:
+    return (
+        context.tenant,
+        context.user_id,
+        pins.portfolio_id,
+        pins.ledger_commit_hash,
+        pins.pricing_pack_id,
+        pins.pack_sha256,
+        pins.asof,
+        pins.base_ccy,
+    )
+
+
+async def _measure(book: Book) -> Performance:
+    if len(book.series.dates) <= _INLINE_DAYS_MAX:
+        return _measured(book)
+    return await asyncio.to_thread(_measured, book)
+
+
+def _measured(book: Book) -> Performance:
+    rows = book.snapshot.rows
+    market = align(
+        book.pins.base_ccy,
+        book.series.prices,
+        book.series.rates,
+        dates=book.series.dates,
+        currencies={row.currency for row in rows if row.on <= book.pins.asof},
+    )
+    history = build(rows, market, asof=book.pins.asof)
+    return Performance(history, compute_twr(history))

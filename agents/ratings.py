@@ -1,0 +1,99 @@
+"""Ratings of a portfolio's companies as patterns see them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+
+from pydantic import Field
+
+from agents.answers import ValuedRow
+from agents.fields import Part, Ratio
+from agents.ports import CompanyFacts
+from analytics.ratings import aggregate, rate
+from analytics.rubric import Rubric
+
+
+class InputRow(Part):
+    """One figure of a score and what it earned; null with a reason when the filings do not have it."""
+
+    value: Ratio | None
+    score: Ratio | None
+    reason: str | None
+
+
+class ScoreRow(Part):
+    """One score from 0 to 10; `applies` is false where it makes no sense (no dividend is paid)."""
+
+    value: Ratio | None
+    coverage: Ratio
+    applies: bool
+    reason: str | None
+    inputs: dict[str, InputRow]
+
+
+class HoldingRating(Part):
+    """All scores of one company; `accession` names the newest filing used."""
+
+    symbol: str
+    weight: Ratio | None
+    overall: Ratio | None
+    coverage: Ratio
+    accession: str | None
+    reason: str | None
+    scores: dict[str, ScoreRow]
+
+
+class RubricName(Part):
+    """The rubric the ratings were made with."""
+
+    id: str
+    version: int
+
+
+class RatingBadges(Part):
+    """Scores from 0 to 10, weighted by value over rated long equity.
+
+    Attributes:
+        coverage: per score, the share of long equity that is rated; below 60% the score is null.
+        reasons: score → why it is null.
+    """
+
+    avg_dividend_safety: Ratio | None
+    avg_moat_strength: Ratio | None
+    avg_resilience: Ratio | None
+    overall: Ratio | None
+    coverage: dict[str, Ratio | None]
+    reasons: dict[str, str]
+    holdings: tuple[HoldingRating, ...] = Field(strict=False)
+    rubric: RubricName
+    asof: date
+    method: str
+    n_obs: int
+    warnings: tuple[str, ...] = Field(strict=False)
+
+
+def badges(
+    positions: Sequence[ValuedRow], companies: Mapping[str, CompanyFacts], rubric: Rubric, asof: date
+) -> RatingBadges:
+    """Rate every long security and weigh the scores by value.
+
+    Args:
+        positions: valued; those without a value count with their cost in base currency, so that a missing price
+            does not make the coverage look better than it is.
+        companies: figures public on `asof`, by symbol.
+        rubric: how companies are scored.
+        asof: the day.
+    """
+    values: dict[str, Decimal] = {}
+    for row in positions:
+        if row.kind != "security":
+            continue
+        worth = row.value_base if row.value_base is not None else row.cost_base
+        values[row.symbol] = values.get(row.symbol, Decimal(0)) + (worth or Decimal(0))
+    ratings = {
+        symbol: rate(symbol, companies[symbol].filings, companies[symbol].dividends, rubric, asof)
+        for symbol, worth in sorted(values.items())
+        if symbol in companies and worth > 0
+    }
+    found = aggregate(values, ratings, rubric, asof).as_json()
+    return RatingBadges(**{**found, "asof": asof})

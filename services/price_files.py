@@ -1,0 +1,186 @@
+"""`prices.csv` and `fx.csv` of `dawsos try`: read and checked, every fault at once with file and line.
+
+prices.csv: `date,symbol,close,currency`, one close per day and symbol, on the share basis of its day.
+fx.csv: `date,base,quote,rate`, quote units for 1 base.
+"""
+
+import csv
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from agents.ports import PriceRow, RateRow
+from topics.errors import Fault
+
+PRICE_COLUMNS = ("date", "symbol", "close", "currency")
+RATE_COLUMNS = ("date", "base", "quote", "rate")
+_CURRENCY = re.compile(r"[A-Z]{3}|GBp|ZAc|ILa")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_INVERSE_ERROR_MAX = Decimal("1e-9")
+_FAULTS_MAX = 100
+
+
+class FilesRejected(ValueError):
+    """Files with faults, all of them (at most 100 per file), as `file:line: message`."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        self.faults = faults
+        super().__init__("\n".join(str(fault) for fault in faults))
+
+
+@dataclass(slots=True)
+class _File:
+    """One file while it is read."""
+
+    name: str
+    faults: list[Fault] = field(default_factory=list)
+
+    def fault(self, line: int, message: str) -> None:
+        if len(self.faults) < _FAULTS_MAX:
+            self.faults.append(Fault(f"{self.name}:{line}", "", message))
+        elif len(self.faults) == _FAULTS_MAX:
+            self.faults.append(Fault(f"{self.name}:{line}", "", "and more faults from here on"))
+
+
+def read_prices(path: Path) -> tuple[list[PriceRow], list[Fault]]:
+    """Return the rows ordered by day and symbol, and every fault."""
+    return parse_prices(_text_of(path), path.name)
+
+
+def read_rates(path: Path) -> tuple[list[RateRow], list[Fault]]:
+    """Return the rows ordered by day and pair, and every fault."""
+    return parse_rates(_text_of(path), path.name)
+
+
+def parse_prices(text: str | None, name: str) -> tuple[list[PriceRow], list[Fault]]:
+    """Like `read_prices`, on text; None stands for a file that cannot be read."""
+    file = _File(name)
+    rows: list[PriceRow] = []
+    seen: dict[tuple[date, str], int] = {}
+    currency_of: dict[str, tuple[str, int]] = {}
+    for line, cells in _records(file, text, PRICE_COLUMNS):
+        on = _day(file, line, cells[0])
+        symbol, currency = cells[1], cells[3]
+        close = _positive(file, line, "close", cells[2])
+        if not symbol:
+            file.fault(line, "expected a symbol, got nothing")
+        if _currency(file, line, currency):
+            first, where = currency_of.setdefault(symbol, (currency, line))
+            if first != currency:
+                file.fault(line, f"{symbol} is quoted in {currency} here and in {first} on line {where}")
+        if on is None or close is None or not symbol:
+            continue
+        if (on, symbol) in seen:
+            file.fault(line, f"a second close of {symbol} on {on}, the first is on line {seen[on, symbol]}")
+            continue
+        seen[on, symbol] = line
+        rows.append((on, symbol, close, currency))
+    if not rows and not file.faults:
+        file.fault(1, "expected at least one price, got none")
+    return sorted(rows, key=lambda row: row[:2]), file.faults
+
+
+def parse_rates(text: str | None, name: str) -> tuple[list[RateRow], list[Fault]]:
+    """Like `read_rates`, on text; None stands for a file that cannot be read."""
+    file = _File(name)
+    rows: list[RateRow] = []
+    seen: dict[tuple[date, str, str], tuple[int, Decimal]] = {}
+    for line, cells in _records(file, text, RATE_COLUMNS):
+        on = _day(file, line, cells[0])
+        base, quote = cells[1], cells[2]
+        fine = _currency(file, line, base, iso=True) and _currency(file, line, quote, iso=True)
+        rate = _positive(file, line, "rate", cells[3])
+        if fine and base == quote:
+            file.fault(line, f"expected two currencies, got {base} twice")
+            continue
+        if on is None or rate is None or not fine:
+            continue
+        if (on, base, quote) in seen:
+            file.fault(line, f"a second {base}/{quote} rate on {on}, the first is on line {seen[on, base, quote][0]}")
+            continue
+        back = seen.get((on, quote, base))
+        if back is not None and abs(back[1] * rate - 1) > _INVERSE_ERROR_MAX:
+            file.fault(line, f"{base}/{quote} {rate} contradicts {quote}/{base} {back[1]} on line {back[0]}")
+            continue
+        seen[on, base, quote] = (line, rate)
+        rows.append((on, base, quote, rate))
+    return sorted(rows, key=lambda row: row[:3]), file.faults
+
+
+def _text_of(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _records(file: _File, text: str | None, columns: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line, cells in the order of `columns`) of every record with the right number of cells."""
+    if text is None:
+        file.fault(1, "expected a readable file in UTF-8, found none")
+        return
+    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    try:
+        header = [cell.strip() for cell in next(reader, [])]
+        pick = _header(file, header, columns)
+        if pick is None:
+            return
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) != len(header):
+                file.fault(reader.line_num, f"expected {len(header)} cells, got {len(cells)}")
+                continue
+            yield reader.line_num, pick([cell.strip() for cell in cells])
+    except csv.Error as error:
+        file.fault(reader.line_num, f"expected comma-separated values: {error}")
+
+
+def _header(file: _File, header: list[str], columns: tuple[str, ...]) -> Callable[[list[str]], list[str]] | None:
+    unknown = [name for name in header if name not in columns]
+    missing = [name for name in columns if name not in header]
+    if unknown:
+        file.fault(1, f"unknown column(s) {', '.join(map(repr, unknown))}; expected {','.join(columns)}")
+    if missing:
+        file.fault(1, f"missing column(s) {', '.join(missing)}; expected {','.join(columns)}")
+    if len(set(header)) != len(header):
+        file.fault(1, f"a column stands twice; expected {','.join(columns)}")
+    if file.faults:
+        return None
+    order = [header.index(name) for name in columns]
+    return lambda cells: [cells[at] for at in order]
+
+
+def _day(file: _File, line: int, text: str) -> date | None:
+    try:
+        if _DATE.fullmatch(text):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    file.fault(line, f"expected a date like 2005-12-30, got {text!r}")
+    return None
+
+
+def _positive(file: _File, line: int, what: str, text: str) -> Decimal | None:
+    try:
+        number = Decimal(text) if _NUMBER.fullmatch(text) else None
+    except InvalidOperation:
+        number = None
+    if number is None:
+        file.fault(line, f"expected a number as {what}, got {text!r}")
+        return None
+    if number <= 0:
+        file.fault(line, f"expected a {what} above zero, got {text}")
+        return None
+    return number
+
+
+def _currency(file: _File, line: int, text: str, *, iso: bool = False) -> bool:
+    if _CURRENCY.fullmatch(text) and not (iso and not text.isupper()):
+        return True
+    file.fault(line, f"expected a currency code like USD, got {text!r}")
+    return False
