@@ -1,8 +1,8 @@
 """Charts of a portfolio as Vega-Lite 6 specifications with their data inside.
 
 Each chart is `{"id", "title", "description", "kind": "vega-lite", "spec"}`. Specs have a
-transparent background, mid-grey text that reads on light and dark, colours of the Okabe–Ito set
-(told apart with any colour vision), at most about 600 points, and no reference to the network.
+transparent background, mid-grey text that reads on light and dark, colours after the Okabe–Ito
+set (told apart with any colour vision; the blue is lighter, for dark pages), at most about 600 points, and no reference to the network.
 They are made from the JSON results of valuation, time-weighted return and attribution, so a
 chart can be drawn wherever those results went.
 """
@@ -17,8 +17,10 @@ Json = dict[str, Any]
 POINTS_MAX = 600
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 
-BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-SKY, PURPLE, GREY = "#56B4E9", "#CC79A7", "#7D8590"
+BLUE, ORANGE, GREEN, RED = "#2E86C8", "#E69F00", "#009E73", "#D55E00"
+SKY, PURPLE, GREY = "#8CCBF2", "#CC79A7", "#7D8590"
+
+_KIND_COLOURS = {"Security": BLUE, "Short": RED, "Cash": SKY, "Receivable": PURPLE}
 
 _CONFIG: Json = {
     "background": "transparent",
@@ -179,7 +181,7 @@ def index_and_drawdown(metrics: Mapping[str, Any]) -> Json:
                 "data": {"values": [{"date": worst["trough"], "drawdown": worst["depth"]}]},
                 "mark": {"type": "point", "filled": True, "size": 60, "color": RED},
                 "encoding": {
-                    "y": _band("drawdown", "", [height, upper + gap], None),
+                    "y": _band("drawdown", "Below the high", [height, upper + gap], ".0%"),
                     "tooltip": [_day(), _ratio_tip("drawdown", "Deepest fall")],
                 },
             }
@@ -251,6 +253,7 @@ def allocation(valuation: Mapping[str, Any]) -> Json:
         subtitle += f"; without a value: {', '.join(unknown[:8])}"
     if len(rows) > len(shown):
         subtitle += f"; {len(rows) - len(shown)} smaller ones left out"
+    kinds = [kind for kind in _KIND_COLOURS if any(row["kind"] == kind for row in shown)]
     y: Json = {"field": "name", "type": "nominal", "title": None, "sort": None}
     spec = _spec("Allocation", subtitle)
     spec |= {
@@ -265,13 +268,13 @@ def allocation(valuation: Mapping[str, Any]) -> Json:
                         "field": "weight",
                         "type": "quantitative",
                         "title": None,
-                        "axis": {"format": ".0%"},
+                        "axis": {"format": ".0%", "tickCount": 6},
                     },
                     "color": {
                         "field": "kind",
                         "scale": {
-                            "domain": ["Security", "Short", "Cash", "Receivable"],
-                            "range": [BLUE, RED, SKY, PURPLE],
+                            "domain": kinds,
+                            "range": [_KIND_COLOURS[kind] for kind in kinds],
                         },
                     },
                     "tooltip": [
@@ -429,16 +432,13 @@ def _time_axis() -> Json:
     }
 
 
-def _band(field: str, title: str, pixels: list[int], form: str | None, *, zero: bool = True) -> Json:
+def _band(field: str, title: str, pixels: list[int], form: str, *, zero: bool = True) -> Json:
     """Return a y channel drawn in its own band of the plot (pixels from bottom to top)."""
-    axis: Json | None = None
-    if form is not None:
-        axis = {"format": form, "tickCount": 5 if pixels[1] == 0 else 3}
     return {
         "field": field,
         "type": "quantitative",
-        "title": title or None,
-        "axis": axis,
+        "title": title,
+        "axis": {"format": form, "tickCount": 5 if pixels[1] == 0 else 3},
         "scale": {"range": pixels, "zero": zero},
     }
 
