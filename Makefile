@@ -33,6 +33,7 @@ $(STAMP): requirements.lock requirements-bootstrap.lock pyproject.toml
 	fi; \
 	if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then $(BIN)/python -m ensurepip -q; fi; \
 	echo "installing the locked packages"; \
+	if [ -n "$${PIP_CERT:-}" ] && [ -z "$${SSL_CERT_FILE:-}" ]; then export SSL_CERT_FILE="$$PIP_CERT"; fi; \
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock; \
 	if ! $(BIN)/python -m uv pip install -q --python $(BIN)/python --require-hashes -r requirements.lock; then \
 	  echo "the fast installer failed, trying pip"; \

@@ -11,15 +11,17 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
-from local.errors import EmbeddedMissing, ServiceFailed
+from local.errors import ServiceFailed
 from local.valkey import package_folder
 
 KAFKA_VERSION = "4.4.0"
 KAFKA = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}"
 # Without this Kafka logs nothing, not even why it does not start.
 LOGGING = "org.apache.logging.log4j:log4j-slf4j-impl:2.25.5"
+DOWNLOAD_ATTEMPTS = 3
 PINS = Path(__file__).with_name("kafka-jars.sha256")
 
 
@@ -55,14 +57,33 @@ def kafka_jars(cache: Path) -> list[Path]:
 
 
 def resolve() -> list[Path]:
-    """Let jgo download (into its own cache) and find the jars; unchecked."""
+    """Let jgo download (into its own cache) and find the jars; unchecked.
+
+    Raises:
+        EmbeddedMissing: jgo is not installed.
+        ServiceFailed: no download possible, after `DOWNLOAD_ATTEMPTS`.
+    """
     package_folder("jgo", "Kafka", "DAWSOS_KAFKA")
     import jgo  # optional, and slow to import: only when something has to be downloaded
 
-    # Resolved one by one: together, the logging jar's bill of materials would swap kafka-clients for an older one.
-    jars = list(jgo.build(KAFKA).all_jars)
+    # Where a company's certificate authority is set for pip or OpenSSL, downloads need it too.
+    for variable in ("SSL_CERT_FILE", "PIP_CERT"):
+        if variable in os.environ:
+            os.environ.setdefault("REQUESTS_CA_BUNDLE", os.environ[variable])
     binding = LOGGING.split(":")[1]
-    return jars + [jar for jar in jgo.build(LOGGING).all_jars if jar.name.startswith(binding)]
+    for attempt in range(1, DOWNLOAD_ATTEMPTS + 1):
+        try:
+            # One by one: together, the logging jar's bill of materials would swap kafka-clients for an older one.
+            jars = list(jgo.build(KAFKA).all_jars)
+            return jars + [j for j in jgo.build(LOGGING).all_jars if j.name.startswith(binding)]
+        except Exception as error:
+            if attempt == DOWNLOAD_ATTEMPTS:
+                raise ServiceFailed(
+                    f"cannot download Kafka {KAFKA_VERSION} ({type(error).__name__}: {error}): "
+                    "the first start needs the network; or set DAWSOS_KAFKA to the address of your own"
+                ) from error
+            time.sleep(attempt)
+    raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 def _check(jar: Path, pins: dict[str, str]) -> None:
@@ -76,15 +97,7 @@ def _check(jar: Path, pins: dict[str, str]) -> None:
 
 
 def _download(folder: Path, pins: dict[str, str]) -> None:
-    try:
-        found = resolve()
-    except EmbeddedMissing:
-        raise
-    except Exception as error:
-        raise ServiceFailed(
-            f"cannot download Kafka {KAFKA_VERSION} ({type(error).__name__}: {error}): "
-            "the first start needs the network; or set DAWSOS_KAFKA to the address of your own"
-        ) from error
+    found = resolve()
     names = {jar.name for jar in found}
     if names != set(pins):
         raise ServiceFailed(
