@@ -81,7 +81,7 @@ async def migrate(
     files = load_migrations() if migrations is None else tuple(migrations)
     parts = urlsplit(admin_url)
     with upstream_failures(f"migrating on {parts.hostname}:{parts.port or 5432}"):
-        connection = await asyncpg.connect(admin_url, timeout=10.0)
+        connection = await asyncpg.connect(admin_url, timeout=10)
         try:
             await connection.execute(_LOCK)
             try:
@@ -132,21 +132,22 @@ async def _grant(connection: Connection, app_url: str | None) -> None:
     if not await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role):
         await _create_role(connection, role, password)
     grants = (_FOLDER / "grants.sql").read_text(encoding="utf-8")
-    quoted = await connection.fetchval("SELECT quote_ident($1)", role)
     async with connection.transaction():
-        await connection.execute(grants.replace('"app_role"', quoted))
+        await connection.execute(grants.replace('"app_role"', _identifier(role)))
 
 
 async def _create_role(connection: Connection, role: str, password: str | None) -> None:
-    statement = await connection.fetchval(
-        "SELECT format('CREATE ROLE %I LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE', $1::text)", role
-    )
+    create = f"CREATE ROLE {_identifier(role)} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE PASSWORD"
     may = await connection.fetchval("SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user")
     if not may or password is None:
         why = "this role may not create roles" if not may else "its URL has no password"
         raise MigrationRefused(
-            f"expected the role {role}, there is none and {why}. Create it: {statement} PASSWORD '…'"
+            f"expected the role {role}: there is none, and {why}. Run as administrator: {create} '…'"
         )
-    # DDL takes no parameters; format(%L) quotes.
-    secret = await connection.fetchval("SELECT format(' PASSWORD %L', $1::text)", password)
-    await connection.execute(statement + secret)
+    # DDL takes no parameters; the server quotes the password itself.
+    secret = await connection.fetchval("SELECT quote_literal($1::text)", password)
+    await connection.execute(f"{create} {secret}")
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -148,6 +148,7 @@ def assemble(
         sessions: ascending.
         closes: one per symbol and day at most.
         rates: one per pair and day at most.
+        carry_days_max: how old a carried rate may be.
 
     Returns:
         (session, content) in order, also for sessions without any row.

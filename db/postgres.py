@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -14,12 +14,8 @@ from topics.errors import Code, RetryableError
 
 SERVICE = "postgres"
 
-if TYPE_CHECKING:
-    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
-    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
-else:
-    Pool = asyncpg.Pool
-    Connection = asyncpg.Connection
+Pool: TypeAlias = asyncpg.Pool
+Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
 
 # The server or the way to it is at fault, or another transaction was in the way; the statement itself is fine.
 _FLEETING = (
@@ -68,7 +64,7 @@ async def open_pool(
     command_timeout_s: float = 30.0,
     connect_timeout_s: float = 5.0,
     allow_bypass: bool = False,
-) -> "Pool":
+) -> Pool:
     """Open a pool and make sure that Postgres answers and that the role is subject to row-level security.
 
     Connections that die are replaced when they are next asked for; the operation they died under raises
@@ -108,7 +104,7 @@ async def open_pool(
 
 
 @asynccontextmanager
-async def transaction(pool: "Pool") -> AsyncIterator["Connection"]:
+async def transaction(pool: Pool) -> AsyncIterator[Connection]:
     """Run a block in one transaction, for global tables only: tenant tables look empty.
 
     Raises:
@@ -120,7 +116,7 @@ async def transaction(pool: "Pool") -> AsyncIterator["Connection"]:
 
 
 @asynccontextmanager
-async def tenant_transaction(pool: "Pool", tenant: str, user_id: UUID) -> AsyncIterator["Connection"]:
+async def tenant_transaction(pool: Pool, tenant: str, user_id: UUID) -> AsyncIterator[Connection]:
     """Run a block in one transaction that sees and writes this user's rows only.
 
     The setting ends with the transaction, so a pooled connection carries nothing to the next user.
@@ -133,7 +129,7 @@ async def tenant_transaction(pool: "Pool", tenant: str, user_id: UUID) -> AsyncI
         yield connection
 
 
-async def act_for(connection: "Connection", tenant: str, user_id: UUID) -> None:
+async def act_for(connection: Connection, tenant: str, user_id: UUID) -> None:
     """Say for whom the rest of the current transaction works; may be said again for another user.
 
     The projector, which writes for all tenants, does so before each row. That needs no role with more rights, and a

@@ -80,6 +80,14 @@ CREATE INDEX pricing_pack_history ON pricing_pack (policy, asof_date, revision D
     WHERE freeze_seq IS NOT NULL;
 CREATE SEQUENCE pack_freeze_seq OWNED BY pricing_pack.freeze_seq;
 
+-- A pack as `topics.messages.PackRef` in JSON.
+CREATE FUNCTION pack_ref(pack pricing_pack) RETURNS text
+    LANGUAGE sql STABLE
+    RETURN json_build_object(
+        'pack_id', pack.id, 'policy', pack.policy, 'asof_date', pack.asof_date, 'revision', pack.revision,
+        'status', pack.status, 'content_sha256', pack.content_sha256
+    )::text;
+
 CREATE TABLE prices (
     pack_id uuid NOT NULL REFERENCES pricing_pack,
     security_id uuid NOT NULL,

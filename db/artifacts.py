@@ -1,0 +1,103 @@
+"""Large values by content in Postgres: key (tenant, SHA-256), leased, under row-level security."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from db.postgres import Pool, tenant_transaction, transaction
+from db.sql import query
+from topics.canonical import sha256_hex
+from topics.errors import Code, TerminalError
+
+BYTES_MAX = 20 * 1024 * 1024
+LEASE = timedelta(hours=24)
+
+
+def utc_now() -> datetime:
+    """Return the time now; the default clock of repositories."""
+    return datetime.now(UTC)
+
+
+def require_small(data: bytes, bytes_max: int) -> None:
+    """Check the size of a value.
+
+    Raises:
+        TerminalError: OUTPUT_TOO_LARGE.
+    """
+    if len(data) > bytes_max:
+        raise TerminalError(Code.OUTPUT_TOO_LARGE, f"expected a value of at most {bytes_max} bytes, got {len(data)}")
+
+
+def require_intact(data: bytes, sha256: str) -> bytes:
+    """Return bytes that are what their key says.
+
+    Raises:
+        TerminalError: INTERNAL when they were damaged in the store.
+    """
+    actual = sha256_hex(data)
+    if actual != sha256:
+        raise TerminalError(Code.INTERNAL, f"artifact {sha256} is damaged: its bytes have SHA-256 {actual}")
+    return data
+
+
+class ArtifactRepository:
+    """Artifacts of one tenant at a time. Works with the application's role.
+
+    Args:
+        pool: from `db.postgres.open_pool`.
+        bytes_max: largest value accepted.
+        lease: how long a value stays after it was last written or touched.
+        clock: the time now, aware UTC.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        bytes_max: int = BYTES_MAX,
+        lease: timedelta = LEASE,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._pool = pool
+        self._bytes_max = bytes_max
+        self._lease = lease
+        self._clock = clock
+
+    async def put(self, tenant: str, user_id: UUID, data: bytes) -> str:
+        """Keep the bytes (lease renewed if they are there already) and return their SHA-256.
+
+        Raises:
+            TerminalError: OUTPUT_TOO_LARGE.
+        """
+        require_small(data, self._bytes_max)
+        sha256 = sha256_hex(data)
+        async with tenant_transaction(self._pool, tenant, user_id) as connection:
+            if await connection.fetchval(query("artifact_touch"), sha256, self._expiry()) is None:
+                await connection.execute(query("artifact_put"), tenant, sha256, data, self._expiry())
+        return sha256
+
+    async def get(self, tenant: str, user_id: UUID, sha256: str) -> bytes | None:
+        """Return the bytes; None when there are none, they expired or belong to another tenant.
+
+        Raises:
+            TerminalError: INTERNAL when the stored bytes do not have that SHA-256.
+        """
+        async with tenant_transaction(self._pool, tenant, user_id) as connection:
+            data = await connection.fetchval(query("artifact_get"), sha256, self._clock())
+        return None if data is None else require_intact(data, sha256)
+
+    async def touch(self, tenant: str, user_id: UUID, sha256: str) -> bool:
+        """Renew the lease; False when the artifact is gone. A lease never gets shorter."""
+        async with tenant_transaction(self._pool, tenant, user_id) as connection:
+            return await connection.fetchval(query("artifact_touch"), sha256, self._expiry()) is not None
+
+    async def collect(self, limit: int = 1000) -> int:
+        """Remove artifacts of all tenants whose lease is over, at most `limit`, and return how many.
+
+        An artifact that is touched at the same moment stays. Leases are compared with the database's clock.
+        """
+        async with transaction(self._pool) as connection:
+            await connection.execute(query("act_as_collector"))
+            return int((await connection.execute(query("artifact_collect"), limit)).split()[-1])
+
+    def _expiry(self) -> datetime:
+        return self._clock() + self._lease

@@ -1,0 +1,154 @@
+"""Finished executions in Postgres: the projector writes them, gateway and CLI read them.
+
+Kafka is the truth; this is its projection. The first terminal result of an execution wins, whoever sends another.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from uuid import UUID
+
+from db.postgres import Connection, Pool, act_for, tenant_transaction
+from db.sql import query
+from topics.canonical import sha256_hex
+from topics.codec import encode
+from topics.errors import Code, TerminalError
+from topics.messages import ExecutionResult, ExecutionStatus
+
+# A result above this many bytes goes to the artifact table, so that listing executions stays cheap.
+INLINE_BYTES_MAX = 256 * 1024
+_KEPT = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionSummary:
+    """One finished execution, without its result.
+
+    Attributes:
+        portfolio_id, asof, pack_id, ledger_commit: what it was pinned to; None where it had no such pin.
+        error_code: None on success.
+    """
+
+    execution_id: UUID
+    request_id: str
+    pattern_id: str
+    pattern_digest: str | None
+    portfolio_id: UUID | None
+    asof: date | None
+    pack_id: UUID | None
+    ledger_commit: str | None
+    status: ExecutionStatus
+    error_code: str | None
+    digest: str
+    started_at: datetime
+    finished_at: datetime
+
+
+async def store_result(
+    connection: Connection, result: ExecutionResult, inline_bytes_max: int = INLINE_BYTES_MAX
+) -> bool:
+    """Store a result in the projector's transaction, together with its offset (`db.offsets`).
+
+    Artifacts the result refers to are kept for as long as it is. Afterwards the transaction acts for the result's user.
+
+    Returns:
+        False when the execution has a result already; nothing is changed then.
+
+    Raises:
+        TerminalError: INVALID_REQUEST when a text holds U+0000, which Postgres cannot store.
+    """
+    for name, text in (("request_id", result.request_id), ("pattern_id", result.pattern_id)):
+        if "\x00" in text:
+            raise TerminalError(Code.INVALID_REQUEST, f"expected a {name} without U+0000, got {text!r}")
+    await act_for(connection, result.tenant, result.user_id)
+    data = encode(result)
+    sha256 = sha256_hex(data)
+    inline = len(data) <= inline_bytes_max
+    trace = result.trace
+    made = await connection.fetchval(
+        query("execution_put"),
+        UUID(result.execution_id),
+        result.tenant,
+        result.user_id,
+        result.request_id,
+        result.pattern_id,
+        trace.pattern_digest,
+        _uuid(trace.portfolio_id),
+        trace.asof,
+        _uuid(trace.pricing_pack_id),
+        trace.ledger_commit_hash,
+        result.status.value,
+        result.error.code.value if result.error else None,
+        result.digest,
+        _time(result.started_at_ms),
+        _time(result.finished_at_ms),
+        data if inline else None,
+        sha256,
+    )
+    if made is None:
+        return False
+    if not inline:
+        await connection.execute(query("artifact_put"), result.tenant, sha256, data, _KEPT)
+    if refs := sorted(set(_refs(result))):
+        await connection.execute(query("artifact_keep"), refs, _KEPT)
+    return True
+
+
+class ExecutionRepository:
+    """Finished executions of one user at a time. Works with the application's role."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def show(self, tenant: str, user_id: UUID, execution_id: UUID) -> ExecutionResult | None:
+        """Return the stored result; None when there is none or it is someone else's."""
+        async with tenant_transaction(self._pool, tenant, user_id) as connection:
+            data = await connection.fetchval(query("execution_result"), execution_id)
+        return None if data is None else ExecutionResult.model_validate_json(data)
+
+    async def list(
+        self,
+        tenant: str,
+        user_id: UUID,
+        *,
+        status: ExecutionStatus | None = None,
+        pattern_id: str | None = None,
+        portfolio_id: UUID | None = None,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        limit: int = 50,
+    ) -> tuple[ExecutionSummary, ...]:
+        """Return executions that fit all filters given, the last finished first.
+
+        Args:
+            tenant: whose executions.
+            user_id: whose executions.
+            status: how they ended.
+            pattern_id: of which pattern.
+            portfolio_id: over which portfolio.
+            since: finished at or after.
+            before: finished before; the last `finished_at` of a page asks for the next one.
+            limit: at most this many.
+        """
+        async with tenant_transaction(self._pool, tenant, user_id) as connection:
+            rows = await connection.fetch(
+                query("execution_list"), status and status.value, pattern_id, portfolio_id, since, before, limit
+            )
+        return tuple(
+            ExecutionSummary(**{**dict(row), "status": ExecutionStatus(row["status"])})  # columns are the fields
+            for row in rows
+        )
+
+
+def _refs(result: ExecutionResult) -> Iterator[str]:
+    yield from result.refs.values()
+    for step in result.trace.steps:
+        yield from step.refs.values()
+
+
+def _uuid(text: str | None) -> UUID | None:
+    return None if text is None else UUID(text)
+
+
+def _time(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, UTC)

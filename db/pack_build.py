@@ -1,0 +1,88 @@
+"""What a bulk build has to do: compare the wanted content of each day with what is stored. Pure; the stores carry it out.
+
+Building again with the same rows does nothing. A day whose rows differ gets revision n + 1, which supersedes the one
+before. A day with faults is not written at all and is reported.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from db.pack_checks import Finding, check_content
+from db.pack_content import PackContent, require_valid
+from topics.messages import PackRef, PackStatus
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPack:
+    """One pack to write and freeze."""
+
+    asof: date
+    revision: int
+    content: PackContent
+    sha256: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(slots=True)
+class BuildReport:
+    """What a build did.
+
+    Attributes:
+        created: days that had no frozen pack before.
+        restated: days whose rows differ from the fresh pack's; it is superseded.
+        unchanged: days whose fresh pack has exactly these rows.
+        faulty: days that were not written, because of these faults.
+        warnings: findings of packs that were written.
+    """
+
+    created: int = 0
+    restated: int = 0
+    unchanged: int = 0
+    faulty: list[tuple[date, Finding]] = field(default_factory=list)
+    warnings: list[tuple[date, Finding]] = field(default_factory=list)
+
+    @property
+    def days(self) -> int:
+        """Days looked at."""
+        return self.created + self.restated + self.unchanged + len({day for day, _ in self.faulty})
+
+
+def plan_build(
+    days: Iterable[tuple[date, PackContent]],
+    stored: Mapping[date, Sequence[PackRef]],
+    previous: PackContent | None,
+    report: BuildReport,
+) -> Iterator[PlannedPack]:
+    """Yield the packs to write, in order of days, and count everything in `report`.
+
+    Args:
+        days: wanted content, ascending.
+        stored: all revisions there are, by day.
+        previous: content of the newest frozen pack before the first day, for the checks.
+        report: filled as packs are yielded.
+
+    Raises:
+        PackRejected: rows that no pack can hold.
+    """
+    for asof, content in days:
+        require_valid(content)
+        findings = check_content(content, previous)
+        faults = [finding for finding in findings if finding.fault]
+        if faults:
+            report.faulty.extend((asof, fault) for fault in faults)
+            continue
+        previous = content
+        sha256 = content.sha256()
+        revisions = stored.get(asof, ())
+        fresh = next((pack for pack in revisions if pack.status is PackStatus.FRESH), None)
+        if fresh is not None and fresh.content_sha256 == sha256:
+            report.unchanged += 1
+            continue
+        if fresh is None:
+            report.created += 1
+        else:
+            report.restated += 1
+        report.warnings.extend((asof, finding) for finding in findings)
+        revision = max((pack.revision for pack in revisions), default=0) + 1
+        yield PlannedPack(asof, revision, content, sha256, findings)

@@ -1,0 +1,300 @@
+"""Pricing packs in Postgres: reading, and the moves the application's role may make (freeze, fail).
+
+Frozen packs never change, so what was read of one may be kept for ever.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+import asyncpg
+
+from db.pack_checks import Finding, check_content
+from db.pack_choice import PackDecision, PackFacts, choose_pack
+from db.pack_content import PackContent, PackRejected, PriceRow, RateRow
+from db.pack_series import PackInfo, PackSeries, Security, in_currency, require_frozen
+from db.postgres import Pool, upstream_failures
+from db.sql import query
+from topics.errors import Code, TerminalError
+from topics.messages import PackAnnouncement, PackRef, PackStatus
+
+_SERIES_KEPT_MAX = 64
+
+
+class PackRepository:
+    """Read access to packs, and their freezing. Works with the application's role.
+
+    Args:
+        pool: from `db.postgres.open_pool`.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._kept: OrderedDict[tuple[object, ...], PackSeries] = OrderedDict()
+
+    async def resolve(self, policy: str, asof: date | None, pack_id: UUID | None) -> PackDecision:
+        """Choose the pack for a day (None: the newest day with a pack that has not failed), or check the one given.
+
+        Raises:
+            TerminalError: NO_PACK, PACK_FAILED, UNKNOWN_PACK, INVALID_REQUEST; see `db.pack_choice`.
+            RetryableError: Postgres failed.
+        """
+        with upstream_failures("choosing a pack"):
+            row = await self._pool.fetchrow(query("pack_facts"), policy, asof, pack_id)
+        assert row is not None
+        known = None if row["first_day"] is None else (row["first_day"], row["last_day"])
+        return choose_pack(
+            PackFacts(
+                policy=policy,
+                asof=asof,
+                pack_id=pack_id,
+                known=known,
+                session=row["session"],
+                newest=row["newest"],
+                newest_failed=row["newest_failed"],
+                given=_ref_or_none(row["given"]),
+                revisions=tuple(PackRef.model_validate_json(pack) for pack in row["revisions"] or ()),
+                previous_fresh=_ref_or_none(row["previous_fresh"]),
+            )
+        )
+
+    async def series(
+        self, pack_id: UUID, symbols: Sequence[str], currencies: Sequence[str], start: date | None
+    ) -> PackSeries:
+        """Return prices and rates from `start` (None: the first day there is) to the pack's own day.
+
+        Rates are the stored pairs that help to convert between `currencies`: both sides among them, or one side and
+        a currency that stands in several pairs of the pack. One round trip; remembered afterwards.
+
+        Raises:
+            TerminalError: UNKNOWN_PACK, PACK_WARMING, PACK_FAILED.
+            RetryableError: Postgres failed.
+        """
+        key = (pack_id, tuple(sorted(set(symbols))), tuple(sorted(set(currencies))), start)
+        kept = self._kept.get(key)
+        if kept is not None:
+            self._kept.move_to_end(key)
+            return kept
+        with upstream_failures("reading a price series"):
+            rows = await self._pool.fetch(query("pack_series"), pack_id, list(key[1]), list(key[2]), start)
+        if not rows or not rows[0]["days"]:
+            require_frozen(await self._ref(pack_id), pack_id)
+        series = _series(rows)
+        self._kept[key] = series
+        if len(self._kept) > _SERIES_KEPT_MAX:
+            self._kept.popitem(last=False)
+        return series
+
+    async def securities(self, symbols: Sequence[str]) -> Mapping[str, Security]:
+        """Return what is known of each symbol; unknown ones are absent."""
+        with upstream_failures("reading securities"):
+            rows = await self._pool.fetch(query("securities"), list(symbols))
+        return {row["symbol"]: Security(**dict(row)) for row in rows}
+
+    async def show(self, pack_id: UUID) -> PackInfo:
+        """Return a pack with everything people ask about it.
+
+        Raises:
+            TerminalError: UNKNOWN_PACK.
+        """
+        with upstream_failures("reading a pack"):
+            row = await self._pool.fetchrow(query("pack_show"), pack_id)
+        if row is None:
+            raise TerminalError(Code.UNKNOWN_PACK, f"there is no pack {pack_id}")
+        return _info(row)
+
+    async def list(
+        self,
+        policy: str | None = None,
+        start: date | None = None,
+        end: date | None = None,
+        status: PackStatus | None = None,
+        limit: int = 100,
+    ) -> tuple[PackInfo, ...]:
+        """Return packs, the newest day and revision first."""
+        with upstream_failures("listing packs"):
+            rows = await self._pool.fetch(query("pack_list"), policy, start, end, status and status.value, limit)
+        return tuple(_info(row) for row in rows)
+
+    async def content(self, pack_id: UUID) -> PackContent:
+        """Return all rows of a pack; empty for one without rows, also for an unknown one."""
+        with upstream_failures("reading a pack's rows"):
+            prices = await self._pool.fetch(query("pack_prices"), pack_id)
+            rates = await self._pool.fetch(query("pack_rates"), pack_id)
+        return PackContent(
+            tuple(
+                PriceRow(row[0], Decimal(row[1]), row[2], row[3], row[4], row[5])  # as selected
+                for row in prices
+            ),
+            tuple(RateRow(row[0], row[1], Decimal(row[2]), row[3], row[4]) for row in rates),
+        )
+
+    async def verify(self, pack_id: UUID) -> str:
+        """Compute a frozen pack's digest again from its rows and return it.
+
+        Raises:
+            TerminalError: UNKNOWN_PACK, PACK_WARMING, PACK_FAILED; INTERNAL when the rows are not those that were frozen.
+        """
+        pack = require_frozen(await self._ref(pack_id), pack_id)
+        actual = (await self.content(pack_id)).sha256()
+        if actual != pack.content_sha256:
+            raise TerminalError(
+                Code.INTERNAL, f"pack {pack_id}: frozen with SHA-256 {pack.content_sha256}, its rows give {actual}"
+            )
+        return actual
+
+    async def check(self, pack_id: UUID) -> tuple[Finding, ...]:
+        """Return what the checks notice about a pack, compared with the newest frozen one of an earlier day."""
+        content = await self.content(pack_id)
+        with upstream_failures("reading the pack before"):
+            before = await self._pool.fetchval(query("pack_before"), pack_id)
+        return check_content(content, None if before is None else await self.content(before))
+
+    async def freeze(self, pack_id: UUID, expected_sha256: str | None, known_at: datetime) -> PackRef:
+        """Check a warming pack and freeze it: from now on it is fresh and never changes.
+
+        The fresh pack of the same day is superseded. Freezing a frozen pack again changes nothing.
+
+        Args:
+            pack_id: the pack.
+            expected_sha256: digest its rows must have; None accepts what is there.
+            known_at: when its data became known.
+
+        Raises:
+            PackRejected: the checks found faults; the pack stays warming.
+            TerminalError: UNKNOWN_PACK, PACK_FAILED; INVALID_REQUEST when the digest differs, or a newer revision of the
+                day is frozen already.
+        """
+        pack = await self._ref(pack_id)
+        if pack is None:
+            raise TerminalError(Code.UNKNOWN_PACK, f"there is no pack {pack_id}")
+        findings: tuple[Finding, ...] = ()
+        if pack.status is PackStatus.WARMING:
+            findings = await self.check(pack_id)
+            faults = [f"{finding.kind} {finding.subject}: {finding.message}" for finding in findings if finding.fault]
+            if faults:
+                raise PackRejected(faults)
+        stored = json.dumps([finding.as_json() for finding in findings])
+        with upstream_failures("freezing a pack"), pack_refusals(pack_id):
+            await self._pool.fetch(query("pack_freeze"), [pack_id], [expected_sha256], known_at, [stored])
+        return require_frozen(await self._ref(pack_id), pack_id)
+
+    async def fail(self, pack_id: UUID, reason: str, findings: Sequence[Finding] = ()) -> None:
+        """Give a warming pack up; saying it twice changes nothing.
+
+        Raises:
+            TerminalError: UNKNOWN_PACK; INVALID_REQUEST when it is frozen.
+        """
+        stored = json.dumps([finding.as_json() for finding in findings])
+        with upstream_failures("failing a pack"), pack_refusals(pack_id):
+            await self._pool.fetchval(query("pack_fail"), pack_id, reason, stored)
+
+    async def apply(self, announcement: PackAnnouncement, known_at: datetime) -> PackRef:
+        """Do what an external pipeline's announcement asks for: freeze the pack, or fail it if its rows have faults.
+
+        Repeating an announcement is harmless.
+
+        Raises:
+            TerminalError: UNKNOWN_PACK; INVALID_REQUEST when the announcement does not fit the pack or its rows. The
+                pack stays as it is, so that the pipeline can announce it correctly.
+        """
+        pack = await self._ref(announcement.pack_id)
+        if pack is None:
+            raise TerminalError(Code.UNKNOWN_PACK, f"there is no pack {announcement.pack_id}")
+        said = (announcement.policy, announcement.asof_date, announcement.revision)
+        if said != (pack.policy, pack.asof_date, pack.revision):
+            raise TerminalError(
+                Code.INVALID_REQUEST,
+                f"pack {pack.pack_id} is policy {pack.policy}, day {pack.asof_date}, revision {pack.revision}; "
+                f"announced as {said[0]}, {said[1]}, {said[2]}",
+            )
+        try:
+            return await self.freeze(pack.pack_id, announcement.content_sha256, known_at)
+        except PackRejected as rejected:
+            await self.fail(pack.pack_id, str(rejected), await self.check(pack.pack_id))
+            return pack.model_copy(update={"status": PackStatus.FAILED})
+
+    async def _ref(self, pack_id: UUID) -> PackRef | None:
+        with upstream_failures("reading a pack"):
+            return _ref_or_none(await self._pool.fetchval(query("pack_ref"), pack_id))
+
+
+class pack_refusals:
+    """Turns the database's refusals to move a pack into `TerminalError`."""
+
+    def __init__(self, pack_id: UUID) -> None:
+        self._pack_id = pack_id
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Translate; other errors pass."""
+        if isinstance(error, asyncpg.NoDataFoundError):
+            raise TerminalError(Code.UNKNOWN_PACK, f"there is no pack {self._pack_id}") from error
+        if isinstance(error, (asyncpg.RestrictViolationError, asyncpg.CheckViolationError)):
+            raise TerminalError(Code.INVALID_REQUEST, str(error)) from error
+
+
+def _ref_or_none(text: str | None) -> PackRef | None:
+    return None if text is None else PackRef.model_validate_json(text)
+
+
+def _info(row: asyncpg.Record) -> PackInfo:
+    return PackInfo(
+        ref=PackRef.model_validate_json(row["ref"]),
+        supersedes=row["supersedes"],
+        freeze_seq=row["freeze_seq"],
+        created_at=row["created_at"],
+        known_at=row["known_at"],
+        findings=tuple(json.loads(row["checks"])),
+        failure=row["failure"],
+        prices=row["prices"],
+        rates=row["rates"],
+    )
+
+
+def _series(rows: Sequence[asyncpg.Record]) -> PackSeries:
+    """Rows: first the days, then one for each symbol and each pair, its values as one comma-separated text.
+
+    Text, because the driver decodes arrays of numeric five times slower than `Decimal` reads strings.
+    """
+    dates: tuple[date, ...] = tuple(rows[0]["days"])
+    closes: dict[str, tuple[Decimal | None, ...]] = {}
+    observed: dict[str, tuple[date | None, ...]] = {}
+    currencies: dict[str, str] = {}
+    rates: dict[tuple[str, str], tuple[Decimal | None, ...]] = {}
+    sources: set[str] = set()
+    for row in rows[1:]:
+        values: list[Decimal] = list(map(Decimal, row["numbers"].split(",")))
+        places: list[int] | None = row["places"]
+        sources.update(row["sources"])
+        if row["kind"] == "rate":
+            rates[row["name"], row["currency"]] = _spread(values, places, len(dates))
+            continue
+        symbol, unit = row["name"], row["price_unit"]
+        if unit != 1:
+            values = [in_currency(value, unit) for value in values]
+        closes[symbol] = _spread(values, places, len(dates))
+        currencies[symbol] = row["currency"]
+        days = row["days"]
+        if days is not None:
+            observed[symbol] = _spread(days, places, len(dates))
+        elif places is None:
+            observed[symbol] = dates
+        else:
+            observed[symbol] = _spread([dates[place] for place in places], places, len(dates))
+    return PackSeries(dates, closes, currencies, observed, rates, tuple(sorted(sources)))
+
+
+def _spread(values: Sequence[T], places: Sequence[int] | None, length: int) -> tuple[T | None, ...]:
+    """Put values on their places; None for the places means that every place has one."""
+    if places is None:
+        return tuple(values)
+    spread: list[T | None] = [None] * length
+    for place, value in zip(places, values, strict=True):
+        spread[place] = value
+    return tuple(spread)

@@ -1,0 +1,80 @@
+"""Portfolios in Postgres, under row-level security."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from db.postgres import Pool, tenant_transaction
+from db.sql import query
+
+
+@dataclass(frozen=True, slots=True)
+class Portfolio:
+    """One portfolio as its owner sees it.
+
+    Attributes:
+        base_ccy: ISO code everything is reported in.
+        benchmark_id: None without one.
+        booking: `FIFO` or `AVERAGE`, where the ledger's accounts do not say otherwise.
+        ledger_path: main ledger file inside the ledger repository.
+        policy: pricing policy whose packs and calendar value it.
+    """
+
+    id: UUID
+    name: str
+    base_ccy: str
+    benchmark_id: str | None
+    booking: str
+    ledger_path: str
+    policy: str
+
+
+class PortfolioRepository:
+    """Portfolios of one user at a time. Works with the application's role."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def get(self, tenant: str, user_id: UUID, portfolio_id: UUID) -> Portfolio | None:
+        """Return the portfolio; None when there is none or it is someone else's (the two cannot be told apart)."""
+        async with tenant_transaction(self._pool, tenant, user_id) as connection:
+            row = await connection.fetchrow(query("portfolio_get"), portfolio_id)
+        return None if row is None else Portfolio(**dict(row))
+
+    async def list(self, tenant: str, user_id: UUID) -> Sequence[Portfolio]:
+        """Return all portfolios of the user, by name."""
+        async with tenant_transaction(self._pool, tenant, user_id) as connection:
+            rows = await connection.fetch(query("portfolio_list"))
+        return tuple(Portfolio(**dict(row)) for row in rows)
+
+    async def put(self, tenant: str, user_id: UUID, portfolio: Portfolio) -> bool:
+        """Make the portfolio or change it.
+
+        Returns:
+            False when the id belongs to someone else; nothing is changed then.
+        """
+        async with tenant_transaction(self._pool, tenant, user_id) as connection:
+            changed = await connection.fetchval(
+                query("portfolio_update"),
+                portfolio.id,
+                portfolio.name,
+                portfolio.base_ccy,
+                portfolio.benchmark_id,
+                portfolio.booking,
+                portfolio.ledger_path,
+                portfolio.policy,
+            )
+            if changed is None:
+                changed = await connection.fetchval(
+                    query("portfolio_insert"),
+                    portfolio.id,
+                    portfolio.name,
+                    portfolio.base_ccy,
+                    portfolio.benchmark_id,
+                    portfolio.booking,
+                    portfolio.ledger_path,
+                    portfolio.policy,
+                    tenant,
+                    user_id,
+                )
+        return changed is not None
