@@ -188,6 +188,9 @@ class Settings(BaseSettings):
     agents: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="More agents as module:Class, separated by commas."
     )
+    catalogues: Annotated[tuple[Path, ...], NoDecode] = Field(
+        (), description=f"Capability catalogues (JSON) of agents that run elsewhere, separated by {os.pathsep!r}."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR."
     )
@@ -229,9 +232,9 @@ class Settings(BaseSettings):
             _check_url(value.get_secret_value(), ("redis", "rediss"), database=False)
         return value
 
-    @field_validator("patterns", mode="before")
+    @field_validator("patterns", "catalogues", mode="before")
     @classmethod
-    def _split_patterns(cls, value: object) -> object:
+    def _split_paths(cls, value: object) -> object:
         return _items(os.pathsep, value)
 
     @field_validator("agents", mode="before")
