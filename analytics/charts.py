@@ -2,9 +2,9 @@
 
 Each chart is `{"id", "title", "description", "kind": "vega-lite", "spec"}`. Specs have a
 transparent background, mid-grey text that reads on light and dark, colours after the Okabe–Ito
-set (told apart with any colour vision; the blue is lighter, for dark pages), at most about 600 points, and no reference to the network.
-They are made from the JSON results of valuation, time-weighted return and attribution, so a
-chart can be drawn wherever those results went.
+set (told apart with any colour vision; the blue is lighter, for dark pages), at most about 600
+points, and no reference to the network. They are made from the JSON results of valuation,
+time-weighted return and attribution, so a chart can be drawn wherever those results went.
 """
 
 from collections.abc import Mapping, Sequence

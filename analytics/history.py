@@ -257,11 +257,14 @@ class _Folder:
                 return None, f"no {name}/{self.market.base} rate for income or a trade"
         by_money = list(self.cash)
         price_money = self.price_money
+        closes, splits, qty = self.closes, self.splits, self.qty
         for at in self.held:
-            close = self._close(at, day)
+            column = closes[at]
+            # The common case inline: this line runs once per day and security.
+            close = self._close(at, day) if column is None or at in splits else column[day]
             if close is None:
                 return None, f"no price for {self.symbols[at]}"
-            by_money[price_money[at]] += self.qty[at] * close
+            by_money[price_money[at]] += qty[at] * close
         total = ZERO
         for money, amount in enumerate(by_money):
             if amount:

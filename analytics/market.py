@@ -71,12 +71,13 @@ def align(
     currency_of: dict[str, str] = {}
     warnings: dict[str, None] = {}
     for on, symbol, close, quoted in prices:
-        if currency_of.setdefault(symbol, quoted) != quoted:
-            warnings[f"{symbol} is quoted in {currency_of[symbol]} and {quoted}"] = None
-            continue
         days = by_symbol.get(symbol)
         if days is None:
             days = by_symbol[symbol] = {}
+            currency_of[symbol] = quoted
+        elif currency_of[symbol] != quoted:
+            warnings[f"{symbol} is quoted in {currency_of[symbol]} and {quoted}"] = None
+            continue
         days[on] = close
     if dates is None:
         dates = sorted({on for days in by_symbol.values() for on in days})

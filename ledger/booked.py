@@ -222,11 +222,36 @@ def content_hash(rows: Sequence[Booking]) -> str:
     """Return SHA-256 over the rows' cells, one line per row, cells separated by U+001F."""
     seal = sha256()
     for row in rows:
-        cells = (_cell(getattr(row, name)) for name in COLUMNS)
-        line = "\x1f".join("" if cell is None else str(cell) for cell in cells)
-        seal.update(line.encode())
+        seal.update(_LINE.join(_cells(row)).encode())
         seal.update(b"\n")
     return seal.hexdigest()
+
+
+_LINE = "\x1f"
+
+
+def _cells(row: Booking) -> tuple[str, ...]:
+    """Return the row's columns in `COLUMNS` order as text; absent ones are empty."""
+    return (
+        str(row.seq),
+        row.on.isoformat(),
+        row.kind,
+        row.account,
+        row.symbol,
+        row.currency,
+        plain(row.qty) if row.qty else "0",
+        plain(row.amount),
+        "" if row.price is None else plain(row.price),
+        "" if row.ratio is None else plain(row.ratio),
+        row.lot,
+        "" if row.acquired is None else row.acquired.isoformat(),
+        "" if row.lot_qty is None else plain(row.lot_qty),
+        "" if row.lot_cost is None else plain(row.lot_cost),
+        "" if row.gain is None else plain(row.gain),
+        "" if row.pay_date is None else row.pay_date.isoformat(),
+        row.source,
+        row.text,
+    )
 
 
 def _cell(value: object) -> str | int | None:
