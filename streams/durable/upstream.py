@@ -1,0 +1,129 @@
+"""The parts of Faust and aiokafka that this package replaces or relies on the inside of, with the hash of their source.
+
+A new version that leaves all of these alone is safe to take. One that changes any of them needs a look at what
+changed, at the comment of the replacement, and a run of the recovery test, before the hash here is renewed with
+`python -m streams.durable.upstream`.
+"""
+
+import hashlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiokafka import util
+from aiokafka.consumer import AIOKafkaConsumer
+from aiokafka.consumer.fetcher import Fetcher
+from faust.app.base import App
+from faust.stores import memory
+from faust.tables.base import Collection
+from faust.tables.manager import TableManager
+from faust.tables.recovery import Recovery
+from faust.transport import consumer
+from faust.transport.drivers import aiokafka as driver
+from mode.threads import QueueServiceThread, ServiceThread
+
+VERSIONS = {"faust-streaming": "0.15.3", "aiokafka": "0.14"}
+
+PARTS: tuple[Callable[..., Any], ...] = (
+    # replaced
+    consumer.Consumer._drain_messages,
+    consumer.Consumer.perform_seek,
+    driver.AIOKafkaConsumerThread.getmany,
+    driver.AIOKafkaConsumerThread._create_worker_consumer,
+    driver.AIOKafkaConsumerThread.on_start,
+    driver.Producer.flush,
+    driver.Producer._settings_extra,
+    driver.Consumer._new_consumer_thread,
+    memory.Store.apply_changelog_batch,
+    memory.Store.on_recovery_completed,
+    Collection._new_store_by_url,
+    Recovery.on_recovery_completed,
+    Recovery.on_rebalance,
+    Recovery.revoke,
+    TableManager.on_start,
+    TableManager.recovery.fget,  # type: ignore[attr-defined]
+    App._new_transport,
+    App._new_producer_transport,
+    ServiceThread.start,
+    ServiceThread.stop,
+    ServiceThread._gather_remaining_tasks,
+    QueueServiceThread.call_thread,
+    util.get_running_loop,
+    # relied on
+    consumer.Consumer.getmany,
+    consumer.Consumer._wait_next_records,
+    consumer.Consumer._add_gap,
+    consumer.Consumer._new_offset,
+    consumer.Consumer._commit_offsets,
+    consumer.Consumer.ack,
+    consumer.Consumer.wait_empty,
+    consumer.Consumer.on_partitions_revoked,
+    Recovery._restart_recovery.fun,  # type: ignore[attr-defined]
+    Recovery._slurp_changelogs.fun,  # type: ignore[attr-defined]
+    App._on_partitions_revoked,
+    App._on_partitions_assigned,
+    ServiceThread._serve,
+    Fetcher.fetched_records,
+    AIOKafkaConsumer.seek_to_committed,
+)
+
+HASHES: Mapping[str, str] = {
+    "faust.transport.consumer.Consumer._drain_messages": "44a2500309e83c63",
+    "faust.transport.consumer.Consumer.perform_seek": "0e8c130ff4b0afd8",
+    "faust.transport.drivers.aiokafka.AIOKafkaConsumerThread.getmany": "26fc5fc9f3b667e1",
+    "faust.transport.drivers.aiokafka.AIOKafkaConsumerThread._create_worker_consumer": "c2701bfc3e6f6cad",
+    "faust.transport.drivers.aiokafka.AIOKafkaConsumerThread.on_start": "38b4e8bd1e10723a",
+    "faust.transport.drivers.aiokafka.Producer.flush": "36d0cb3615f65b01",
+    "faust.transport.drivers.aiokafka.Producer._settings_extra": "a4c7bc41b6382223",
+    "faust.transport.drivers.aiokafka.Consumer._new_consumer_thread": "0870ec53dea75083",
+    "faust.stores.memory.Store.apply_changelog_batch": "71863e3cd727aac2",
+    "faust.stores.memory.Store.on_recovery_completed": "a00bef343e139602",
+    "faust.tables.base.Collection._new_store_by_url": "343a8125107d3f69",
+    "faust.tables.recovery.Recovery.on_recovery_completed": "6ef567acf072e46d",
+    "faust.tables.recovery.Recovery.on_rebalance": "aa4d997a1795ceae",
+    "faust.tables.recovery.Recovery.revoke": "779302ebfab0b2db",
+    "faust.tables.manager.TableManager.on_start": "365dd25fbc0e0684",
+    "faust.tables.manager.TableManager.recovery": "f0bf5de78b4c3d23",
+    "faust.app.base.App._new_transport": "42db531312dd776f",
+    "faust.app.base.App._new_producer_transport": "eb3b4aa6a8961275",
+    "mode.threads.ServiceThread.start": "f11841038a033a05",
+    "mode.threads.ServiceThread.stop": "32d026539c3665b2",
+    "mode.threads.ServiceThread._gather_remaining_tasks": "6f65b92dd1012485",
+    "mode.threads.QueueServiceThread.call_thread": "479edda75b54734b",
+    "aiokafka.util.get_running_loop": "f82e8978cbb2b075",
+    "faust.transport.consumer.Consumer.getmany": "4b168d84882a70d6",
+    "faust.transport.consumer.Consumer._wait_next_records": "6218e1969a636b3f",
+    "faust.transport.consumer.Consumer._add_gap": "4df2573ded7c1c2c",
+    "faust.transport.consumer.Consumer._new_offset": "1d2c7ea89a7ad4f1",
+    "faust.transport.consumer.Consumer._commit_offsets": "1a69799041188441",
+    "faust.transport.consumer.Consumer.ack": "5fcf41cf45153475",
+    "faust.transport.consumer.Consumer.wait_empty": "e4662fe24f094819",
+    "faust.transport.consumer.Consumer.on_partitions_revoked": "d04b7ae72c6fc206",
+    "faust.tables.recovery.Recovery._restart_recovery": "6bd8a8558a2dffe4",
+    "faust.tables.recovery.Recovery._slurp_changelogs": "7825c7e50f766d5a",
+    "faust.app.base.App._on_partitions_revoked": "d5c895bbe57dc73a",
+    "faust.app.base.App._on_partitions_assigned": "de932b7927db85b3",
+    "mode.threads.ServiceThread._serve": "67809eae09573ac7",
+    "aiokafka.consumer.fetcher.Fetcher.fetched_records": "be4348896b9b66af",
+    "aiokafka.consumer.consumer.AIOKafkaConsumer.seek_to_committed": "f6cd85c8b70a4ccf",
+}
+
+
+def name_of(part: Callable[..., Any]) -> str:
+    """Return module and qualified name."""
+    return f"{part.__module__}.{part.__qualname__}"
+
+
+def source_hash(part: Callable[..., Any]) -> str:
+    """Return the first 16 hex digits of the SHA-256 of a function's source."""
+    return hashlib.sha256(inspect.getsource(part).encode()).hexdigest()[:16]
+
+
+def changed() -> list[str]:
+    """Return the names of parts whose source is not the one this package was written against."""
+    return [name_of(part) for part in PARTS if HASHES.get(name_of(part)) != source_hash(part)]
+
+
+if __name__ == "__main__":
+    sys.stdout.write("".join(f'    "{name_of(part)}": "{source_hash(part)}",\n' for part in PARTS))

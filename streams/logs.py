@@ -1,0 +1,64 @@
+"""Structured logs: one line per record, with the execution and the Kafka position as fields.
+
+Give fields with `extra=`: `log.info("parked", extra={"execution_id": …, "position": position(message)})`.
+"""
+
+import logging
+import sys
+from typing import Any, Literal
+
+import orjson
+
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+_FIELDS_FIRST = ("execution_id", "step_id", "position")
+# Libraries that log each group change or retry at INFO.
+_QUIET = ("aiokafka", "faust", "mode")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line: time, level, logger, message, the extra fields, and the traceback if any."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}",
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_extra(record),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str).decode()
+
+
+class TextFormatter(logging.Formatter):
+    """The same for people: fields follow the message as name=value."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        fields = "".join(f" {name}={value}" for name, value in _extra(record).items())
+        return super().formatMessage(record) + fields
+
+
+def configure(level: Literal["DEBUG", "INFO", "WARNING", "ERROR"], *, as_json: bool) -> None:
+    """Send the logs of this process to stderr, replacing what was configured before."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.DEBUG if level == "DEBUG" else logging.WARNING)
+
+
+def position(message: Any) -> str:
+    """Return `topic/partition/offset` of a consumed record."""
+    return f"{message.topic}/{message.partition}/{message.offset}"
+
+
+def _extra(record: logging.LogRecord) -> dict[str, Any]:
+    fields = {name: value for name, value in record.__dict__.items() if name not in _STANDARD}
+    first = {name: fields.pop(name) for name in _FIELDS_FIRST if name in fields}
+    return first | fields

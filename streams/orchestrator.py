@@ -1,0 +1,405 @@
+"""The orchestrator processor: decode, load, advance, publish, store. Decisions are the engine's (`orchestrator/`).
+
+One event at a time. Nothing is acknowledged before every row and message it caused is confirmed; when Kafka does not
+confirm, the process ends. A message nobody can use goes to dead letters and is then acknowledged.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.limits import Limits
+from orchestrator.machine import advance, cut, internal_failure
+from orchestrator.events import Decision, Event, EventMessage, PublishResult, SendRequest, StartTimer, WatchPack
+from orchestrator.execution import Execution, Status
+from settings import Settings
+from streams.clients import MESSAGE_BYTES_MAX, topic_name
+from streams.dead_letter import Stage, dead_letter
+from streams.durable.acks import OrderedAcks
+from streams.durable.table import FencedTable
+from streams.execution_rows import ExecutionRows
+from streams.failstop import PauseWatch, fail_stop
+from streams.freshness import FreshnessMap
+from streams.headers import FORWARDED, Header, Headers, as_list, carried, was_forwarded
+from streams.logs import position
+from streams.pattern_book import PatternBook
+from streams.routing import partition_of
+from streams.timers import BrokerClock, TimerHeap
+from topics.codec import Undecodable, decode, encode, execution_id_of, key_of
+from topics.messages import (
+    CancelExecution,
+    CapabilityResult,
+    ExecuteRequest,
+    ExecutionResult,
+    GateOpened,
+    PackRef,
+    TimerFired,
+    Wire,
+)
+from topics.table import (
+    CAPABILITY_RESULTS,
+    DEAD_LETTERS,
+    EXECUTION_REQUESTS,
+    EXECUTION_RESULTS,
+    EXECUTION_SIGNALS,
+    capability_requests,
+)
+
+log = logging.getLogger(__name__)
+
+_TICK_S = 0.25
+_TIMER_BATCH = 500
+_REFIRE_MS = 5_000
+_REBUILD_YIELD_EVERY = 500
+Delivery = Awaitable[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One input topic: what it carries and its letter in origins."""
+
+    topic: str
+    letter: str
+    carries: tuple[type[Wire], ...]
+    bytes_max: int
+
+
+class Processor:
+    """Handles every event of the partitions this worker owns.
+
+    Args:
+        settings: prefix, partitions, limits, retention.
+        app: the Faust app; its producer sends everything.
+        table: the state table.
+        acks: window that acknowledges in order.
+        patterns: for admissions and for running executions.
+        pause_watch: looked at before each publication.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        app: Any,
+        table: FencedTable,
+        acks: OrderedAcks,
+        patterns: PatternBook,
+        pause_watch: PauseWatch,
+    ) -> None:
+        self._settings = settings
+        self._app = app
+        self._table = table
+        self._acks = acks
+        self._patterns = patterns
+        self._pause_watch = pause_watch
+        self._limits = limits_of(settings)
+        self._rows = ExecutionRows(table, patterns.by_digest)
+        self._clock = BrokerClock()
+        self._timers = TimerHeap()
+        self._expiries = TimerHeap()
+        self._finishing: set[bytes] = set()
+        self.freshness = FreshnessMap(self._open_gate)
+        name = self._name
+        self.sources = {
+            source.topic: source
+            for source in (
+                Source(name(EXECUTION_REQUESTS), "r", (ExecuteRequest,), settings.request_bytes_max),
+                Source(name(CAPABILITY_RESULTS), "c", (CapabilityResult,), MESSAGE_BYTES_MAX),
+                Source(
+                    name(EXECUTION_SIGNALS), "s", (TimerFired, GateOpened, CancelExecution), settings.request_bytes_max
+                ),
+            )
+        }
+        self._results = name(EXECUTION_RESULTS)
+        self._signals = name(EXECUTION_SIGNALS)
+        self._dead_letters = name(DEAD_LETTERS)
+        table.on_take_over = self._rebuild
+
+    # --- one event -----------------------------------------------------------------------------------------------
+
+    async def handle(self, event: Any) -> None:
+        """Process one Faust event and hand it to the window; returns when the next one may come."""
+        message = event.message
+        if message.generation_id != self._app.consumer_generation_id or not self._table.owns(message.partition):
+            # Fetched before a rebalance: its partition's owner gets it again.
+            self._app.consumer._unacked_messages.discard(message)
+            return
+        at_ms = round(message.timestamp * 1000)
+        self._clock.observe(at_ms)
+        source = self.sources[message.topic]
+        try:
+            body = decode(message.value, *source.carries, bytes_max=source.bytes_max)
+        except Undecodable as error:
+            await self._publish(event, self._bury(message, Stage.DECODE, str(error)))
+            return
+        execution_id = (
+            execution_id_of(body.tenant, body.request_id)
+            if isinstance(body, ExecuteRequest)
+            else body.execution_id  # type: ignore[attr-defined]
+        )
+        key = key_of(execution_id)
+        if self._rows.partition(key) != message.partition:
+            owner = partition_of(key, self._settings.partitions)
+            if owner != message.partition:
+                await self._publish(event, self._forward(message, key, owner))
+                return
+        fact = Event(body, at_ms, f"{source.letter}:{message.offset}")  # type: ignore[arg-type]
+        await self._publish(event, self._step(message, key, fact))
+
+    async def _publish(self, event: Any, work: Awaitable[Sequence[Delivery]]) -> None:
+        try:
+            self._pause_watch.check()
+            await self._acks.add(event, await work)
+        except Exception as error:
+            fail_stop(f"publishing failed for {position(event.message)}", error)
+
+    async def _step(self, message: Any, key: bytes, fact: Event) -> Sequence[Delivery]:
+        """Let the engine decide, then store and send what it decided."""
+        before: Execution | None = None
+        pattern = None
+        loaded = False
+        deliveries: list[Delivery] = []
+        try:
+            before = self._rows.load(key)
+            loaded = True
+            pattern = self._pattern_for(before, fact.message)
+            decision = advance(before, fact, pattern, self._limits)
+        except Exception as error:
+            log.exception("the engine failed", extra=self._fields(message, key))
+            deliveries += await self._bury(message, Stage.PROCESS, f"{type(error).__name__}: {error}")
+            if not loaded:
+                return deliveries
+            try:
+                decision = internal_failure(before, fact, pattern, f"{type(error).__name__} in the engine", self._limits)
+            except Exception:
+                log.exception("the execution could not be failed either", extra=self._fields(message, key))
+                return deliveries
+        if decision.note is not None and log.isEnabledFor(logging.DEBUG):
+            log.debug("ignored: %s", decision.note, extra=self._fields(message, key))
+        deliveries += await self._carry_out(message, key, before, decision)
+        return deliveries
+
+    def _pattern_for(self, execution: Execution | None, body: EventMessage) -> Any:
+        if execution is not None and execution.pattern_digest is not None:
+            return self._patterns.by_digest(execution.pattern_digest)
+        if isinstance(body, ExecuteRequest):
+            return self._patterns.newest(body.pattern_id)
+        return None
+
+    async def _carry_out(
+        self, message: Any, key: bytes, before: Execution | None, decision: Decision
+    ) -> list[Delivery]:
+        partition = message.partition
+        after = decision.state
+        headers = carried(message.headers) if before is None else self._rows.headers(key)
+        rows: list[asyncio.Future[Any]] = []
+        if after is not None:
+            rows = await self._rows.save(partition, key, before, after, headers)
+        deliveries: list[Delivery] = list(rows)
+        results: list[ExecutionResult] = []
+        for emit in decision.emits:
+            if isinstance(emit, SendRequest):
+                request = emit.request.model_copy(update={"reply_partition": partition})
+                topic = self._name(capability_requests(emit.agent))
+                deliveries.append(await self._send(topic, key, encode(request), partition, as_list(headers)))
+            elif isinstance(emit, StartTimer):
+                self._timers.arm(key, emit.due_at_ms)
+            elif isinstance(emit, WatchPack):
+                await self.freshness.park(key, emit.pack_id)
+            elif isinstance(emit, PublishResult):
+                results.append(emit.result)
+        if not results:
+            return deliveries
+        self._finishing.add(key)
+        finish = self._finish(partition, key, deliveries, results, headers)
+        return [asyncio.create_task(finish)]
+
+    async def _finish(
+        self,
+        partition: int,
+        key: bytes,
+        deliveries: list[Delivery],
+        results: list[ExecutionResult],
+        headers: Headers,
+    ) -> None:
+        """Publish results once the state that justifies them is durable; then only the terminal record is needed."""
+        for delivery in deliveries:
+            await delivery
+        own = False
+        for result in results:
+            target = key_of(result.execution_id)
+            own = own or target == key
+            # The answer to a conflicting request has an id, and so perhaps a partition, of its own.
+            number = partition if target == key else partition_of(target, self._settings.partitions)
+            await (await self._send(self._results, target, encode(result), number, as_list(headers)))
+        self._finishing.discard(key)
+        if own:
+            await self._shrink(partition, key)
+
+    async def _shrink(self, partition: int, key: bytes) -> None:
+        execution = self._rows.load(key)
+        if execution is None or not execution.is_terminal or not self._table.owns(partition):
+            return
+        if not execution.cut:
+            for delivery in await self._rows.shrink(partition, key, execution, cut(execution)):
+                await delivery
+        expires = execution.expires_at_ms(self._settings.retention_s)
+        if expires is not None:
+            self._expiries.arm(key, expires)
+
+    async def _bury(self, message: Any, stage: Stage, reason: str) -> list[Delivery]:
+        letter = dead_letter(message, stage, reason)
+        log.warning("dead letter (%s): %s", stage, reason, extra={"position": position(message)})
+        return [await self._send(self._dead_letters, letter.key, letter.value, None, letter.headers)]
+
+    async def _forward(self, message: Any, key: bytes, owner: int) -> list[Delivery]:
+        if was_forwarded(message.headers):
+            reason = f"expected partition {owner} for {key.decode()}, got {message.partition} after it was forwarded"
+            return await self._bury(message, Stage.ROUTE, reason)
+        mark: Header = (FORWARDED, position(message).encode())
+        kept = [(name, value) for name, value in message.headers or () if value is not None]
+        return [await self._send(message.topic, key, message.value, owner, [*kept, mark])]
+
+    async def _send(
+        self, topic: str, key: bytes | None, value: bytes | None, partition: int | None, headers: list[Header] | None
+    ) -> Delivery:
+        return await self._app.producer._producer.send(topic, value, key, partition, None, headers)
+
+    # --- time, gates, recovery -----------------------------------------------------------------------------------
+
+    async def run_timers(self) -> None:
+        """Fire due timers and drop expired records until cancelled."""
+        while True:
+            try:
+                await self._fire_due()
+                await self._drop_expired()
+            except Exception as error:
+                fail_stop("the timer loop failed", error)
+            due = self._timers.next_due_at_ms()
+            wait_s = _TICK_S if due is None else min(_TICK_S, max(0.005, (due - self._clock.now_ms()) / 1000))
+            await asyncio.sleep(wait_s)
+
+    async def _fire_due(self) -> None:
+        now_ms = self._clock.now_ms()
+        for key in self._timers.pop_due(now_ms, _TIMER_BATCH):
+            execution = self._load_owned(key)
+            due = None if execution is None else execution.next_due_at_ms()
+            if execution is None or due is None:
+                continue
+            if due > now_ms:
+                self._timers.arm(key, due)
+                continue
+            # Should the signal not settle it, look again.
+            self._timers.arm(key, now_ms + _REFIRE_MS)
+            fired = TimerFired(execution_id=execution.execution_id, tenant=execution.tenant, due_at_ms=due)
+            await self._signal(key, fired)
+
+    async def _drop_expired(self) -> None:
+        now_ms = self._clock.now_ms()
+        for key in self._expiries.pop_due(now_ms, _TIMER_BATCH):
+            execution = self._load_owned(key)
+            partition = self._rows.partition(key)
+            if execution is None or partition is None:
+                continue
+            expires = execution.expires_at_ms(self._settings.retention_s)
+            if expires is None:
+                continue
+            if expires > now_ms or not self._is_confirmed(key, partition, execution):
+                self._expiries.arm(key, max(expires, now_ms + _REFIRE_MS))
+                continue
+            for delivery in await self._rows.delete(partition, key):
+                _stop_if_lost(delivery)
+
+    def _is_confirmed(self, key: bytes, partition: int, execution: Execution) -> bool:
+        """Tell whether the event that ended an execution is acknowledged: then its result is published."""
+        if execution.cut or execution.status is Status.CANCELLED_EARLY:
+            return True
+        if key in self._finishing or execution.origin is None:
+            return False
+        letter, _, offset = execution.origin.partition(":")
+        for tp, committed in self._app.consumer._committed_offset.items():
+            source = self.sources.get(tp.topic)
+            if source is not None and source.letter == letter and tp.partition == partition:
+                return committed is not None and committed > int(offset)
+        return False
+
+    async def _open_gate(self, key: bytes, pack: PackRef) -> None:
+        execution = self._load_owned(key)
+        if execution is not None and execution.waiting_for_pack == pack.pack_id:
+            opened = GateOpened(execution_id=execution.execution_id, tenant=execution.tenant, pack=pack)
+            await self._signal(key, opened)
+
+    async def _signal(self, key: bytes, signal: TimerFired | GateOpened) -> None:
+        partition = self._rows.partition(key)
+        if partition is not None:
+            self._pause_watch.check()
+            _stop_if_lost(await self._send(self._signals, key, encode(signal), partition, None))
+
+    def _load_owned(self, key: bytes) -> Execution | None:
+        partition = self._rows.partition(key)
+        if partition is None or not self._table.owns(partition):
+            return None
+        try:
+            return self._rows.load(key)
+        except Exception:
+            log.exception("state rows cannot be read", extra={"execution_id": key.decode()})
+            return None
+
+    async def _rebuild(self, partitions: frozenset[int]) -> None:
+        """Arm timers and park executions from the recovered rows, before any event is processed."""
+        self._timers.clear()
+        self._expiries.clear()
+        self._finishing.clear()
+        self.freshness.clear()
+        self._rows.forget()
+        for partition, key in self._rows.orphans():
+            _stop_if_lost(await self._table.put(partition, key, None))
+        running = 0
+        for count, key in enumerate(self._rows.keys(), 1):
+            if count % _REBUILD_YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+            execution = self._load_owned(key)
+            if execution is None:
+                continue
+            due = execution.next_due_at_ms()
+            if due is not None:
+                running += 1
+                self._timers.arm(key, due)
+            expires = execution.expires_at_ms(self._settings.retention_s)
+            if expires is not None:
+                self._expiries.arm(key, expires)
+            if execution.waiting_for_pack is not None:
+                await self.freshness.park(key, execution.waiting_for_pack)
+        log.info("took over partitions %s: %s executions under way", sorted(partitions), running)
+
+    # --- small things --------------------------------------------------------------------------------------------
+
+    def _name(self, topic: str) -> str:
+        return topic_name(self._settings, topic)
+
+    def _fields(self, message: Any, key: bytes) -> dict[str, str]:
+        return {"execution_id": key.decode(), "position": position(message)}
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return the engine's bounds as the settings have them."""
+    return Limits(
+        steps_max=settings.steps_max,
+        attempts_max=settings.attempts_max,
+        deadline_s_max=settings.deadline_s_max,
+        deadline_s_default=settings.deadline_s_default,
+        retention_s=settings.retention_s,
+        inline_bytes=settings.inline_bytes_max,
+        output_bytes=settings.result_inline_bytes_max,
+    )
+
+
+def _stop_if_lost(delivery: Any) -> None:
+    """End the process if a delivery nobody waits for fails."""
+
+    def look(done: asyncio.Future[Any]) -> None:
+        if not done.cancelled() and done.exception() is not None:
+            fail_stop("Kafka did not confirm a message", done.exception())
+
+    delivery.add_done_callback(look)

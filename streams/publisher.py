@@ -1,0 +1,145 @@
+"""Asks for executions like any upstream system, and waits for their results: a client, no part of the engine."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import aiokafka
+
+from settings import Settings
+from streams.clients import start_consumer, start_producer, topic_name
+from streams.headers import Header
+from streams.progress import ProgressReader
+from streams.routing import partition_of
+from topics.codec import decode, encode, execution_id_of, key_of
+from topics.messages import CancelExecution, ExecuteRequest, ExecutionResult
+from topics.table import EXECUTION_REQUESTS, EXECUTION_RESULTS, EXECUTION_SIGNALS
+
+log = logging.getLogger(__name__)
+
+OnProgress = Callable[[str, str], None]
+
+
+class NoResult(TimeoutError):
+    """The result did not come in time; the execution may still be under way."""
+
+
+class ExecutionClient:
+    """Publishes requests and receives results; use as `async with ExecutionClient(settings) as client`.
+
+    One client serves any number of concurrent executions. Results are read from the end of the topic on, so a result
+    published before `start` is not seen.
+
+    Args:
+        settings: where Kafka is, prefix, partitions.
+        client_id: how it shows in broker logs, without the prefix.
+    """
+
+    def __init__(self, settings: Settings, client_id: str = "client") -> None:
+        self._settings = settings
+        self._client_id = client_id
+        self._requests = topic_name(settings, EXECUTION_REQUESTS)
+        self._results = topic_name(settings, EXECUTION_RESULTS)
+        self._signals = topic_name(settings, EXECUTION_SIGNALS)
+        self._waiting: dict[bytes, asyncio.Future[bytes]] = {}
+        self._producer: Any = None
+        self._consumer: Any = None
+        self._reader: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Connect; results that are published from now on are received."""
+        self._producer = await start_producer(self._settings, self._client_id)
+        self._consumer = await start_consumer(self._settings, client_id=self._client_id, auto_offset_reset="latest")
+        partitions = [aiokafka.TopicPartition(self._results, number) for number in range(self._settings.partitions)]
+        self._consumer.assign(partitions)
+        await self._consumer.seek_to_end(*partitions)
+        # seek_to_end is lazy; where the end is must be known before the first request goes out.
+        await asyncio.gather(*(self._consumer.position(partition) for partition in partitions))
+        self._reader = asyncio.create_task(self._read(), name="results")
+
+    async def stop(self) -> None:
+        """Disconnect; whoever still waits gets CancelledError."""
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.gather(self._reader, return_exceptions=True)
+        for future in self._waiting.values():
+            future.cancel()
+        if self._consumer is not None:
+            await self._consumer.stop()
+        if self._producer is not None:
+            await self._producer.stop()
+
+    async def __aenter__(self) -> "ExecutionClient":
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.stop()
+
+    async def submit(self, request: ExecuteRequest, headers: Sequence[Header] = ()) -> str:
+        """Publish a request; returns its execution id when Kafka has confirmed it.
+
+        Args:
+            request: the same (tenant, request_id) is the same execution.
+            headers: record headers, for example `traceparent`; they come back on the result.
+        """
+        execution_id = execution_id_of(request.tenant, request.request_id)
+        await self._producer.send_and_wait(
+            self._requests, encode(request), key_of(execution_id), headers=list(headers) or None
+        )
+        return execution_id
+
+    async def execute(
+        self,
+        request: ExecuteRequest,
+        timeout_s: float,
+        on_progress: OnProgress | None = None,
+        headers: Sequence[Header] = (),
+    ) -> ExecutionResult:
+        """Publish a request and return its result, whatever its status.
+
+        Args:
+            request: must be new: the result of a finished execution is not published again.
+            timeout_s: seconds to wait for the result.
+            on_progress: called with (step_id, status) as steps are asked for and settled.
+            headers: as for `submit`.
+
+        Raises:
+            NoResult: nothing came in time.
+        """
+        key = key_of(execution_id_of(request.tenant, request.request_id))
+        future = self._waiting.get(key)
+        if future is None:
+            future = self._waiting[key] = asyncio.get_running_loop().create_future()
+        progress = None if on_progress is None else ProgressReader(self._settings, key, on_progress)
+        try:
+            if progress is not None:
+                await progress.start()
+            await self.submit(request, headers)
+            data = await asyncio.wait_for(asyncio.shield(future), timeout_s)
+        except TimeoutError as error:
+            raise NoResult(
+                f"expected a result of execution {key.decode()} within {timeout_s:g} s; is the orchestrator running?"
+            ) from error
+        finally:
+            self._waiting.pop(key, None)
+            if progress is not None:
+                await progress.stop()
+        result = decode(data, ExecutionResult)
+        assert isinstance(result, ExecutionResult)
+        return result
+
+    async def cancel(self, signal: CancelExecution) -> None:
+        """Ask for the end of an execution; returns when Kafka has confirmed the request."""
+        key = key_of(signal.execution_id)
+        number = partition_of(key, self._settings.partitions)
+        await self._producer.send_and_wait(self._signals, encode(signal), key, number)
+
+    async def _read(self) -> None:
+        while True:
+            for records in (await self._consumer.getmany(timeout_ms=60_000)).values():
+                for record in records:
+                    future = self._waiting.get(record.key)
+                    if future is not None and not future.done() and record.value is not None:
+                        future.set_result(record.value)

@@ -1,0 +1,172 @@
+"""Stock Faust loses events when OffsetFetch is slow; with our parts it does not. Real Kafka, one worker, in process."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiokafka
+import faust
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from settings import Settings
+from streams.clients import start_producer
+from streams.durable.acks import OrderedAcks
+from streams.durable.app import make_app
+from streams.durable.fence import Fence
+
+pytestmark = pytest.mark.integration
+
+EVENTS = 600
+PARTITIONS = 2
+OFFSET_FETCH_DELAY_S = 1.2
+
+
+class Run:
+    """One worker's run over a topic: what it saw and what it committed."""
+
+    def __init__(self) -> None:
+        self.seen: set[int] = set()
+        self.committed: dict[int, int] = {}
+
+
+async def prepare(settings: Settings, topic: str, changelog: str) -> Any:
+    admin = AIOKafkaAdminClient(**settings.kafka_address().client_kwargs())
+    await admin.start()
+    try:
+        await admin.create_topics(
+            [
+                NewTopic(topic, PARTITIONS, 1),
+                NewTopic(changelog, PARTITIONS, 1, topic_configs={"cleanup.policy": "compact"}),
+            ]
+        )
+    finally:
+        await admin.close()
+    producer = await start_producer(settings, "test")
+    row = Fence(1).next_prefix() + b"recovered"
+    rows = [await producer.send(changelog, row, b"k%d" % i, partition=i % PARTITIONS) for i in range(20)]
+    events = [await producer.send(topic, b"%d" % i, b"%d" % i, partition=i % PARTITIONS) for i in range(EVENTS)]
+    await asyncio.gather(*rows, *events)
+    return producer
+
+
+def stock_app(group: str, broker: str, folder: Path) -> faust.App:
+    return faust.App(
+        group,
+        broker=f"kafka://{broker}",
+        store="memory://",
+        topic_partitions=PARTITIONS,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        datadir=folder,
+        broker_commit_interval=0.2,
+        key_serializer="raw",
+        value_serializer="raw",
+    )
+
+
+def delay_offset_fetch(consumer: Any) -> None:
+    """The answer to OffsetFetch takes its time; the seek itself is as quick as ever."""
+    seek: Callable[[], Any] = consumer.perform_seek
+
+    async def perform_seek() -> None:
+        await seek()
+        await asyncio.sleep(OFFSET_FETCH_DELAY_S)
+
+    consumer.perform_seek = perform_seek
+
+
+async def work(app: Any, topic: str, handle: Callable[[Any], Any], *, noack: bool, last: Any) -> Run:
+    """Run the app over the backlog, then over two more events, until those are committed."""
+    run = Run()
+    table = app.Table("rows", key_type=bytes, value_type=bytes, partitions=PARTITIONS)
+    source = app.topic(topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+    arrived = asyncio.Condition()
+
+    @app.agent(source)
+    async def collect(stream: Any) -> None:
+        async for event in (stream.noack() if noack else stream).events():
+            run.seen.add(int(event.value))
+            # An event takes a little while, so that some wait in the queue.
+            await asyncio.sleep(0.002)
+            await handle((event, table))
+            async with arrived:
+                arrived.notify_all()
+
+    delay_offset_fetch(app.consumer)
+    await asyncio.wait_for(app.start(), 60)
+    try:
+        await last()
+        async with asyncio.timeout(60), arrived:
+            await arrived.wait_for(lambda: {EVENTS, EVENTS + 1} <= run.seen)
+        if noack:
+            run.committed = await committed(app, topic)
+    finally:
+        await asyncio.wait_for(app.stop(), 30)
+    return run
+
+
+async def committed(app: Any, topic: str) -> dict[int, int]:
+    """Commit until nothing is left to acknowledge; offsets by partition."""
+    async with asyncio.timeout(30):
+        while app.consumer.unacked:
+            await asyncio.sleep(0.01)
+    await asyncio.wait_for(app.consumer.commit(), 30)
+    offsets = app.consumer._committed_offset
+    return {number: offsets[aiokafka.TopicPartition(topic, number)] for number in range(PARTITIONS)}
+
+
+async def two_more(producer: Any, topic: str) -> None:
+    for i in range(PARTITIONS):
+        await producer.send_and_wait(topic, b"%d" % (EVENTS + i), partition=i)
+
+
+async def test_stock_recovery_skips_events(service_settings: Settings, tmp_path: Path) -> None:
+    group, topic = f"{service_settings.topic_prefix}stock", f"{service_settings.topic_prefix}in"
+    producer = await prepare(service_settings, topic, f"{group}-rows-changelog")
+    try:
+        app = stock_app(group, service_settings.kafka_address().hosts[0], tmp_path)
+
+        async def handle(_: Any) -> None: ...
+
+        run = await asyncio.wait_for(
+            work(app, topic, handle, noack=False, last=lambda: two_more(producer, topic)), 120
+        )
+    finally:
+        await producer.stop()
+    skipped = set(range(EVENTS)) - run.seen
+    # Later events of the same partitions were processed, these never: they had been fetched and thrown away.
+    assert len(skipped) > EVENTS // 10
+
+
+async def test_our_recovery_skips_none(service_settings: Settings, tmp_path: Path) -> None:
+    group, topic = f"{service_settings.topic_prefix}durable", f"{service_settings.topic_prefix}in"
+    producer = await prepare(service_settings, topic, f"{group}-rows-changelog")
+    try:
+        app = make_app(
+            group,
+            owner="test",
+            brokers=list(service_settings.kafka_address().hosts),
+            partitions=PARTITIONS,
+            replication=1,
+            data_dir=tmp_path,
+            message_bytes_max=1024 * 1024,
+        )
+        acks = OrderedAcks(app)
+
+        async def handle(item: Any) -> None:
+            event, table = item
+            await acks.add(event, [await table.put(event.message.partition, b"n" + event.key, event.value)])
+
+        async def last() -> None:
+            for i in range(PARTITIONS):
+                number = b"%d" % (EVENTS + i)
+                await producer.send_and_wait(topic, number, number, partition=i)
+
+        run = await asyncio.wait_for(work(app, topic, handle, noack=True, last=last), 120)
+    finally:
+        await producer.stop()
+    assert run.seen == set(range(EVENTS + 2))
+    assert run.committed == {0: EVENTS // 2 + 1, 1: EVENTS // 2 + 1}
