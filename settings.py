@@ -191,6 +191,10 @@ class Settings(BaseSettings):
     catalogues: Annotated[tuple[Path, ...], NoDecode] = Field(
         (), description=f"Capability catalogues (JSON) of agents that run elsewhere, separated by {os.pathsep!r}."
     )
+    ledger_repository: Path | None = Field(
+        None, description="Git repository of the ledgers; empty: ledger.git in the data directory."
+    )
+    policy: str = Field("nyse-close", min_length=1, description="Pricing policy of executions without a portfolio.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR."
     )

@@ -1,0 +1,97 @@
+"""Packs from the bundled market data: real closes of five US shares and the ECB's reference rates.
+
+One pack per session of the New York Stock Exchange. Rates of a day on which the ECB published none are carried for
+at most five days and keep the day they were fixed on; closes are never carried into a pack.
+"""
+
+import csv
+import gzip
+from collections.abc import Callable, Iterator
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+
+from db.pack_build import BuildReport
+from db.pack_content import PriceRow, RateRow, assemble
+from db.pack_series import Security
+from db.pack_writer import PackWriter
+
+POLICY = "nyse-close"
+CALENDAR = "XNYS"
+FIRST_DAY, LAST_DAY = date(2000, 3, 1), date(2013, 3, 1)
+DESCRIPTION = "Raw closes of US shares and ECB reference rates, one pack per session of the New York Stock Exchange"
+_DATA = Path(__file__).resolve().parent.parent / "data"
+CLOSES = _DATA / "us_equities_2000_2013.csv.gz"
+RATES = _DATA / "ecb_fx_1999_2013.csv.gz"
+_CLOSE_SOURCE, _RATE_SOURCE = "quandl-wiki", "ecb"
+SECURITIES = (
+    Security("AAPL", "Apple Inc.", "USD", "XNAS"),
+    Security("FB", "Facebook, Inc.", "USD", "XNAS"),
+    Security("GOOG", "Google Inc.", "USD", "XNAS"),
+    Security("IBM", "International Business Machines Corp.", "USD", "XNYS"),
+    Security("MSFT", "Microsoft Corp.", "USD", "XNAS"),
+)
+
+
+class OutsideData(ValueError):
+    """Days were asked for that the bundled data does not cover; the text names both ranges."""
+
+
+async def build_packs(
+    writer: PackWriter,
+    start: date,
+    end: date,
+    known_at: datetime,
+    progress: Callable[[int, int], None] = lambda done, all: None,
+) -> BuildReport:
+    """Make the packs of all sessions from `start` to `end` fresh; unchanged ones stay untouched.
+
+    Args:
+        writer: opened with the owner's role.
+        start: first day, in the range of the bundled data.
+        end: last day, likewise.
+        known_at: when the data became known; also the creation time of new packs.
+        progress: called with (packs written so far, sessions in all).
+
+    Raises:
+        OutsideData: the range is empty or outside the bundled data.
+    """
+    if not FIRST_DAY <= start <= end <= LAST_DAY:
+        raise OutsideData(f"expected days from {FIRST_DAY} to {LAST_DAY}, in order, got {start} to {end}")
+    sessions = nyse_sessions()
+    await writer.set_calendar(CALENDAR, FIRST_DAY, LAST_DAY, sessions)
+    await writer.set_policy(POLICY, CALENDAR, DESCRIPTION)
+    await writer.add_securities(SECURITIES)
+    wanted = [on for on in sessions if start <= on <= end]
+    days = list(assemble(wanted, _closes(start, end), _rates(end)))
+    return await writer.build(POLICY, days, known_at, lambda done: progress(done, len(days)))
+
+
+@cache
+def nyse_sessions() -> tuple[date, ...]:
+    """Return the exchange's sessions over the bundled data. Cost: about a second, once."""
+    import exchange_calendars
+
+    calendar = exchange_calendars.get_calendar(CALENDAR, start=FIRST_DAY.isoformat(), end=LAST_DAY.isoformat())
+    return tuple(stamp.date() for stamp in calendar.sessions)
+
+
+def _closes(start: date, end: date) -> Iterator[PriceRow]:
+    for row in _table(CLOSES):
+        on = date.fromisoformat(row["date"])
+        if start <= on <= end:
+            yield PriceRow(row["symbol"], Decimal(row["close"]), row["currency"], on, _CLOSE_SOURCE)
+
+
+def _rates(end: date) -> Iterator[RateRow]:
+    """Yield rates up to a day; earlier ones serve to be carried into the first pack."""
+    for row in _table(RATES):
+        on = date.fromisoformat(row["date"])
+        if on <= end:
+            yield RateRow(row["base"], row["quote"], Decimal(row["rate"]), on, _RATE_SOURCE)
+
+
+def _table(path: Path) -> Iterator[dict[str, str]]:
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file)
