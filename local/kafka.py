@@ -146,7 +146,7 @@ class KafkaServer(Server):
             # Answer offset commits at once instead of gathering them for 5 ms.
             "group.coordinator.append.linger.ms": 0,
             # A broker killed without goodbye is let in again after this.
-            "broker.session.timeout.ms": 1500,
+            "broker.session.timeout.ms": 2000,
             "broker.heartbeat.interval.ms": 250,
             # Fewer threads and buffers than a server farm would want.
             "num.network.threads": 2,

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -149,6 +151,32 @@ async def test_a_dead_pid_file_whose_id_was_reused_does_not_stop_postgres(folder
         connection = await asyncpg.connect(addresses.postgres)
         assert await connection.fetchval("SHOW fsync") == "on"
         await connection.close()
+
+
+async def test_postgres_waits_for_busy_backends_of_a_killed_server(folder: Path) -> None:
+    settings = instance_settings(folder, kafka=NOWHERE)
+    services = EmbeddedServices(folder, settings)
+    async with services as addresses:
+        child = services.servers["postgres"].child
+        assert child is not None
+        busy = await asyncpg.connect(addresses.postgres)
+        watcher = await asyncpg.connect(addresses.postgres)
+        # Counting does not look at the postmaster, so this backend outlives it for a moment.
+        query = asyncio.ensure_future(busy.fetchval("SELECT count(*) FROM generate_series(1, 9e6)"))
+        while not await watcher.fetchval(
+            "SELECT true FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid()"
+        ):
+            pass
+        os.kill(child.pid, signal.SIGKILL)
+        await child.exited()
+        await services.restart("postgres")
+        assert "pre-existing shared memory block" in DataDir(folder).log_file("postgres").read_text()
+        again = await asyncpg.connect(addresses.postgres)
+        assert await again.fetchval("SELECT 1") == 1
+        await again.close()
+        await asyncio.gather(query, return_exceptions=True)
+        busy.terminate()
+        watcher.terminate()
 
 
 def test_a_jar_that_is_not_the_pinned_one_is_refused(tmp_path: Path) -> None:
