@@ -90,9 +90,7 @@ class Catalogue:
         return tuple(sorted({spec.agent for spec in self.capabilities.values()}))
 
 
-def _capabilities(
-    document: Mapping[str, Any], where: str, faults: list[Fault]
-) -> Iterable[tuple[CapabilitySpec, str]]:
+def _capabilities(document: Mapping[str, Any], where: str, faults: list[Fault]) -> Iterable[tuple[CapabilitySpec, str]]:
     agents = document.get("agents") if isinstance(document, Mapping) else None
     if not isinstance(agents, Mapping):
         faults.append(Fault(where, "/agents", "expected an object of agents by name"))
@@ -109,9 +107,7 @@ def _capabilities(
                 yield spec, place
 
 
-def _capability(
-    agent: str, name: str, data: Any, where: str, place: str, faults: list[Fault]
-) -> CapabilitySpec | None:
+def _capability(agent: str, name: str, data: Any, where: str, place: str, faults: list[Fault]) -> CapabilitySpec | None:
     if not isinstance(data, Mapping):
         faults.append(Fault(where, place, f"expected an object, got {type(data).__name__}"))
         return None

@@ -163,9 +163,7 @@ def _outputs(given: Any, names: StepNames, where: str, faults: list[Fault]) -> d
     return outputs
 
 
-def _resolver(
-    catalogue: Catalogue, needs_pins: bool, where: str, faults: list[Fault]
-) -> CapabilitySpec | None:
+def _resolver(catalogue: Catalogue, needs_pins: bool, where: str, faults: list[Fault]) -> CapabilitySpec | None:
     if not needs_pins:
         return None
     resolve = catalogue.find(RESOLVE_CAPABILITY)

@@ -89,7 +89,7 @@ class Condition:
 def compile_condition(
     text: str,
     resolve: Resolve,
-    kinds_of: Callable[[Reference], Kinds | None | NoSuchPath],
+    kinds_of: Callable[[Reference], Kinds | NoSuchPath | None],
     place: str,
     where: str,
     faults: list[Fault],
@@ -129,7 +129,7 @@ class _Parser:
         self,
         text: str,
         resolve: Resolve,
-        kinds_of: Callable[[Reference], Kinds | None | NoSuchPath],
+        kinds_of: Callable[[Reference], Kinds | NoSuchPath | None],
         place: str,
     ) -> None:
         self._tokens = _tokenise(text)
@@ -260,7 +260,7 @@ class _Parser:
         if text == "has":
             return self._has()
         if kind == "word":
-            raise _Faulty(f"unknown name {text!r}; names begin with state., inputs. or ctx.; the only function is has()")
+            raise _Faulty(f"unknown name {text!r}; paths begin with state., inputs. or ctx.; the only function is has")
         raise _Faulty(f"expected a value, got {text!r}")
 
     def _list(self) -> _Node:
@@ -281,22 +281,22 @@ class _Parser:
         if kind != "path":
             raise _Faulty(f"expected has(state.…), has(inputs.…) or has(ctx.…), got {text!r}")
         self._expect(")")
-        reference = self._reference(text, tested=True)
+        reference = self._reference(text)
         self.tested.append(reference)
         return _Node(lambda scope: _exists(scope, reference), frozenset({"boolean"}), f"has({text})")
 
     def _path(self, text: str) -> _Node:
-        reference = self._reference(text, tested=False)
+        reference = self._reference(text)
         kinds = self._kinds_of(reference)
         if isinstance(kinds, NoSuchPath):
             kinds = None
         return _Node(_reader(reference, kinds), kinds, text)
 
-    def _reference(self, text: str, tested: bool) -> Reference:
+    def _reference(self, text: str) -> Reference:
         written = parse_path(text)
         if written is None:
             raise _Faulty(f"expected a path, got {text[:60]!r}")
-        reference = self._resolve(written, self._place, tested)
+        reference = self._resolve(written, self._place)
         if reference is None:
             raise _Faulty(f"unknown path {text!r}")
         self.references.append(reference)

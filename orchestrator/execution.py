@@ -139,6 +139,10 @@ class Execution:
         resolve_record: answer of `context.resolve` while the gate is not passed; then it moves to `finished`.
         resolve_attempt_min: answers to earlier attempts of `$resolve` are out of date.
         prefix: number of leading steps that are settled (a sequential step starts when this is its index).
+        resolve_rounds: how often pins were asked for; bounded.
+        gate_until_ms: end of the wait for a pack, set when it begins; 0 before.
+        pins_json: canonical bytes of the pins, made once.
+        reason: why it was cancelled early.
         timer_at_ms: earliest timer asked for; 0 for none.
         page_ends: how many items (admission, then records) stand in pages 0, 1, …; the rest stands in the header.
         tail_bytes: size of that rest.
@@ -159,6 +163,8 @@ class Execution:
     finished: Mapping[str, StepRecord] = field(default_factory=dict)
     resolve_record: StepRecord | None = None
     resolve_attempt_min: int = 1
+    resolve_rounds: int = 1
+    gate_until_ms: int = 0
     prefix: int = 0
     timer_at_ms: int = 0
     page_ends: tuple[int, ...] = ()
@@ -169,6 +175,7 @@ class Execution:
     origin: str | None = None
     cut: bool = False
     request_sha256: str | None = None
+    pins_json: bytes = field(default=b"", compare=False, repr=False)
     reason: str = ""
 
     @property

@@ -89,7 +89,9 @@ def compile_inputs(declared: Mapping[str, Any], where: str, place: str, faults: 
     for name, declaration in declared.items():
         at = place + pointer(name)
         if not isinstance(declaration, Mapping):
-            faults.append(Fault(where, at, f'expected a declaration such as {{"type": "uuid"}}, got {shown(declaration)}'))
+            faults.append(
+                Fault(where, at, f'expected a declaration such as {{"type": "uuid"}}, got {shown(declaration)}')
+            )
             properties[name] = {}
             continue
         before = len(faults)
@@ -222,8 +224,9 @@ def check_inputs(inputs: Inputs, given: Mapping[str, Any], portfolio_id: UUID | 
     if faults:
         return faults
     for name, kind in inputs.types.items():
-        if kind == "uuid" and isinstance(values.get(name), str):
-            values[name] = values[name].lower()
+        value = values.get(name)
+        if kind == "uuid" and isinstance(value, str):
+            values[name] = value.lower()
     return {**inputs.defaults, **values}
 
 

@@ -21,7 +21,8 @@ class Limits:
         inline_bytes: answers up to this many bytes come inline.
         output_bytes: answers of output steps up to this many bytes come inline, in all.
         message_bytes_max: above this a result without references fails rather than reach the broker's limit.
-        args_bytes_in_trace: arguments up to this many bytes stand in the trace.
+        args_bytes_in_trace: arguments up to this many bytes stand in the trace,
+        trace_args_bytes: as long as they take at most this much in all.
     """
 
     pattern_bytes_max: int = 1024 * 1024
@@ -38,6 +39,7 @@ class Limits:
     output_bytes: int = 768 * 1024
     message_bytes_max: int = 1536 * 1024
     args_bytes_in_trace: int = 8 * 1024
+    trace_args_bytes: int = 256 * 1024
 
 
 DEFAULT_LIMITS = Limits()

@@ -5,9 +5,9 @@ read as None because it is missing: what is missing says so, with the keys that 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 from uuid import UUID
 
 from orchestrator.execution import StepRecord
@@ -70,12 +70,8 @@ class Absent:
     reason: str
 
 
-class Resolve(Protocol):
-    """Resolves a written reference at compile time; None after it has recorded a fault."""
-
-    def __call__(self, written: Written, place: str, tested: bool) -> Reference | None:
-        """Resolve `written`, found at JSON pointer `place`; `tested` when it stands inside `has(…)`."""
-        ...
+Resolve = Callable[[Written, str], Reference | None]
+"""Resolves what is written at a JSON pointer of the pattern; None after it has recorded a fault."""
 
 
 def parse_path(text: str) -> Written | None:
@@ -92,14 +88,16 @@ def parse_path(text: str) -> Written | None:
 class Scope:
     """What one step can read: the settled steps, the inputs and the pins."""
 
-    __slots__ = ("_ctx", "_finished", "_inputs")
+    __slots__ = ("_ctx", "_finished", "_inputs", "_pins", "_user_id")
 
     def __init__(
         self, finished: Mapping[str, StepRecord], inputs: Mapping[str, Any], pins: Pins | None, user_id: UUID
     ) -> None:
         self._finished = finished
         self._inputs = inputs
-        self._ctx = context_of(pins, user_id)
+        self._pins = pins
+        self._user_id = user_id
+        self._ctx: dict[str, Any] | None = None
 
     def read(self, reference: Reference, by_reference: bool = False) -> Any:
         """Return the value there, or `Missing`, `Absent` or `Stored`.
@@ -115,6 +113,8 @@ class Scope:
             return _read_output(record, reference, by_reference)
         if reference.root == "inputs":
             return lookup(self._inputs, reference.keys)
+        if self._ctx is None:
+            self._ctx = context_of(self._pins, self._user_id)
         return lookup(self._ctx, reference.keys)
 
 

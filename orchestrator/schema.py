@@ -34,7 +34,10 @@ _STEP = {
     "properties": {
         "capability": {"type": "string", "description": "Name in the capability catalogue."},
         "as": {"type": "string", "description": "Name of the output in `state`; `last` when absent."},
-        "args": {"type": "object", "description": "Arguments; `{{state.x}}`, `{{inputs.x}}`, `{{ctx.x}}` are filled in."},
+        "args": {
+            "type": "object",
+            "description": "`{{state.x}}`, `{{inputs.x}}` and `{{ctx.x}}` are filled in.",
+        },
         "condition": {"type": "string", "description": "The step is skipped when this is false."},
         "parallel": {
             "type": "boolean",

@@ -35,7 +35,7 @@ class NoSuchPath:
     known: tuple[str, ...]
 
 
-def kinds_at(schema: Mapping[str, Any], keys: Sequence[str]) -> Kinds | None | NoSuchPath:
+def kinds_at(schema: Mapping[str, Any], keys: Sequence[str]) -> Kinds | NoSuchPath | None:
     """Return the kinds of value a schema allows at a path; None when it does not say.
 
     An object with declared properties has no others, unless `additionalProperties` or `patternProperties` allow

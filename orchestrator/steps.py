@@ -128,7 +128,7 @@ class StepCompiler:
         args = args if isinstance(args, Mapping) else {}
         template = compile_template(
             args,
-            lambda written, place, _: self._resolve(index, written, place),
+            lambda written, at_place: self._resolve(index, written, at_place),
             f"{at}/args",
             self._where,
             self._limits.template_depth_max,
@@ -200,12 +200,13 @@ class StepCompiler:
         known = sorted({self._names.as_[earlier] for earlier in range(index)})
         return f"no earlier step makes {first!r}{nearest(first, known)}"
 
-    def kinds(self, reference: Reference) -> Kinds | None | NoSuchPath:
+    def kinds(self, reference: Reference) -> Kinds | NoSuchPath | None:
         """Return what the schemas say about the values at a reference."""
         if reference.root == "ctx":
-            if len(reference.keys) > 1:
-                return NoSuchPath(reference.keys[1], ())
-            nullable = reference.keys[0] in _NULLABLE_CTX
+            name, *below = reference.keys
+            if below:
+                return NoSuchPath(below[0], ())
+            nullable = name in _NULLABLE_CTX
             return frozenset({"string", "null"} if nullable else {"string"})
         if reference.root == "inputs":
             return kinds_at(self._inputs.schema, reference.keys)
@@ -217,7 +218,7 @@ class StepCompiler:
             return None
         return compile_condition(
             text,
-            lambda written, at, _: self._resolve(index, written, at),
+            lambda written, at: self._resolve(index, written, at),
             self.kinds,
             place,
             self._where,
@@ -260,7 +261,7 @@ class StepCompiler:
                 self._faults.extend(found)
 
     def _timeout_s(self, data: Mapping[str, Any], spec: CapabilitySpec | None, at: str) -> float:
-        value = data.get("timeout_s")
+        value: Any = data.get("timeout_s")
         if not _is_number(value) or value <= 0:
             return spec.timeout_s if spec else 1.0
         if value > self._limits.deadline_s_max:
@@ -275,11 +276,11 @@ class StepCompiler:
         for key in given:
             if key not in RETRY_KEYS:
                 self._fault(f"{at}/retry{pointer(key)}", unknown_key(key, RETRY_KEYS))
-        attempts_max = given.get("attempts_max", base.attempts_max)
+        attempts_max: Any = given.get("attempts_max", base.attempts_max)
         if _is_number(attempts_max) and attempts_max > self._limits.attempts_max:
             message = f"expected at most {self._limits.attempts_max} attempts, got {shown(attempts_max)}"
             self._fault(f"{at}/retry/attempts_max", message)
-        numbers = {key: given.get(key, getattr(base, key)) for key in RETRY_KEYS}
+        numbers: dict[str, Any] = {key: given.get(key, getattr(base, key)) for key in RETRY_KEYS}
         if not all(_is_number(value) for value in numbers.values()):
             return base
         return RetryPolicy(

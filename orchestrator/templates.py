@@ -142,7 +142,7 @@ def _compile_text(
             message = f"expected {{{{state.…}}}}, {{{{inputs.…}}}} or {{{{ctx.…}}}}, got {hole[0][:80]}"
             faults.append(Fault(where, place, message))
             continue
-        reference = resolve(written, place, False)
+        reference = resolve(written, place)
         if reference is not None:
             parts.append(reference)
             references.append(reference)

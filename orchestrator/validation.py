@@ -55,7 +55,7 @@ def _explained(error: ValidationError) -> Iterable[tuple[list[str | int], str]]:
     at = list(error.absolute_path)
     word, expected, got = str(error.validator), error.validator_value, error.instance
     if word == "type":
-        kinds = expected if isinstance(expected, list) else [expected]
+        kinds = [str(kind) for kind in expected] if isinstance(expected, list) else [str(expected)]
         yield at, f"expected {' or '.join(_NAMES.get(kind, kind) for kind in kinds)}, got {shown(got)}"
     elif word == "required" and isinstance(expected, list):
         missing = re.match(r"'(.*)' is a required property", error.message)

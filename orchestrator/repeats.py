@@ -1,0 +1,73 @@
+"""Events that come again: emit what they emitted the first time if that may be lost, else nothing."""
+
+from uuid import UUID, uuid5
+
+from orchestrator.ending import result_of
+from orchestrator.events import Decision, Emit, Event, IllegalTransition, Note, PublishResult, StartTimer, WatchPack
+from orchestrator.execution import Execution
+from orchestrator.limits import Limits
+from orchestrator.pattern import RESOLVE_STEP, CompiledPattern
+from orchestrator.turn import Turn, request_of, resolve_request
+from topics.canonical import digest
+from topics.errors import Code
+from topics.messages import ErrorBody, ExecuteRequest, ExecutionResult, ExecutionStatus
+from topics.trace import Trace
+
+
+def repeated(state: Execution, event: Event, pattern: CompiledPattern | None, limits: Limits, note: Note) -> Decision:
+    """Return what the event emitted the first time, if it is the one that emitted what is still open; else nothing."""
+    if state.cut or state.admission is None:
+        return Decision(None, (), note)
+    if state.is_terminal:
+        if state.origin != event.origin:
+            return Decision(None, (), note)
+        return Decision(None, (PublishResult(result_of(state, pattern, limits)),), Note.REDELIVERED)
+    emits: list[Emit] = []
+    turn = turn_of(state, event, pattern, limits)
+    mine = [name for name in turn.under_way() if state.outstanding[name].origin == event.origin]
+    for name in mine:
+        command = state.outstanding[name]
+        if command.waiting:
+            continue
+        if name == RESOLVE_STEP:
+            emits.append(resolve_request(turn, command))
+        else:
+            emits.append(request_of(turn, turn.pattern.step_by_id[name], command))
+    if state.parked is not None and state.parked.origin == event.origin:
+        emits.append(WatchPack(state.parked.pack_id))
+    elif not mine:
+        return Decision(None, (), note)
+    due_at_ms = state.next_due_at_ms()
+    if due_at_ms is not None:
+        emits.append(StartTimer(due_at_ms))
+    return Decision(None, tuple(emits), Note.REDELIVERED)
+
+
+def conflict(state: Execution, request: ExecuteRequest, arrived: str, at_ms: int) -> ExecutionResult:
+    """Return the answer to another request under a used id.
+
+    It must not be taken for the first request's result, so it has an execution id of its own and names the other.
+    """
+    execution_id = str(uuid5(UUID(state.execution_id), arrived))
+    message = f"request_id {request.request_id!r} was used for another request; expected a new id or the same body"
+    details = {"execution_id": state.execution_id, "request_sha256": arrived}
+    return ExecutionResult(
+        execution_id=execution_id,
+        request_id=request.request_id,
+        tenant=request.tenant,
+        user_id=request.user_id,
+        pattern_id=request.pattern_id,
+        status=ExecutionStatus.REJECTED,
+        error=ErrorBody(code=Code.REQUEST_CONFLICT, message=message, details=details),
+        trace=Trace(pattern_id=request.pattern_id),
+        digest=digest([None, arrived, None, []]),
+        started_at_ms=at_ms,
+        finished_at_ms=at_ms,
+    )
+
+
+def turn_of(state: Execution | None, event: Event, pattern: CompiledPattern | None, limits: Limits) -> Turn:
+    """Return the work of an event on an admitted execution."""
+    if state is None or state.admission is None or pattern is None:
+        raise IllegalTransition("expected an admitted execution and its pattern")
+    return Turn(state, state.admission, pattern, event.at_ms, event.origin, limits)

@@ -1,0 +1,285 @@
+"""The work of one event on one execution: private copies of what changes, closed into a new `Execution`."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from itertools import islice
+
+from orchestrator.catalogue import RetryPolicy
+from orchestrator.events import Emit, SendRequest, StartTimer
+from orchestrator.execution import (
+    Admission,
+    Execution,
+    Outstanding,
+    Parked,
+    Status,
+    StepRecord,
+)
+from orchestrator.limits import Limits
+from orchestrator.pattern import RESOLVE_STEP, CompiledPattern, CompiledStep
+from orchestrator.references import Scope
+from topics.canonical import canonical_bytes
+from topics.messages import CapabilityRequest, ErrorBody, Pins, Resolution
+
+# Header rows aim at 4 KiB: this much for finished items, the rest for the head.
+TAIL_BYTES_MAX = 2600
+_MS = 1000
+
+
+class Turn:
+    """One event's work. Nothing of the execution it began with is touched.
+
+    Attributes:
+        before: the execution before the event.
+        admission: never None here: only admitted executions get a turn.
+        failure: set once, when the execution cannot succeed any more.
+    """
+
+    __slots__ = (
+        "_earliest_ms",
+        "_shared",
+        "admission",
+        "at_ms",
+        "before",
+        "emits",
+        "error",
+        "failure",
+        "finished",
+        "gate_until_ms",
+        "limits",
+        "origin",
+        "outstanding",
+        "parked",
+        "pattern",
+        "pins",
+        "pins_json",
+        "prefix",
+        "resolution",
+        "resolve_attempt_min",
+        "resolve_record",
+        "resolve_rounds",
+        "scope",
+        "status",
+    )
+
+    def __init__(
+        self, before: Execution, admission: Admission, pattern: CompiledPattern, at_ms: int, origin: str, limits: Limits
+    ) -> None:
+        self.before = before
+        self.admission = admission
+        self.pattern = pattern
+        self.at_ms = at_ms
+        self.origin = origin
+        self.limits = limits
+        self.status = before.status
+        self.outstanding = dict(before.outstanding)
+        self.finished = dict(before.finished)
+        self.prefix = before.prefix
+        self.parked: Parked | None = before.parked
+        self.resolution: Resolution | None = before.resolution
+        self.resolve_record: StepRecord | None = before.resolve_record
+        self.resolve_attempt_min = before.resolve_attempt_min
+        self.resolve_rounds = before.resolve_rounds
+        self.gate_until_ms = before.gate_until_ms
+        self.pins: Pins | None = before.pins
+        self.pins_json = before.pins_json
+        self.error: ErrorBody | None = None
+        self.failure: ErrorBody | None = None
+        self.emits: list[Emit] = []
+        self.scope = Scope(self.finished, admission.inputs, self.pins, before.user_id)
+        self._earliest_ms = 0
+        self._shared: dict[tuple[int, bool, int, int], Outstanding] = {}
+
+    @property
+    def deadline_at_ms(self) -> int:
+        """When the execution ends in any case."""
+        return self.admission.deadline_at_ms
+
+    def pin(self, pins: Pins) -> None:
+        """Fix the data versions."""
+        self.pins = pins
+        self.pins_json = pins_bytes(pins)
+        self.scope = Scope(self.finished, self.admission.inputs, pins, self.before.user_id)
+
+    def under_way(self) -> list[str]:
+        """Return the ids of the outstanding steps in the pattern's order, which no history can change."""
+        steps = self.pattern.step_by_id
+        return sorted(self.outstanding, key=lambda name: steps[name].index if name in steps else -1)
+
+    def settle(self, record: StepRecord) -> None:
+        """Record how a step ended."""
+        self.outstanding.pop(record.step_id, None)
+        self.finished[record.step_id] = record
+        steps, prefix = self.pattern.steps, self.prefix
+        while prefix < len(steps) and steps[prefix].id in self.finished:
+            prefix += 1
+        self.prefix = prefix
+
+    def command(self, step_id: str, attempt: int, waiting: bool, started_at_ms: int, due_at_ms: int) -> Outstanding:
+        """Remember a command under way, and by which event; equal ones share one object."""
+        due_at_ms = min(due_at_ms, self.deadline_at_ms)
+        key = (attempt, waiting, started_at_ms, due_at_ms)
+        shared = self._shared.get(key)
+        if shared is None:
+            shared = self._shared[key] = Outstanding(*key, self.origin)
+        self.outstanding[step_id] = shared
+        self.remind(due_at_ms)
+        return shared
+
+    def remind(self, due_at_ms: int) -> None:
+        """Make sure a timer fires then, or earlier."""
+        if self._earliest_ms == 0 or due_at_ms < self._earliest_ms:
+            self._earliest_ms = due_at_ms
+
+    def close(self, status: Status, rearm: bool = False) -> Execution:
+        """Return the running execution after the event; adds the timer it needs to the emits.
+
+        Args:
+            status: after the event.
+            rearm: the timer that was armed has fired, so a new one is needed in any case.
+        """
+        timer_at_ms = self.before.timer_at_ms
+        if rearm:
+            self.remind(self._next_due_at_ms())
+        if self._earliest_ms and (rearm or timer_at_ms == 0 or self._earliest_ms < timer_at_ms):
+            timer_at_ms = self._earliest_ms
+            self.emits.append(StartTimer(timer_at_ms))
+        return self._execution(status, timer_at_ms)
+
+    def end(self, status: Status, error: ErrorBody | None, digest: str) -> Execution:
+        """Return the execution as this event ended it."""
+        self.outstanding = {}
+        self.parked = None
+        self.error = error
+        return self._execution(status, 0, digest, self.at_ms, self.origin)
+
+    def _next_due_at_ms(self) -> int:
+        due = [self.deadline_at_ms, *(command.due_at_ms for command in self.outstanding.values())]
+        return min(due) if self.parked is None else min(*due, self.parked.until_ms)
+
+    def _execution(
+        self,
+        status: Status,
+        timer_at_ms: int,
+        digest: str | None = None,
+        finished_at_ms: int | None = None,
+        origin: str | None = None,
+    ) -> Execution:
+        before = self.before
+        page_ends, tail_bytes = paged(self.admission, self.finished, before)
+        return Execution(
+            before.execution_id,
+            before.tenant,
+            before.user_id,
+            status,
+            before.started_at_ms,
+            self.admission,
+            self.resolution,
+            self.pins,
+            self.parked,
+            self.outstanding,
+            self.finished,
+            self.resolve_record,
+            self.resolve_attempt_min,
+            self.resolve_rounds,
+            self.gate_until_ms,
+            self.prefix,
+            timer_at_ms,
+            page_ends,
+            tail_bytes,
+            self.error,
+            digest,
+            finished_at_ms,
+            origin,
+            False,
+            self.admission.request_sha256,
+            self.pins_json,
+        )
+
+
+def pins_bytes(pins: Pins) -> bytes:
+    """Return the canonical bytes of pins, as digests take them."""
+    return canonical_bytes(pins.model_dump(mode="json"))
+
+
+def items(admission: Admission, finished: Mapping[str, StepRecord], start: int) -> Iterator[bytes]:
+    """Yield the encoded items from index `start` on: the admission first, then records as they were settled."""
+    if start == 0:
+        yield admission.encoded
+    for record in islice(finished.values(), max(0, start - 1), None):
+        yield record.encoded
+
+
+def paged(admission: Admission, finished: Mapping[str, StepRecord], before: Execution) -> tuple[tuple[int, ...], int]:
+    """Return where the pages end and how many bytes are left for the header.
+
+    The rest is spilled as one page as soon as it is too long for the header, so a page is written once and the cost
+    of an event does not depend on how much came before it.
+    """
+    known = 0 if before.admission is None else 1 + len(before.finished)
+    tail_bytes = before.tail_bytes + sum(len(item) + 1 for item in items(admission, finished, known))
+    if tail_bytes <= TAIL_BYTES_MAX:
+        return before.page_ends, tail_bytes
+    return (*before.page_ends, 1 + len(finished)), 0
+
+
+def request_of(turn: Turn, step: CompiledStep, command: Outstanding) -> SendRequest:
+    """Return the request for one attempt of a step.
+
+    Raises:
+        TemplateFailed: an argument names something that does not exist.
+    """
+    args, refs = step.args.render(turn.scope)
+    execution_id = turn.before.execution_id
+    request = CapabilityRequest(
+        execution_id=execution_id,
+        tenant=turn.before.tenant,
+        user_id=turn.before.user_id,
+        step_id=step.id,
+        attempt=command.attempt,
+        capability=step.capability,
+        version=step.version,
+        args=args,
+        refs=refs,
+        pins=turn.pins,
+        deadline_at_ms=command.due_at_ms,
+        idempotency_key=f"{execution_id}/{step.id}",
+        projections=step.projections,
+        inline_bytes_max=turn.limits.output_bytes if step.output else turn.limits.inline_bytes,
+    )
+    return SendRequest(step.agent, request)
+
+
+def resolve_request(turn: Turn, command: Outstanding) -> SendRequest:
+    """Return the request that asks for the pins."""
+    spec = turn.pattern.resolve
+    if spec is None:
+        raise AssertionError(f"pattern {turn.pattern.id} resolves pins without {RESOLVE_STEP}")
+    asked, portfolio_id = turn.admission.request, turn.admission.portfolio_id
+    execution_id = turn.before.execution_id
+    request = CapabilityRequest(
+        execution_id=execution_id,
+        tenant=turn.before.tenant,
+        user_id=turn.before.user_id,
+        step_id=RESOLVE_STEP,
+        attempt=command.attempt,
+        capability=spec.name,
+        version=spec.version,
+        args={
+            "portfolio_id": None if portfolio_id is None else str(portfolio_id),
+            "asof": None if asked.asof is None else asked.asof.isoformat(),
+            "pack_id": None if asked.pack_id is None else str(asked.pack_id),
+            "ledger_commit": asked.ledger_commit,
+        },
+        deadline_at_ms=command.due_at_ms,
+        idempotency_key=f"{execution_id}/{RESOLVE_STEP}",
+        inline_bytes_max=turn.limits.output_bytes,
+    )
+    return SendRequest(spec.agent, request)
+
+
+def backoff_ms(retry: RetryPolicy, execution_id: str, step_id: str, attempt: int) -> int:
+    """Return the pause after a failed attempt: exponential, between half and all of it, the same for the same ids."""
+    seconds = min(retry.cap_s, retry.backoff_s * retry.factor ** (attempt - 1))
+    drawn = hashlib.sha256(f"{execution_id}/{step_id}/{attempt}".encode()).digest()
+    share = int.from_bytes(drawn[:4], "big") / 2**32
+    return max(1, round(seconds * _MS * (0.5 + share / 2)))
