@@ -1,0 +1,138 @@
+"""Where agents meet their services: explicit wiring, one function per world.
+
+Agents are listed in `services.catalogue.AGENTS`; further ones come from `DAWSOS_AGENTS=module:Class`. An agent's
+constructor asks for services by parameter name: `portfolios`, `ledgers`, `packs`, `fundamentals`, `rubric`, `policy`.
+"""
+
+import inspect
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agents.base import BaseAgent
+from agents.ports import ArtifactStore, BreakerStore, Cache
+from agents.runtime import AgentRuntime
+from services.catalogue import AgentNotLoadable, agent_classes
+from services.clock import SystemClock
+from services.fundamentals import RecordedFundamentals, bundled_rubric
+from services.ledgers import GitLedgers
+from services.local_artifacts import LocalArtifacts
+from services.local_data import TENANT, USER_ID, LocalData, LocalPortfolios
+from services.local_packs import POLICY as LOCAL_POLICY
+from settings import Settings
+
+if TYPE_CHECKING:
+    from db.postgres import Pool
+
+
+def construct(classes: Sequence[type[BaseAgent]], services: Mapping[str, Any]) -> list[BaseAgent]:
+    """Construct agents, giving each constructor the services it names.
+
+    Raises:
+        AgentNotLoadable: a constructor asks for something there is not.
+    """
+    agents: list[BaseAgent] = []
+    for agent in classes:
+        asked = inspect.signature(agent).parameters.values()
+        missing = [item.name for item in asked if item.default is item.empty and item.name not in services]
+        if missing:
+            raise AgentNotLoadable(
+                f"{agent.__module__}:{agent.__qualname__} asks for {', '.join(missing)};"
+                f" there are {', '.join(sorted(services))}"
+            )
+        agents.append(agent(**{item.name: services[item.name] for item in asked if item.name in services}))
+    return agents
+
+
+def build_runtime_local(
+    data: LocalData, *, agents: Sequence[str] = (), cache: Cache | None = None, clock: SystemClock | None = None
+) -> AgentRuntime:
+    """Return a runtime on files in memory, for `dawsos try`; its one user is `services.local_data.USER_ID`.
+
+    Args:
+        data: from `services.local_data.read_local_data` or `example_data`.
+        agents: further agents, `module:Class`.
+        cache: none by default; one process asks each question once.
+        clock: the machine's by default.
+    """
+    services = {
+        "portfolios": LocalPortfolios([(TENANT, USER_ID, data.portfolio)]),
+        "ledgers": data.ledger,
+        "packs": data.packs,
+        "fundamentals": RecordedFundamentals(),
+        "rubric": bundled_rubric(),
+        "policy": LOCAL_POLICY,
+    }
+    clock = clock or SystemClock()
+    return AgentRuntime(construct(agent_classes(agents), services), LocalArtifacts(), cache, None, clock.now_ms)
+
+
+def build_runtime_postgres(
+    pool: "Pool",
+    cache: Cache | None,
+    breaker: BreakerStore | None,
+    settings: Settings,
+    *,
+    clock: SystemClock | None = None,
+    artifacts: ArtifactStore | None = None,
+) -> AgentRuntime:
+    """Return a runtime on Postgres.
+
+    Args:
+        pool: from `db.postgres.open_pool`, the application's role.
+        cache: answers of pure capabilities; None for none.
+        breaker: circuits shared between workers; None keeps them in this process.
+        settings: further agents, ledger repository, policy, limits.
+        clock: the machine's by default.
+        artifacts: large values; Postgres by default.
+    """
+    from db.artifacts import ArtifactRepository
+    from db.ledgers import SnapshotRepository
+    from db.packs import PackRepository
+    from db.portfolios import PortfolioRepository
+    from services.pack_rows import RowPacks
+
+    services = {
+        "portfolios": PortfolioRepository(pool),
+        "ledgers": GitLedgers(ledger_repository(settings), SnapshotRepository(pool)),
+        "packs": RowPacks(PackRepository(pool)),
+        "fundamentals": RecordedFundamentals(),
+        "rubric": bundled_rubric(),
+        "policy": settings.policy,
+    }
+    clock = clock or SystemClock()
+    return AgentRuntime(
+        construct(agent_classes(settings.agents), services),
+        artifacts or ArtifactRepository(pool, settings.artifact_bytes_max),
+        cache,
+        breaker,
+        clock.now_ms,
+        artifact_bytes_max=settings.artifact_bytes_max,
+    )
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings) -> AsyncIterator[AgentRuntime]:
+    """Connect to Postgres and Redis and give a runtime; everything is closed at the end.
+
+    Postgres must answer. Redis need not: without it answers are computed instead of remembered.
+
+    Raises:
+        RetryableError: Postgres does not answer.
+    """
+    from db.breaker import BreakerRepository
+    from db.cache import CacheRepository
+
+    from db.postgres import open_pool
+
+    pool = await open_pool(settings.postgres_url())
+    try:
+        yield build_runtime_postgres(pool, CacheRepository(settings), BreakerRepository(settings), settings)
+    finally:
+        await pool.close()
+
+
+def ledger_repository(settings: Settings) -> Path:
+    """Return where the ledgers' git repository is."""
+    return settings.ledger_repository or settings.data_dir / "ledger.git"
