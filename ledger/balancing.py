@@ -21,7 +21,7 @@ class ToleranceRule:
     """The ledger's options that steer tolerances.
 
     Attributes:
-        multiplier: `inferred_tolerance_multiplier`, 0.5 unless set.
+        multiplier: `tolerance_multiplier`, 0.5 unless set.
         defaults: `inferred_tolerance_default` per currency; `*` for all others.
         from_cost: `infer_tolerance_from_cost`: unit precision times cost widens the tolerance.
     """
@@ -93,7 +93,7 @@ def rounded(number: Decimal, currency: str, tolerances: Mapping[str, Decimal]) -
 def unbalanced(left: Mapping[str, Decimal], tolerances: Mapping[str, Decimal]) -> str | None:
     """Return what is left beyond tolerance as text, None when the transaction balances."""
     over = [
-        f"{number:f} {currency} (tolerance {tolerance_of(currency, tolerances):f})"
+        f"{number:f} {currency} left over (tolerance {tolerance_of(currency, tolerances):f})"
         for currency, number in sorted(left.items())
         if abs(number) > tolerance_of(currency, tolerances)
     ]

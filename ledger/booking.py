@@ -143,8 +143,9 @@ class _Booker:
         multiplier = Decimal("0.5")
         defaults: dict[str, Decimal] = {}
         try:
-            for text in options.get("inferred_tolerance_multiplier", ()):
-                multiplier = Decimal(text)
+            for name in ("inferred_tolerance_multiplier", "tolerance_multiplier"):  # old, new
+                for text in options.get(name, ()):
+                    multiplier = Decimal(text)
             for text in options.get("inferred_tolerance_default", ()):
                 currency, _, number = text.partition(":")
                 defaults[currency.strip()] = Decimal(number.strip())
@@ -231,7 +232,7 @@ class _Booker:
         left = residual(leg.weight for leg in legs if leg.weight is not None)
         over = unbalanced(left, tolerances)
         if over:
-            raise _Refused(entry.line, f"the transaction does not balance: {over} left over")
+            raise _Refused(entry.line, f"the transaction does not balance: {over}")
         for leg in legs:
             if leg.units is not None:
                 self.accounts.move(leg.posting.account, leg.units)

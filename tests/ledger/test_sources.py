@@ -1,0 +1,79 @@
+"""Ledger text from disk and from git commits."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ledger.booking import book
+from ledger.sources import (
+    UnknownCommit,
+    UnknownLedger,
+    commit_files,
+    from_disk,
+    from_git,
+    resolve_ref,
+)
+
+ONE = {
+    "alice/growth.beancount": 'include "../shared/accounts.beancount"\n',
+    "shared/accounts.beancount": "2004-01-01 open Assets:Cash\n2004-01-01 open Equity:In\n",
+}
+DEPOSIT = '2004-01-02 * "in"\n  Assets:Cash  5 USD\n  Equity:In\n'
+AT = datetime(2013, 1, 2, 12, tzinfo=UTC)
+
+
+def commit(place: Path, files: dict[str, str]) -> str:
+    return commit_files(place, files, author="Demo <demo@example.org>", at=AT, message="Demo")
+
+
+def test_a_commit_is_read_as_it_was(tmp_path: Path) -> None:
+    place = tmp_path / "ledger.git"
+    first = commit(place, ONE)
+    two = ONE | {"alice/growth.beancount": ONE["alice/growth.beancount"] + DEPOSIT}
+    second = commit(place, two)
+    assert resolve_ref(place) == second != first
+    assert resolve_ref(place, first) == first
+    assert book(from_git(place, first, "alice/growth.beancount")).rows == ()
+    newer = from_git(place, second, "alice/growth.beancount")
+    assert newer.commit == second
+    assert len(book(newer).rows) == 2
+    assert book(from_git(place, second, "alice/growth.beancount")) == book(newer)
+
+
+def test_the_same_files_give_the_same_commit_everywhere(tmp_path: Path) -> None:
+    assert commit(tmp_path / "a", ONE) == commit(tmp_path / "b", ONE)
+    again = commit(tmp_path / "a", ONE)
+    assert again == resolve_ref(tmp_path / "a")  # nothing changed: no new commit
+
+
+def test_unknown_places_are_named(tmp_path: Path) -> None:
+    place = tmp_path / "ledger.git"
+    first = commit(place, ONE)
+    with pytest.raises(UnknownCommit, match="0000"):
+        from_git(place, "0" * 40, "alice/growth.beancount")
+    with pytest.raises(UnknownCommit, match="nonsense"):
+        from_git(place, "nonsense", "alice/growth.beancount")
+    with pytest.raises(UnknownCommit, match="refs/heads/other"):
+        resolve_ref(place, "refs/heads/other")
+    with pytest.raises(UnknownCommit, match="expected a git repository"):
+        resolve_ref(tmp_path)
+    with pytest.raises(UnknownLedger, match="bob"):
+        from_git(place, first, "bob.beancount")
+
+
+def test_a_directory_needs_one_main_file(tmp_path: Path) -> None:
+    with pytest.raises(UnknownLedger, match="found nothing"):
+        from_disk(tmp_path / "missing")
+    with pytest.raises(UnknownLedger, match="found none"):
+        from_disk(tmp_path)
+    (tmp_path / "only.beancount").write_text(DEPOSIT)
+    assert from_disk(tmp_path).main == "only.beancount"
+    (tmp_path / "two.beancount").write_text(DEPOSIT)
+    with pytest.raises(UnknownLedger, match=r"only\.beancount, two\.beancount"):
+        from_disk(tmp_path)
+    (tmp_path / "main.beancount").write_text(DEPOSIT)
+    assert from_disk(tmp_path).main == "main.beancount"
+    (tmp_path / "binary.beancount").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UnknownLedger, match="not UTF-8"):
+        from_disk(tmp_path)
