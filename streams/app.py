@@ -61,9 +61,7 @@ class OrchestratorWorker:
         self._pause_watch = PauseWatch(SESSION_TIMEOUT_S / 2)
         self._patterns = PatternBook(settings, registry, catalogue)
         self.processor = Processor(settings, self._app, table, self._acks, self._patterns, self._pause_watch)
-        self._packs = CompactedReader(
-            settings, PACK_EVENTS, "orchestrator-packs", self.processor.freshness.on_record
-        )
+        self._packs = CompactedReader(settings, PACK_EVENTS, "orchestrator-packs", self.processor.freshness.on_record)
         self._tasks: list[asyncio.Task[None]] = []
         inputs = self._app.topic(
             *self.processor.sources,

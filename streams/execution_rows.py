@@ -6,11 +6,10 @@ and `#` (headers that travel with it). The engine decides what is in a row; this
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.execution import Execution
-from orchestrator.pattern import CompiledPattern
 from orchestrator.rows import decode_rows, encode_rows
 from streams.durable.fence import PREFIX_BYTES
 from streams.durable.table import FencedTable
@@ -51,12 +50,10 @@ class ExecutionRows:
 
     Args:
         table: the state table.
-        by_digest: finds the pattern an execution runs.
     """
 
-    def __init__(self, table: FencedTable, by_digest: Callable[[str], CompiledPattern | None]) -> None:
+    def __init__(self, table: FencedTable) -> None:
         self._table = table
-        self._by_digest = by_digest
         self._cache: OrderedDict[bytes, tuple[bytes, Execution]] = OrderedDict()
 
     def load(self, key: bytes) -> Execution | None:
@@ -70,7 +67,7 @@ class ExecutionRows:
         cached = self._cache.get(key)
         if cached is not None and cached[0] is raw:
             return cached[1]
-        execution = decode_rows(_Rows(self._table, key), self._by_digest)
+        execution = decode_rows(_Rows(self._table, key))
         if execution is not None:
             self._remember(key, raw, execution)
         return execution

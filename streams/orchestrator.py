@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.limits import Limits
-from orchestrator.machine import advance, cut, internal_failure
 from orchestrator.events import Decision, Event, EventMessage, PublishResult, SendRequest, StartTimer, WatchPack
 from orchestrator.execution import Execution, Status
+from orchestrator.limits import Limits
+from orchestrator.machine import advance, cut, internal_failure
 from settings import Settings
 from streams.clients import MESSAGE_BYTES_MAX, topic_name
 from streams.dead_letter import Stage, dead_letter
@@ -94,7 +94,7 @@ class Processor:
         self._patterns = patterns
         self._pause_watch = pause_watch
         self._limits = limits_of(settings)
-        self._rows = ExecutionRows(table, patterns.by_digest)
+        self._rows = ExecutionRows(table)
         self._clock = BrokerClock()
         self._timers = TimerHeap()
         self._expiries = TimerHeap()
@@ -134,9 +134,7 @@ class Processor:
             await self._publish(event, self._bury(message, Stage.DECODE, str(error)))
             return
         execution_id = (
-            execution_id_of(body.tenant, body.request_id)
-            if isinstance(body, ExecuteRequest)
-            else body.execution_id  # type: ignore[attr-defined]
+            execution_id_of(body.tenant, body.request_id) if isinstance(body, ExecuteRequest) else body.execution_id  # type: ignore[attr-defined]
         )
         key = key_of(execution_id)
         if self._rows.partition(key) != message.partition:
@@ -171,7 +169,9 @@ class Processor:
             if not loaded:
                 return deliveries
             try:
-                decision = internal_failure(before, fact, pattern, f"{type(error).__name__} in the engine", self._limits)
+                decision = internal_failure(
+                    before, fact, pattern, f"{type(error).__name__} in the engine", self._limits
+                )
             except Exception:
                 log.exception("the execution could not be failed either", extra=self._fields(message, key))
                 return deliveries

@@ -8,20 +8,29 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
+import asyncpg
 import orjson
 
-from settings import Settings
-from streams.clients import KafkaUnavailable, wait_for_kafka
+from settings import Settings, load_settings
+from streams.clients import KafkaUnavailable, start_producer, wait_for_kafka
 from streams.logs import configure
 from streams.topics_admin import TopicsWrong, check_topics
+from topics.errors import RetryableError
 
 log = logging.getLogger(__name__)
 
 EXIT_CANNOT_START = 1
+# Any number nobody else locks: "dawsos projector" by its initials.
+PROJECTOR_LOCK = 0x64_70_72_6A
+_START_OVER_S = 2.0
+_DRAIN_S = 2.0
+T = TypeVar("T")
 Serve = Callable[[Settings, asyncio.Event, Callable[[], None]], Awaitable[None]]
 
 
@@ -121,8 +130,120 @@ async def _serve_orchestrator(settings: Settings, stop: asyncio.Event, ready: Ca
 async def _serve_agents(
     settings: Settings, stop: asyncio.Event, ready: Callable[[], None], only: Sequence[str]
 ) -> None:
-    raise NotImplementedError
+    from services.composition import open_runtime
+
+    from services.catalogue import load_catalogue
+    from streams.agent_worker import AgentWorker
+
+    async with open_runtime(settings) as runtime:
+        ours = tuple(sorted(runtime.agents))
+        unknown = sorted(set(only) - set(ours))
+        if unknown:
+            raise CannotStart(f"--only: expected some of {', '.join(ours)}, got {', '.join(unknown)}")
+        await check_topics(settings, load_catalogue(settings).agents)
+        producer = await start_producer(settings, "agents")
+        workers = [AgentWorker(settings, name, runtime.handle, producer) for name in only or ours]
+        try:
+            await asyncio.gather(*(worker.start() for worker in workers))
+            ready()
+            await _until(stop, [worker.run_until(stop) for worker in workers])
+        finally:
+            await producer.stop()
 
 
 async def _serve_projector(settings: Settings, stop: asyncio.Event, ready: Callable[[], None]) -> None:
-    raise NotImplementedError
+    from db.artifacts import ArtifactRepository
+    from db.postgres import open_pool
+    from services.catalogue import load_catalogue
+    from streams.announcements import AnnouncementApplier
+    from streams.collector import collect_artifacts
+    from streams.leadership import LeadershipLost, leadership
+    from streams.outbox_relay import OutboxRelay
+    from streams.projector import Projector
+
+    await check_topics(settings, load_catalogue(settings).agents)
+    pool = await _patiently(lambda: open_pool(settings.postgres_url()), settings.start_timeout_s)
+    producer = await start_producer(settings, "projector")
+    ready()
+    try:
+        while not stop.is_set():
+            try:
+                async with leadership(settings.postgres_url(), PROJECTOR_LOCK, stop) as lost:
+                    if lost is None:
+                        return
+                    log.info("this projector leads")
+                    projector = Projector(settings, pool, producer)
+                    try:
+                        await projector.start()
+                        await _until(
+                            stop,
+                            [
+                                _forever(lost),
+                                projector.run(),
+                                OutboxRelay(settings, pool, producer).run(),
+                                AnnouncementApplier(settings, pool, producer).run(),
+                                collect_artifacts(ArtifactRepository(pool)),
+                            ],
+                        )
+                    finally:
+                        await projector.stop()
+            except (LeadershipLost, RetryableError, OSError, asyncpg.PostgresError, TimeoutError) as error:
+                log.warning("the projector starts over: %s", error)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), _START_OVER_S)
+    finally:
+        await producer.stop()
+        await pool.close()
+
+
+async def _forever(task: "asyncio.Task[None]") -> None:
+    await asyncio.shield(task)
+
+
+async def _until(stop: asyncio.Event, jobs: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Run jobs until `stop` is set (then those that do not end by themselves are cancelled) or one of them fails."""
+    tasks = [asyncio.create_task(job) for job in jobs]
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        if stopping in done:
+            await asyncio.wait(tasks, timeout=_DRAIN_S)
+    finally:
+        for task in (stopping, *tasks):
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+
+
+async def _patiently(open_it: Callable[[], Awaitable[T]], timeout_s: float) -> T:
+    """Try again while the service behind is not up yet."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    while True:
+        try:
+            return await open_it()
+        except RetryableError as error:
+            if loop.time() >= deadline:
+                raise CannotStart(f"gave up after {timeout_s:.0f} s: {error.message}") from error
+            log.warning("waiting: %s", error.message)
+            await asyncio.sleep(0.5)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one worker: `python -m streams.worker orchestrator | agents [NAME…] | projector`."""
+    name, *only = sys.argv[1:] if arguments is None else arguments
+    settings = load_settings()
+    if name == "orchestrator":
+        run_orchestrator(settings)
+    elif name == "agents":
+        run_agents(settings, only)
+    elif name == "projector":
+        run_projector(settings)
+    else:
+        raise SystemExit(f"expected orchestrator, agents or projector, got {name}")
+
+
+if __name__ == "__main__":
+    main()

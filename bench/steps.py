@@ -1,0 +1,148 @@
+"""What one execution costs end to end: three sequential no-op steps, eight hops over Kafka, acks from all replicas.
+
+The topology is the one `dawsos up` ships: broker, orchestrator, agents and projector each in a process of their own,
+and this process as an external client that keeps a number of executions under way.
+"""
+
+import asyncio
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from local.stack import Stack
+from settings import Settings, load_settings
+from streams.publisher import ExecutionClient
+from topics.messages import ExecuteRequest, ExecutionStatus
+
+PATTERNS = Path(__file__).resolve().parent / "patterns"
+PATTERN_ID = "bench_steps"
+WARM_UP = 50
+# Enough for a stable p99 at each concurrency, few enough for a minute in all.
+_COUNTS = ((1, 300), (16, 2500), (128, 8000))
+_USER = UUID(int=1)
+_TIMEOUT_S = 60.0
+
+
+async def measure(settings: Settings, concurrency: Sequence[int], count: int | None = None) -> list[dict[str, Any]]:
+    """Measure a running system.
+
+    Args:
+        settings: with addresses; the orchestrator knows the pattern `bench_steps`.
+        concurrency: how many executions are kept under way, one row for each.
+        count: executions per row; None chooses by concurrency.
+
+    Returns:
+        rows of concurrency, p50_ms, p99_ms, per_s, in the order given.
+
+    Raises:
+        RuntimeError: an execution did not succeed.
+    """
+    rows = []
+    async with ExecutionClient(settings, "bench") as client:
+        await _load(client, 8, WARM_UP)
+        for level in concurrency:
+            taken, seconds = await _load(client, level, count or _count(level))
+            taken.sort()
+            rows.append(
+                {
+                    "concurrency": level,
+                    "p50_ms": round(taken[len(taken) // 2] * 1000, 2),
+                    "p99_ms": round(taken[int(len(taken) * 0.99)] * 1000, 2),
+                    "per_s": round(len(taken) / seconds, 1),
+                }
+            )
+    return rows
+
+
+def run_steps(
+    concurrency: Sequence[int] = (1, 16, 128), *, flush_every_message: bool = False, count: int | None = None
+) -> dict[str, Any]:
+    """Start a system of its own in a temporary directory, measure it, and stop it.
+
+    Args:
+        concurrency: one row for each.
+        flush_every_message: let Kafka fsync after every message.
+        count: executions per row; None chooses by concurrency.
+
+    Returns:
+        `{"rows": [...], "machine": {...}}`, ready for JSON.
+    """
+    with tempfile.TemporaryDirectory(prefix="dawsos-bench-", ignore_cleanup_errors=True) as folder:
+        chosen = {
+            "DAWSOS_PATTERNS": str(PATTERNS),
+            "DAWSOS_DATA_DIR": folder,
+            "DAWSOS_KAFKA_FLUSH_EVERY_MESSAGE": str(flush_every_message).lower(),
+            "DAWSOS_LOG_LEVEL": "WARNING",
+        }
+        before = {name: os.environ.get(name) for name in chosen}
+        # The supervisor that Stack starts takes our environment.
+        os.environ.update(chosen)
+        try:
+            with Stack(load_settings()) as settings:
+                rows = _run(measure(settings, concurrency, count))
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+    return {"rows": rows, "machine": machine() | {"kafka_flush_every_message": flush_every_message}}
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on."""
+    return {
+        "cpus": os.cpu_count(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "faust": version("faust-streaming"),
+        "aiokafka": version("aiokafka"),
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _run(coroutine: Any) -> Any:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(coroutine)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(coroutine)
+
+
+def _count(concurrency: int) -> int:
+    return next((count for level, count in reversed(_COUNTS) if concurrency >= level), _COUNTS[0][1])
+
+
+async def _load(client: ExecutionClient, concurrency: int, count: int) -> tuple[list[float], float]:
+    """Keep `concurrency` executions under way until `count` are done; returns each one's seconds and all of it."""
+    taken: list[float] = []
+    left = count
+
+    async def one_after_another() -> None:
+        nonlocal left
+        while left > 0:
+            left -= 1
+            request = ExecuteRequest(
+                tenant="bench",
+                request_id=uuid4().hex,
+                user_id=_USER,
+                pattern_id=PATTERN_ID,
+                submitted_at=datetime.now(UTC),
+            )
+            begun = time.perf_counter()
+            result = await client.execute(request, _TIMEOUT_S)
+            taken.append(time.perf_counter() - begun)
+            if result.status is not ExecutionStatus.SUCCEEDED:
+                raise RuntimeError(f"expected {PATTERN_ID} to succeed, got {result.status}: {result.error}")
+
+    begun = time.perf_counter()
+    await asyncio.gather(*(one_after_another() for _ in range(concurrency)))
+    return taken, time.perf_counter() - begun

@@ -1,0 +1,82 @@
+"""Applies what external pipelines announce on `pack-announcements`: verify the rows, freeze the pack."""
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+import aiokafka
+
+from db.packs import PackRepository
+from db.postgres import Pool
+from settings import Settings
+from streams.clients import start_consumer, topic_name
+from streams.dead_letter import Stage, dead_letter
+from streams.logs import position
+from topics.codec import Undecodable, decode
+from topics.errors import RetryableError, TerminalError
+from topics.messages import PackAnnouncement
+from topics.table import DEAD_LETTERS, PACK_ANNOUNCEMENTS
+
+log = logging.getLogger(__name__)
+
+_RETRY_S = 1.0
+_BYTES_MAX = 64 * 1024
+
+
+class AnnouncementApplier:
+    """Applies announcements while this process leads; repeating one is harmless.
+
+    Args:
+        settings: where Kafka is, prefix.
+        pool: Postgres, the application's role.
+        producer: for announcements that cannot be applied.
+    """
+
+    def __init__(self, settings: Settings, pool: Pool, producer: Any) -> None:
+        self._settings = settings
+        self._packs = PackRepository(pool)
+        self._producer = producer
+
+    async def run(self) -> None:
+        """Apply until cancelled, committing each announcement after it took effect."""
+        consumer = await start_consumer(
+            self._settings,
+            topic_name(self._settings, PACK_ANNOUNCEMENTS),
+            client_id="announcements",
+            group_id=topic_name(self._settings, "announcements"),
+            fetch_max_wait_ms=500,
+        )
+        try:
+            while True:
+                record = await consumer.getone()
+                await self._apply(record)
+                place = aiokafka.TopicPartition(record.topic, record.partition)
+                try:
+                    await consumer.commit({place: record.offset + 1})
+                except aiokafka.errors.CommitFailedError as error:
+                    log.info("announcement not committed, it will be applied again: %s", error)
+        finally:
+            await consumer.stop()
+
+    async def _apply(self, record: Any) -> None:
+        while True:
+            try:
+                announcement = decode(record.value, PackAnnouncement, bytes_max=_BYTES_MAX)
+                assert isinstance(announcement, PackAnnouncement)
+                # When the pipeline said so is when the data became known: the same on every repetition.
+                known_at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+                pack = await self._packs.apply(announcement, known_at)
+                log.info("pack %s is %s", pack.pack_id, pack.status, extra={"position": position(record)})
+                return
+            except RetryableError as error:
+                log.warning("cannot apply an announcement, trying again: %s", error)
+                await asyncio.sleep(_RETRY_S)
+            except (Undecodable, TerminalError) as error:
+                stage = Stage.DECODE if isinstance(error, Undecodable) else Stage.PROCESS
+                log.warning("announcement refused: %s", error, extra={"position": position(record)})
+                letter = dead_letter(record, stage, str(error))
+                await self._producer.send_and_wait(
+                    topic_name(self._settings, DEAD_LETTERS), letter.value, letter.key, headers=letter.headers
+                )
+                return
