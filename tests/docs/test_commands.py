@@ -1,0 +1,69 @@
+"""The commands in README and docs/ run as they stand.
+
+Every line that begins with `$ ` in a fenced `console` block is run, page by page from top to bottom, in a folder and
+data directory of the page's own. A command that is meant to fail says so: `# exit 3`. The two `make` commands are not
+run here: `make test` is what runs this, and `.ci/run` runs `make demo`.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+EXPECTED_EXIT = re.compile(r"#\s*exit (\d+)\s*$")
+NOT_HERE = ("make ", "git clone ", "cd ", "docker ")
+# Benchmarks are run by people; a timed run inside a test would mean nothing.
+BENCHMARKS = ("dawsos bench ",)
+
+
+def commands(page: Path) -> list[str]:
+    """The page's commands, in order; a trailing backslash joins a line with the next."""
+    lines = [
+        line.removeprefix("$ ")
+        for block in BLOCK.findall(page.read_text())
+        for line in block.replace("\\\n", " ").splitlines()
+        if line.startswith("$ ")
+    ]
+    return [line for line in lines if not line.startswith((*NOT_HERE, *BENCHMARKS))]
+
+
+def test_readme_shows_commands() -> None:
+    assert len(commands(ROOT / "README.md")) >= 3
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
+def test_commands_of_page(page: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "clone"
+    folder.mkdir()
+    for name in ("data", "patterns", "docs"):
+        (folder / name).symlink_to(ROOT / name)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DAWSOS_")}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    environment["DAWSOS_DATA_DIR"] = str(tmp_path / "state")
+    bash = shutil.which("bash") or "sh"
+    try:
+        for command in commands(page):
+            expected = EXPECTED_EXIT.search(command)
+            run = subprocess.run(
+                [bash, "-c", command],
+                cwd=folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=300,
+                check=False,
+                stdin=subprocess.DEVNULL,
+            )
+            wanted = int(expected[1]) if expected else 0
+            assert run.returncode == wanted, f"{command}\n{run.stdout[-3000:]}\n{run.stderr[-3000:]}"
+    finally:
+        subprocess.run(["dawsos", "down"], cwd=folder, env=environment, capture_output=True, check=False)
