@@ -2,27 +2,11 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 
+from db.filings import Filing
 from db.postgres import Pool, upstream_failures
 from db.sql import query
-
-
-@dataclass(frozen=True, slots=True)
-class Filing:
-    """One annual report as filed.
-
-    Attributes:
-        fiscal_year: the year it is about; a later filing of the same year is a restatement.
-        filed_on: day from which it was known.
-        report: its figures, JSON values by name.
-    """
-
-    symbol: str
-    fiscal_year: int
-    filed_on: date
-    report: Mapping[str, object]
 
 
 class FundamentalsRepository:

@@ -1,34 +1,13 @@
 """Booked ledgers by portfolio and commit in Postgres. A commit is booked once; the same commit has the same rows."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 from db.postgres import Pool, tenant_transaction
+from db.snapshot_rules import Row, different_rows
 from db.sql import query
 from topics.errors import Code, TerminalError
-
-Row = Mapping[str, str | int | None]
-COLUMNS = (
-    "seq",
-    "on",
-    "kind",
-    "account",
-    "symbol",
-    "currency",
-    "qty",
-    "amount",
-    "price",
-    "ratio",
-    "lot",
-    "acquired",
-    "lot_qty",
-    "lot_cost",
-    "gain",
-    "pay_date",
-    "source",
-    "text",
-)
 
 
 class SnapshotRepository:
@@ -60,8 +39,8 @@ class SnapshotRepository:
         """Keep the rows; storing the same commit again changes nothing.
 
         Raises:
-            TerminalError: UNKNOWN_PORTFOLIO when the user has no such portfolio; INTERNAL when the commit is stored with
-                other rows, which means that booking is not deterministic.
+            TerminalError: UNKNOWN_PORTFOLIO when the user has no such portfolio; INTERNAL when the commit is stored
+                with other rows, which means that booking is not deterministic.
         """
         async with tenant_transaction(self._pool, tenant, user_id) as connection:
             if await connection.fetchrow(query("portfolio_get"), portfolio_id) is None:
@@ -82,10 +61,3 @@ class SnapshotRepository:
                 user_id,
                 json.dumps([dict(row) for row in rows]),
             )
-
-
-def different_rows(commit: str, stored: str | None, arrived: str) -> TerminalError:
-    """Return the error for a commit that was booked to other rows before."""
-    return TerminalError(
-        Code.INTERNAL, f"ledger commit {commit} is stored with rows of SHA-256 {stored}; now booked to {arrived}"
-    )

@@ -1,4 +1,4 @@
-"""What a bulk build has to do: compare the wanted content of each day with what is stored. Pure; the stores carry it out.
+"""What a bulk build has to do: compare the wanted content of each day with what is stored. Pure.
 
 Building again with the same rows does nothing. A day whose rows differ gets revision n + 1, which supersedes the one
 before. A day with faults is not written at all and is reported.

@@ -78,6 +78,22 @@ def in_currency(close: Decimal, price_unit: int) -> Decimal:
     return Decimal(plain(close / price_unit)) if price_unit != 1 else close
 
 
+def require_same_units(securities: Iterable[Security], known: Mapping[str, Security]) -> None:
+    """Refuse to change what frozen packs rest on.
+
+    Raises:
+        TerminalError: INVALID_INPUT when currency or price unit of a known security would change.
+    """
+    for security in securities:
+        before = known.get(security.symbol)
+        if before and (before.trading_ccy, before.price_unit) != (security.trading_ccy, security.price_unit):
+            raise TerminalError(
+                Code.INVALID_INPUT,
+                f"{security.symbol} is quoted in {before.trading_ccy}/{before.price_unit} and frozen packs rest on "
+                f"that: it cannot become {security.trading_ccy}/{security.price_unit}",
+            )
+
+
 def pivots(pairs: Iterable[tuple[str, str]]) -> frozenset[str]:
     """Return the currencies that stand in more than one pair: those that cross rates can go through."""
     seen: set[str] = set()

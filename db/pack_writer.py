@@ -9,17 +9,17 @@ from uuid import UUID
 
 from db.pack_build import BuildReport, PlannedPack, plan_build
 from db.pack_content import PackContent, PackRejected, pack_id_of, require_valid, security_id_of
-from db.pack_series import Security
+from db.pack_series import Security, require_same_units
 from db.packs import PackRepository, pack_refusals
-from db.postgres import Connection, Pool, transaction, upstream_failures
+from db.postgres import Connection, transaction, upstream_failures
 from db.sql import query
 from topics.errors import Code, TerminalError
 from topics.messages import PackRef, PackStatus
 
 # Packs written and frozen in one transaction: large enough for speed, small enough to show progress.
 _PACKS_AT_ONCE = 250
-_PRICE_COLUMNS = ("pack_id", "security_id", "close", "currency", "basis", "source", "observed_on")
-_RATE_COLUMNS = ("pack_id", "base_ccy", "quote_ccy", "rate", "source", "observed_on")
+_PRICE_COLUMNS = ("pack_id", "asof_date", "security_id", "close", "currency", "basis", "source", "observed_on")
+_RATE_COLUMNS = ("pack_id", "asof_date", "base_ccy", "quote_ccy", "rate", "source", "observed_on")
 
 
 class PackWriter(PackRepository):
@@ -28,9 +28,6 @@ class PackWriter(PackRepository):
     Args:
         pool: opened with the owner's URL.
     """
-
-    def __init__(self, pool: Pool) -> None:
-        super().__init__(pool)
 
     async def set_calendar(self, calendar: str, first_day: date, last_day: date, sessions: Sequence[date]) -> None:
         """Say which days of a range are sessions; replaces what was known of the calendar."""
@@ -57,15 +54,7 @@ class PackWriter(PackRepository):
             TerminalError: INVALID_INPUT when currency or price unit of a known one would change.
         """
         rows = list(securities)
-        current = await self.securities([row.symbol for row in rows])
-        for row in rows:
-            known = current.get(row.symbol)
-            if known and (known.trading_ccy, known.price_unit) != (row.trading_ccy, row.price_unit):
-                raise TerminalError(
-                    Code.INVALID_INPUT,
-                    f"{row.symbol} is quoted in {known.trading_ccy}/{known.price_unit} and frozen packs rest on that: "
-                    f"it cannot become {row.trading_ccy}/{row.price_unit}",
-                )
+        require_same_units(rows, await self.securities([row.symbol for row in rows]))
         with upstream_failures("writing securities"):
             await self._pool.execute(
                 query("securities_put"),
@@ -108,10 +97,10 @@ class PackWriter(PackRepository):
             TerminalError: UNKNOWN_PACK; INVALID_REQUEST when the pack is not warming or has such a row already.
         """
         require_valid(content)
-        await self.show(pack_id)
+        asof = (await self.show(pack_id)).ref.asof_date
         async with transaction(self._pool) as connection:
             with pack_refusals(pack_id):
-                await _copy(connection, [(pack_id, content)])
+                await _copy(connection, [(pack_id, asof, content)])
 
     async def supersede(self, pack_id: UUID) -> None:
         """Withdraw a fresh pack without a successor; its day has no usable pack until a new revision is frozen.
@@ -169,6 +158,10 @@ class PackWriter(PackRepository):
             await self._write(policy, chunk, known_at)
             done += len(chunk)
             progress(done)
+        if done >= _PACKS_AT_ONCE:
+            # The planner would go by the numbers of an empty table until autovacuum comes round.
+            with upstream_failures("counting rows"):
+                await self._pool.execute(query("analyze_packs"))
         return report
 
     async def _write(self, policy: str, plans: Sequence[PlannedPack], known_at: datetime) -> None:
@@ -182,20 +175,22 @@ class PackWriter(PackRepository):
                 [plan.revision for plan in plans],
                 known_at,
             )
-            await _copy(connection, [(pack_id, plan.content) for pack_id, plan in zip(ids, plans, strict=True)])
+            await _copy(
+                connection, [(pack_id, plan.asof, plan.content) for pack_id, plan in zip(ids, plans, strict=True)]
+            )
             findings = [json.dumps([finding.as_json() for finding in plan.findings]) for plan in plans]
             # The database computes each digest from the stored rows and compares.
             await connection.fetch(query("pack_freeze"), ids, [plan.sha256 for plan in plans], known_at, findings)
 
 
-async def _copy(connection: Connection, packs: Sequence[tuple[UUID, PackContent]]) -> None:
-    symbols = sorted({row.symbol for _, content in packs for row in content.prices})
+async def _copy(connection: Connection, packs: Sequence[tuple[UUID, date, PackContent]]) -> None:
+    symbols = sorted({row.symbol for _, _, content in packs for row in content.prices})
     known = {row[0]: (row[1], row[2]) for row in await connection.fetch(query("securities_ids"), symbols)}
     faults = [f"there is no security {symbol}" for symbol in symbols if symbol not in known]
     faults += sorted(
         {
             f"price of {row.symbol}: expected {known[row.symbol][1]}, its trading currency, got {row.currency}"
-            for _, content in packs
+            for _, _, content in packs
             for row in content.prices
             if row.symbol in known and row.currency != known[row.symbol][1]
         }
@@ -206,8 +201,8 @@ async def _copy(connection: Connection, packs: Sequence[tuple[UUID, PackContent]
         "prices",
         columns=_PRICE_COLUMNS,
         records=[
-            (pack_id, known[row.symbol][0], row.close, row.currency, row.basis, row.source, row.observed_on)
-            for pack_id, content in packs
+            (pack_id, asof, known[row.symbol][0], row.close, row.currency, row.basis, row.source, row.observed_on)
+            for pack_id, asof, content in packs
             for row in content.prices
         ],
     )
@@ -215,8 +210,8 @@ async def _copy(connection: Connection, packs: Sequence[tuple[UUID, PackContent]
         "fx_rates",
         columns=_RATE_COLUMNS,
         records=[
-            (pack_id, row.base, row.quote, row.rate, row.source, row.observed_on)
-            for pack_id, content in packs
+            (pack_id, asof, row.base, row.quote, row.rate, row.source, row.observed_on)
+            for pack_id, asof, content in packs
             for row in content.rates
         ],
     )

@@ -5,9 +5,11 @@ Frozen packs never change, so what was read of one may be kept for ever.
 
 import json
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
+from typing import TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -22,6 +24,7 @@ from topics.errors import Code, TerminalError
 from topics.messages import PackAnnouncement, PackRef, PackStatus
 
 _SERIES_KEPT_MAX = 64
+T = TypeVar("T")
 
 
 class PackRepository:
@@ -136,7 +139,7 @@ class PackRepository:
         """Compute a frozen pack's digest again from its rows and return it.
 
         Raises:
-            TerminalError: UNKNOWN_PACK, PACK_WARMING, PACK_FAILED; INTERNAL when the rows are not those that were frozen.
+            TerminalError: UNKNOWN_PACK, PACK_WARMING, PACK_FAILED; INTERNAL when the rows are not those once frozen.
         """
         pack = require_frozen(await self._ref(pack_id), pack_id)
         actual = (await self.content(pack_id)).sha256()
@@ -165,8 +168,8 @@ class PackRepository:
 
         Raises:
             PackRejected: the checks found faults; the pack stays warming.
-            TerminalError: UNKNOWN_PACK, PACK_FAILED; INVALID_REQUEST when the digest differs, or a newer revision of the
-                day is frozen already.
+            TerminalError: UNKNOWN_PACK, PACK_FAILED; INVALID_REQUEST when the digest differs, or a newer revision of
+                the day is frozen already.
         """
         pack = await self._ref(pack_id)
         if pack is None:
@@ -222,21 +225,15 @@ class PackRepository:
             return _ref_or_none(await self._pool.fetchval(query("pack_ref"), pack_id))
 
 
-class pack_refusals:
-    """Turns the database's refusals to move a pack into `TerminalError`."""
-
-    def __init__(self, pack_id: UUID) -> None:
-        self._pack_id = pack_id
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Translate; other errors pass."""
-        if isinstance(error, asyncpg.NoDataFoundError):
-            raise TerminalError(Code.UNKNOWN_PACK, f"there is no pack {self._pack_id}") from error
-        if isinstance(error, (asyncpg.RestrictViolationError, asyncpg.CheckViolationError)):
-            raise TerminalError(Code.INVALID_REQUEST, str(error)) from error
+@contextmanager
+def pack_refusals(pack_id: UUID) -> Iterator[None]:
+    """Turn the database's refusals to change a pack into `TerminalError`; other errors pass."""
+    try:
+        yield
+    except asyncpg.NoDataFoundError as error:
+        raise TerminalError(Code.UNKNOWN_PACK, f"there is no pack {pack_id}") from error
+    except (asyncpg.RestrictViolationError, asyncpg.CheckViolationError, asyncpg.UniqueViolationError) as error:
+        raise TerminalError(Code.INVALID_REQUEST, f"pack {pack_id}: {error}") from error
 
 
 def _ref_or_none(text: str | None) -> PackRef | None:
@@ -263,38 +260,42 @@ def _series(rows: Sequence[asyncpg.Record]) -> PackSeries:
     Text, because the driver decodes arrays of numeric five times slower than `Decimal` reads strings.
     """
     dates: tuple[date, ...] = tuple(rows[0]["days"])
+    place_of: dict[date, int] = {}
     closes: dict[str, tuple[Decimal | None, ...]] = {}
     observed: dict[str, tuple[date | None, ...]] = {}
     currencies: dict[str, str] = {}
     rates: dict[tuple[str, str], tuple[Decimal | None, ...]] = {}
     sources: set[str] = set()
     for row in rows[1:]:
-        values: list[Decimal] = list(map(Decimal, row["numbers"].split(",")))
-        places: list[int] | None = row["places"]
+        values = _decimals(row["numbers"])
+        days: Sequence[date] | None = row["days"]
+        if days is not None and not place_of:
+            place_of = {day: place for place, day in enumerate(dates)}
         sources.update(row["sources"])
         if row["kind"] == "rate":
-            rates[row["name"], row["currency"]] = _spread(values, places, len(dates))
+            rates[row["name"], row["currency"]] = _spread(values, days, dates, place_of)
             continue
         symbol, unit = row["name"], row["price_unit"]
         if unit != 1:
             values = [in_currency(value, unit) for value in values]
-        closes[symbol] = _spread(values, places, len(dates))
+        closes[symbol] = _spread(values, days, dates, place_of)
         currencies[symbol] = row["currency"]
-        days = row["days"]
-        if days is not None:
-            observed[symbol] = _spread(days, places, len(dates))
-        elif places is None:
-            observed[symbol] = dates
-        else:
-            observed[symbol] = _spread([dates[place] for place in places], places, len(dates))
+        observed[symbol] = _spread(row["observed"] or days or dates, days, dates, place_of)
     return PackSeries(dates, closes, currencies, observed, rates, tuple(sorted(sources)))
 
 
-def _spread(values: Sequence[T], places: Sequence[int] | None, length: int) -> tuple[T | None, ...]:
-    """Put values on their places; None for the places means that every place has one."""
-    if places is None:
+def _decimals(text: str) -> list[Decimal]:
+    """Read numbers as the database prints them, in full scale, without trailing zeros."""
+    return [Decimal(number.rstrip("0").rstrip(".")) for number in text.split(",")]
+
+
+def _spread(
+    values: Sequence[T], days: Sequence[date] | None, dates: tuple[date, ...], place_of: Mapping[date, int]
+) -> tuple[T | None, ...]:
+    """Put values on their days' places; None for the days means that every day has one."""
+    if days is None:
         return tuple(values)
-    spread: list[T | None] = [None] * length
-    for place, value in zip(places, values, strict=True):
-        spread[place] = value
+    spread: list[T | None] = [None] * len(dates)
+    for day, value in zip(days, values, strict=True):
+        spread[place_of[day]] = value
     return tuple(spread)

@@ -1,32 +1,11 @@
 """Portfolios in Postgres, under row-level security."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
+from db.portfolio import Portfolio
 from db.postgres import Pool, tenant_transaction
 from db.sql import query
-
-
-@dataclass(frozen=True, slots=True)
-class Portfolio:
-    """One portfolio as its owner sees it.
-
-    Attributes:
-        base_ccy: ISO code everything is reported in.
-        benchmark_id: None without one.
-        booking: `FIFO` or `AVERAGE`, where the ledger's accounts do not say otherwise.
-        ledger_path: main ledger file inside the ledger repository.
-        policy: pricing policy whose packs and calendar value it.
-    """
-
-    id: UUID
-    name: str
-    base_ccy: str
-    benchmark_id: str | None
-    booking: str
-    ledger_path: str
-    policy: str
 
 
 class PortfolioRepository:

@@ -47,55 +47,62 @@ SELECT
 FROM days, target
 
 -- name: pack_series
--- $1 pack, $2 symbols, $3 currencies, $4 first day or null. First row: the days. Then a row for each symbol and pair;
--- places is null when every day has a value, days is null when every value was observed on its pack's day.
+-- $1 pack, $2 symbols, $3 currencies, $4 first day or null. First row: the days. Then a row for each symbol and pair:
+-- days is null when every day has a value, observed is null when every value was observed on its pack's day.
 WITH seen AS MATERIALIZED (
-    SELECT id, asof_date, (row_number() OVER (ORDER BY asof_date) - 1)::integer AS place
+    SELECT DISTINCT ON (pack.asof_date) pack.id, pack.asof_date
+    FROM pricing_pack AS own JOIN pricing_pack AS pack
+        ON pack.policy = own.policy AND pack.asof_date <= own.asof_date AND pack.freeze_seq <= own.freeze_seq
+    WHERE own.id = $1 AND pack.asof_date >= coalesce($4::date, '-infinity')
+    ORDER BY pack.asof_date, pack.revision DESC
+), extent AS MATERIALIZED (
+    SELECT count(*) AS length, min(asof_date) AS first, max(asof_date) AS last FROM seen
+), sides AS MATERIALIZED (
+    SELECT unnest(ARRAY[base_ccy, quote_ccy]) AS currency FROM fx_rates WHERE pack_id = $1
+), usable AS MATERIALIZED (
+    -- What was asked for, and what cross rates can go through.
+    SELECT array_agg(currency) AS currencies
     FROM (
-        SELECT DISTINCT ON (pack.asof_date) pack.id, pack.asof_date
-        FROM pricing_pack AS own JOIN pricing_pack AS pack
-            ON pack.policy = own.policy AND pack.asof_date <= own.asof_date AND pack.freeze_seq <= own.freeze_seq
-        WHERE own.id = $1 AND pack.asof_date >= coalesce($4::date, '-infinity')
-        ORDER BY pack.asof_date, pack.revision DESC
-    ) AS newest
-), extent AS (
-    SELECT count(*) AS length FROM seen
+        SELECT unnest($3::text[]) AS currency UNION SELECT currency FROM sides GROUP BY currency HAVING count(*) > 1
+    ) AS either
 ), pairs AS MATERIALIZED (
-    SELECT base_ccy, quote_ccy FROM fx_rates WHERE pack_id = $1
-), pivots AS (
-    SELECT currency FROM (SELECT base_ccy AS currency FROM pairs UNION ALL SELECT quote_ccy FROM pairs) AS sides
-    GROUP BY currency HAVING count(*) > 1
-), wanted_currencies AS (
-    SELECT array_agg(currency) AS either FROM (SELECT unnest($3::text[]) UNION SELECT currency FROM pivots) AS u (currency)
+    SELECT base.currency AS base_ccy, quote.currency AS quote_ccy
+    FROM usable, unnest(usable.currencies) AS base (currency), unnest(usable.currencies) AS quote (currency)
+    WHERE base.currency <> quote.currency
+        AND (base.currency = ANY ($3::text[]) OR quote.currency = ANY ($3::text[]))
 )
 SELECT
-    'days' AS kind, '' AS name, '' AS currency, 1 AS price_unit, array_agg(asof_date ORDER BY place) AS days,
-    NULL::integer[] AS places, '' AS numbers, '{}'::text[] AS sources
+    'days' AS kind, '' AS name, '' AS currency, 1 AS price_unit, array_agg(asof_date ORDER BY asof_date) AS days,
+    NULL::date[] AS observed, '' AS numbers, '{}'::text[] AS sources
 FROM seen
 UNION ALL
-SELECT
-    'price', min(symbol), min(trading_ccy), min(price_unit),
-    CASE WHEN bool_or(observed_on <> asof_date) THEN array_agg(observed_on ORDER BY place) END,
-    CASE WHEN count(*) < (SELECT length FROM extent) THEN array_agg(place ORDER BY place) END,
-    string_agg(trim_scale(close)::text, ',' ORDER BY place),
-    CASE WHEN min(source) = max(source) THEN ARRAY[min(source)] ELSE array_agg(DISTINCT source) END
-FROM securities
-JOIN prices ON prices.security_id = securities.id
-JOIN seen ON seen.id = prices.pack_id
-WHERE symbol = ANY ($2::text[])
-GROUP BY securities.id
+SELECT 'price', symbol, trading_ccy, price_unit, days, observed, numbers, sources
+FROM securities CROSS JOIN LATERAL (
+    SELECT
+        CASE WHEN count(*) < (SELECT length FROM extent) THEN array_agg(prices.asof_date ORDER BY prices.asof_date) END
+            AS days,
+        CASE WHEN bool_or(observed_on <> prices.asof_date) THEN array_agg(observed_on ORDER BY prices.asof_date) END
+            AS observed,
+        string_agg(close::text, ',' ORDER BY prices.asof_date) AS numbers,
+        CASE WHEN min(source) = max(source) THEN ARRAY[min(source)] ELSE array_agg(DISTINCT source) END AS sources
+    FROM prices JOIN seen ON seen.id = prices.pack_id
+    WHERE prices.security_id = securities.id
+        AND prices.asof_date BETWEEN (SELECT first FROM extent) AND (SELECT last FROM extent)
+) AS history
+WHERE symbol = ANY ($2::text[]) AND numbers IS NOT NULL
 UNION ALL
-SELECT
-    'rate', base_ccy, quote_ccy, 1, NULL,
-    CASE WHEN count(*) < (SELECT length FROM extent) THEN array_agg(place ORDER BY place) END,
-    string_agg(trim_scale(rate)::text, ',' ORDER BY place),
-    CASE WHEN min(source) = max(source) THEN ARRAY[min(source)] ELSE array_agg(DISTINCT source) END
-FROM fx_rates
-JOIN seen ON seen.id = fx_rates.pack_id
-WHERE base_ccy = ANY ((SELECT either FROM wanted_currencies)::text[])
-    AND quote_ccy = ANY ((SELECT either FROM wanted_currencies)::text[])
-    AND (base_ccy = ANY ($3::text[]) OR quote_ccy = ANY ($3::text[]))
-GROUP BY base_ccy, quote_ccy
+SELECT 'rate', base_ccy, quote_ccy, 1, days, NULL, numbers, sources
+FROM pairs CROSS JOIN LATERAL (
+    SELECT
+        CASE WHEN count(*) < (SELECT length FROM extent) THEN array_agg(fx_rates.asof_date ORDER BY fx_rates.asof_date)
+            END AS days,
+        string_agg(rate::text, ',' ORDER BY fx_rates.asof_date) AS numbers,
+        CASE WHEN min(source) = max(source) THEN ARRAY[min(source)] ELSE array_agg(DISTINCT source) END AS sources
+    FROM fx_rates JOIN seen ON seen.id = fx_rates.pack_id
+    WHERE fx_rates.base_ccy = pairs.base_ccy AND fx_rates.quote_ccy = pairs.quote_ccy
+        AND fx_rates.asof_date BETWEEN (SELECT first FROM extent) AND (SELECT last FROM extent)
+) AS history
+WHERE numbers IS NOT NULL
 
 -- name: securities
 SELECT symbol, name, trading_ccy, exchange_mic, price_unit FROM securities WHERE symbol = ANY ($1::text[])
@@ -368,3 +375,115 @@ ORDER BY symbol, fiscal_year DESC, filed_on DESC
 INSERT INTO fundamentals (symbol, fiscal_year, filed_on, report)
 SELECT * FROM unnest($1::text[], $2::integer[], $3::date[], $4::json[])
 ON CONFLICT DO NOTHING
+
+-- name: analyze_packs
+ANALYZE pricing_pack, prices, fx_rates, securities, calendar_sessions
+
+-- name: schema_sequences
+SELECT 'CREATE SEQUENCE ' || c.relname
+FROM pg_class AS c
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'S'
+    AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = c.oid AND deptype = 'i')
+ORDER BY c.relname
+
+-- name: schema_plain_functions
+SELECT pg_get_functiondef(p.oid)
+FROM pg_proc AS p
+WHERE p.pronamespace = 'public'::regnamespace
+    AND NOT EXISTS (
+        SELECT FROM pg_depend AS d JOIN pg_class AS c ON c.oid = d.refobjid
+        WHERE d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_class'::regclass
+    )
+    AND NOT EXISTS (
+        SELECT FROM pg_depend AS d JOIN pg_type AS t ON t.oid = d.refobjid
+        WHERE d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_type'::regclass
+            AND t.typrelid <> 0
+    )
+    AND p.prorettype <> 'trigger'::regtype
+ORDER BY p.proname
+
+-- name: schema_tables
+SELECT 'CREATE TABLE ' || c.relname || E' (\n    ' || string_agg(
+    concat_ws(
+        ' ', quote_ident(a.attname), format_type(a.atttypid, a.atttypmod), CASE WHEN a.attnotnull THEN 'NOT NULL' END,
+        CASE WHEN a.attidentity = 'a' THEN 'GENERATED ALWAYS AS IDENTITY' END,
+        'DEFAULT ' || pg_get_expr(d.adbin, d.adrelid)
+    ), E',\n    ' ORDER BY a.attnum
+) || E'\n)' || coalesce(
+    E';\nCOMMENT ON TABLE ' || c.relname || ' IS ' || quote_literal(obj_description(c.oid, 'pg_class')), ''
+) || coalesce(
+    string_agg(
+        E';\nCOMMENT ON COLUMN ' || c.relname || '.' || quote_ident(a.attname) || ' IS '
+        || quote_literal(col_description(c.oid, a.attnum)), '' ORDER BY a.attnum
+    ), ''
+)
+FROM pg_class AS c
+JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
+GROUP BY c.oid, c.relname
+ORDER BY c.relname
+
+-- name: schema_constraints
+SELECT 'ALTER TABLE ' || conrelid::regclass || ' ADD CONSTRAINT ' || conname || ' ' || pg_get_constraintdef(oid)
+FROM pg_constraint
+WHERE connamespace = 'public'::regnamespace AND contype IN ('p', 'u', 'c', 'f')
+ORDER BY contype = 'f', conrelid::regclass::text, contype <> 'p', conname
+
+-- name: schema_indexes
+SELECT pg_get_indexdef(i.indexrelid)
+FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
+WHERE c.relnamespace = 'public'::regnamespace
+    AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = i.indexrelid AND contype IN ('p', 'u'))
+ORDER BY c.relname
+
+-- name: schema_row_functions
+SELECT pg_get_functiondef(p.oid)
+FROM pg_proc AS p
+WHERE p.pronamespace = 'public'::regnamespace
+    AND (
+        p.prorettype = 'trigger'::regtype
+        OR EXISTS (
+            SELECT FROM pg_depend AS d JOIN pg_class AS c ON c.oid = d.refobjid
+            WHERE d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_class'::regclass
+        )
+        OR EXISTS (
+            SELECT FROM pg_depend AS d JOIN pg_type AS t ON t.oid = d.refobjid
+            WHERE d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_type'::regclass
+                AND t.typrelid <> 0
+        )
+    )
+ORDER BY p.proname
+
+-- name: schema_triggers
+SELECT pg_get_triggerdef(t.oid)
+FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid
+WHERE c.relnamespace = 'public'::regnamespace AND NOT t.tgisinternal
+ORDER BY c.relname, t.tgname
+
+-- name: schema_security
+SELECT statement FROM (
+    SELECT 0 AS part, relname::text AS name, 'ALTER TABLE ' || relname || ' ENABLE ROW LEVEL SECURITY'
+        || CASE WHEN relforcerowsecurity THEN E';\nALTER TABLE ' || relname || ' FORCE ROW LEVEL SECURITY' ELSE '' END
+        AS statement
+    FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relrowsecurity
+    UNION ALL
+    SELECT 1, tablename || '.' || policyname, concat_ws(
+        E'\n    ', 'CREATE POLICY ' || policyname || ' ON ' || tablename || ' AS ' || permissive || ' FOR ' || cmd
+        || ' TO ' || array_to_string(roles, ', '), 'USING (' || qual || ')', 'WITH CHECK (' || with_check || ')'
+    )
+    FROM pg_policies WHERE schemaname = 'public'
+    UNION ALL
+    SELECT 2, proname, 'REVOKE ALL ON FUNCTION ' || oid::regprocedure || ' FROM PUBLIC'
+    FROM pg_proc
+    WHERE pronamespace = 'public'::regnamespace
+        AND NOT has_function_privilege('public', oid, 'EXECUTE')
+    UNION ALL
+    SELECT 3, c.relname, 'ALTER SEQUENCE ' || c.relname || ' OWNED BY ' || t.relname || '.' || quote_ident(a.attname)
+    FROM pg_class AS c
+    JOIN pg_depend AS d ON d.objid = c.oid AND d.deptype = 'a'
+    JOIN pg_class AS t ON t.oid = d.refobjid
+    JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
+    WHERE c.relkind = 'S' AND c.relnamespace = 'public'::regnamespace
+) AS statements
+ORDER BY part, name

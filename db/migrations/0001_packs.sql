@@ -64,6 +64,7 @@ CREATE TABLE pricing_pack (
     checks jsonb NOT NULL DEFAULT '[]',
     failure text,
     UNIQUE (policy, asof_date, revision),
+    UNIQUE (id, asof_date),
     CONSTRAINT frozen_is_complete CHECK (
         (status IN ('fresh', 'superseded')) = (content_sha256 IS NOT NULL)
         AND (content_sha256 IS NULL) = (freeze_seq IS NULL)
@@ -88,28 +89,33 @@ CREATE FUNCTION pack_ref(pack pricing_pack) RETURNS text
         'status', pack.status, 'content_sha256', pack.content_sha256
     )::text;
 
+-- asof_date repeats the pack's day, so that a series is one range of the primary key, already in order.
 CREATE TABLE prices (
-    pack_id uuid NOT NULL REFERENCES pricing_pack,
+    pack_id uuid NOT NULL,
+    asof_date date NOT NULL,
     security_id uuid NOT NULL,
     close numeric(20, 8) NOT NULL CHECK (close >= 0),
     currency text NOT NULL,
     basis text NOT NULL CHECK (basis IN ('raw', 'split', 'total')),
     source text NOT NULL CHECK (is_plain_text(source)),
     observed_on date NOT NULL,
-    PRIMARY KEY (security_id, pack_id),
+    PRIMARY KEY (security_id, asof_date, pack_id),
+    FOREIGN KEY (pack_id, asof_date) REFERENCES pricing_pack (id, asof_date),
     FOREIGN KEY (security_id, currency) REFERENCES securities (id, trading_ccy)
 );
 COMMENT ON COLUMN prices.close IS 'As quoted, in price units of the security.';
 CREATE INDEX prices_by_pack ON prices (pack_id);
 
 CREATE TABLE fx_rates (
-    pack_id uuid NOT NULL REFERENCES pricing_pack,
+    pack_id uuid NOT NULL,
+    asof_date date NOT NULL,
     base_ccy text NOT NULL CHECK (base_ccy ~ '^[A-Z]{3}$'),
     quote_ccy text NOT NULL CHECK (quote_ccy ~ '^[A-Z]{3}$'),
     rate numeric(20, 10) NOT NULL CHECK (rate > 0),
     source text NOT NULL CHECK (is_plain_text(source)),
     observed_on date NOT NULL,
-    PRIMARY KEY (base_ccy, quote_ccy, pack_id),
+    PRIMARY KEY (base_ccy, quote_ccy, asof_date, pack_id),
+    FOREIGN KEY (pack_id, asof_date) REFERENCES pricing_pack (id, asof_date),
     CHECK (base_ccy <> quote_ccy)
 );
 COMMENT ON COLUMN fx_rates.rate IS 'Units of quote_ccy for 1 unit of base_ccy.';

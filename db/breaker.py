@@ -1,0 +1,74 @@
+"""Circuit breakers shared by all workers, in Redis; while Redis is away each process counts for itself."""
+
+from redis.asyncio import Redis
+
+from db.circuit import FAILURES_MAX, PAUSE_MS, Admission
+from db.memory import MemoryBreaker
+from db.redis_link import RedisLink
+
+# An idle circuit is forgotten after this; also the longest that a wrong clock can keep one open.
+_KEPT_MS = 3_600_000
+
+# The rules of db/circuit.py, in one atomic step each. KEYS[1] circuit; ARGV: now, pause, failures, kept.
+_ADMIT = """
+local state = redis.call('HMGET', KEYS[1], 'failures', 'open', 'trial')
+local failures, open, trial = tonumber(state[1] or 0), tonumber(state[2] or 0), tonumber(state[3] or 0)
+local now = tonumber(ARGV[1])
+if open == 0 then return {-1, failures} end
+local wait = math.max(open, trial) - now
+if wait > 0 then return {wait, failures} end
+redis.call('HSET', KEYS[1], 'trial', string.format('%.0f', now + tonumber(ARGV[2])))
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return {-1, failures}
+"""
+_FAILED = """
+local failures = redis.call('HINCRBY', KEYS[1], 'failures', 1)
+local open = tonumber(redis.call('HGET', KEYS[1], 'open') or 0)
+local now = tonumber(ARGV[1])
+if (open > 0 and open <= now) or (open == 0 and failures >= tonumber(ARGV[3])) then
+    redis.call('HSET', KEYS[1], 'open', string.format('%.0f', now + tonumber(ARGV[2])), 'trial', 0)
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return failures
+"""
+
+
+class RedisBreaker:
+    """State of all circuits. `circuit` is `<agent>/<service>`.
+
+    Args:
+        link: from `db.redis_link`.
+        prefix: put before every key.
+    """
+
+    def __init__(self, link: RedisLink, prefix: str = "dawsos.") -> None:
+        self._link = link
+        self._prefix = prefix
+        self._local = MemoryBreaker()
+
+    async def admit(self, circuit: str, now_ms: int) -> Admission:
+        """Ask before a call. An open circuit lets one trial through once its pause is over (half-open)."""
+        answer = await self._link.ask(lambda redis: self._run(redis, _ADMIT, circuit, now_ms))
+        if not isinstance(answer, list):
+            return await self._local.admit(circuit, now_ms)
+        wait_ms, failures = answer
+        return Admission(None if wait_ms < 0 else wait_ms / 1000, failures)
+
+    async def succeeded(self, circuit: str, now_ms: int) -> None:
+        """Close the circuit and forget its failures."""
+        await self._local.succeeded(circuit, now_ms)
+        await self._link.ask(lambda redis: redis.delete(self._name(circuit)))
+
+    async def failed(self, circuit: str, now_ms: int) -> None:
+        """Count a failure: the 5th in a row, or a failed trial, opens the circuit for 60 s."""
+        # Counted here as well, so that losing Redis in the middle of an outage does not close the circuit.
+        await self._local.failed(circuit, now_ms)
+        await self._link.ask(lambda redis: self._run(redis, _FAILED, circuit, now_ms))
+
+    async def _run(self, redis: Redis, script: str, circuit: str, now_ms: int) -> object:
+        return await redis.eval(  # pyright: ignore[reportGeneralTypeIssues]
+            script, 1, self._name(circuit), str(now_ms), str(PAUSE_MS), str(FAILURES_MAX), str(_KEPT_MS)
+        )
+
+    def _name(self, circuit: str) -> str:
+        return f"{self._prefix}circuit:{circuit}"
