@@ -275,6 +275,23 @@ class Settings(BaseSettings):
         """URL of Redis or Valkey."""
         return _required("redis", self.redis)
 
+    def environment(self) -> dict[str, str]:
+        """Variables that give another process these settings; holds passwords in the clear."""
+        separators = {"patterns": os.pathsep, "agents": ","}
+        variables: dict[str, str] = {}
+        for name, info in type(self).model_fields.items():
+            value = getattr(self, name)
+            if value == info.default:
+                continue
+            if isinstance(value, SecretStr):
+                text = value.get_secret_value()
+            elif isinstance(value, tuple):
+                text = separators[name].join(str(item) for item in value)
+            else:
+                text = str(value)
+            variables[f"{ENV_PREFIX}{name.upper()}"] = text
+        return variables
+
     def with_addresses(self, *, kafka: str, postgres: str, postgres_admin: str | None, redis: str) -> Self:
         """The same settings with all addresses filled in (checked like any other value)."""
         given = {

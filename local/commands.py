@@ -60,7 +60,7 @@ def up(
     if state is not None:
         return _already_up(data_dir, state, as_json=as_json)
     if detach:
-        return _detach(data_dir, argv, as_json=as_json)
+        return _detach(data_dir, settings, argv, as_json=as_json)
     try:
         supervisor = Supervisor(settings, workers, prepare, report=_progress)
         asyncio.run(supervisor.run(lambda ready: _ready(data_dir, ready, as_json=as_json)))
@@ -127,7 +127,7 @@ def _already_up(data_dir: DataDir, state: State, *, as_json: bool) -> int:
     return EXIT_OK
 
 
-def _detach(data_dir: DataDir, argv: Sequence[str], *, as_json: bool) -> int:
+def _detach(data_dir: DataDir, settings: Settings, argv: Sequence[str], *, as_json: bool) -> int:
     log = data_dir.log_file("supervisor")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -139,7 +139,11 @@ def _detach(data_dir: DataDir, argv: Sequence[str], *, as_json: bool) -> int:
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env={**os.environ, "DAWSOS_DATA_DIR": str(data_dir.path)},
+            env={
+                **os.environ,
+                **settings.environment(),
+                "DAWSOS_DATA_DIR": str(data_dir.path),
+            },
         )
     deadline = time.monotonic() + READY_PATIENCE_S
     while time.monotonic() < deadline:

@@ -40,7 +40,7 @@ class Stack:
         """Nothing is started.
 
         Args:
-            settings: `data_dir` says which instance; the environment of the new supervisor is ours.
+            settings: `data_dir` says which instance; a new supervisor gets all of them.
             argv: command that runs a supervisor in the foreground for `DAWSOS_DATA_DIR`.
             report: takes each line of its progress.
             ready_timeout_s: covers the first download of Kafka too.
@@ -114,7 +114,11 @@ class Stack:
             "supervisor",
             self._argv,
             log=log,
-            environment={**os.environ, "DAWSOS_DATA_DIR": str(self._data_dir.path)},
+            environment={
+                **os.environ,
+                **self._settings.environment(),
+                "DAWSOS_DATA_DIR": str(self._data_dir.path),
+            },
         )
 
     def _is_mine(self, state: State) -> bool:

@@ -168,7 +168,11 @@ class Supervisor:
         self._write_state()
 
     async def _start_workers(self, addresses: Addresses) -> None:
-        environment = {**os.environ, **addresses.environment()}
+        environment = {
+            **os.environ,
+            **self._settings.environment(),
+            **addresses.environment(),
+        }
         self._workers = [Worker(spec, self._data_dir, environment) for spec in self._specs]
         try:
             async with asyncio.TaskGroup() as group:

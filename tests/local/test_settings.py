@@ -119,3 +119,20 @@ def test_lists_and_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert settings.agents == ("a.b:C", "d:E")
     assert settings.patterns == (Path("/one"), Path("/two"))
     assert settings.partitions == 4
+
+
+def test_another_process_gets_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings(
+        _env_file=None,
+        kafka="kafka://u:p@a:1",
+        patterns="/one:/two",
+        agents="a:B,c:D",
+        kafka_flush_every_message=True,
+        retention_s=1.5,
+        kafka_port=1234,
+    )
+    environment = settings.environment()
+    assert environment["DAWSOS_PATTERNS"] == "/one:/two" and len(environment) == 6
+    for variable, text in environment.items():
+        monkeypatch.setenv(variable, text)
+    assert _load() == settings
