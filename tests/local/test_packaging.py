@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
 from local import env_example
@@ -21,7 +22,7 @@ OURS = [name for name, service in SERVICES.items() if "build" in service]
 WORKERS = ("orchestrator", "agents", "projector")
 SERVICE_KEYS = {
     *("image", "build", "user", "restart", "init", "tmpfs", "cap_drop", "security_opt", "volumes"),
-    *("stop_grace_period", "environment", "healthcheck", "depends_on", "command", "profiles"),
+    *("stop_grace_period", "environment", "healthcheck", "depends_on", "entrypoint", "command", "profiles"),
 }
 # What may stand in an environment value: a variable with a default.
 PLACEHOLDER = re.compile(r"\$\{[A-Z_]+:-([^}]*)\}")
@@ -102,6 +103,25 @@ def test_the_environment_of_our_containers_is_valid_settings(name: str, monkeypa
         ready = str(settings.ready_file)
         assert SERVICES[name]["healthcheck"]["test"] == ["CMD", "test", "-s", ready]
         assert any(ready.startswith(path) for path in SERVICES[name]["tmpfs"])
+
+
+def _subcommands(*path: str) -> set[str]:
+    from cli.main import app
+
+    command: Any = typer.main.get_command(app)
+    for name in path:
+        command = command.commands[name]
+    return set(command.commands)
+
+
+def test_the_commands_of_our_containers_exist() -> None:
+    for name in WORKERS:
+        assert SERVICES[name]["command"] == ["worker", name]
+        assert name in _subcommands("worker")
+    assert SERVICES["init"]["command"] == ["dawsos migrate; dawsos topics create"]
+    assert "migrate" in _subcommands() and "create" in _subcommands("topics")
+    entry_point = re.findall(r"^ENTRYPOINT (.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert entry_point == ['["dawsos"]']
 
 
 def test_passwords_agree_between_servers_and_clients() -> None:
