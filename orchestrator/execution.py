@@ -143,7 +143,7 @@ class Execution:
         gate_until_ms: end of the wait for a pack, set when it begins; 0 before.
         pins_json: canonical bytes of the pins, made once.
         reason: why it was cancelled early.
-        timer_at_ms: earliest timer asked for; 0 for none.
+        timer_at_ms: earliest timer asked for; 0 for none. `timer_origin`: the event that asked.
         page_ends: how many items (admission, then records) stand in pages 0, 1, …; the rest stands in the header.
         tail_bytes: size of that rest.
         origin: of the event that ended it.
@@ -167,6 +167,7 @@ class Execution:
     gate_until_ms: int = 0
     prefix: int = 0
     timer_at_ms: int = 0
+    timer_origin: str = ""
     page_ends: tuple[int, ...] = ()
     tail_bytes: int = 0
     error: ErrorBody | None = None

@@ -43,6 +43,7 @@ class CompiledStep:
         readers: indices of later steps that have this one in `after`.
         projections: dotted paths into the output that others read.
         output: whether the pattern returns its output.
+        digest_head: canonical `[capability, version` as the step's digests begin.
     """
 
     index: int
@@ -61,6 +62,7 @@ class CompiledStep:
     readers: tuple[int, ...]
     projections: tuple[str, ...]
     output: bool
+    digest_head: bytes
     needs: tuple[str, ...]
     on_error: OnError = OnError()
 

@@ -129,18 +129,18 @@ def _success(turn: Turn, step: CompiledStep, command: Outstanding, answer: Capab
         args_bytes=args_bytes,
         args_digest=args_digest,
         output_digest=output_digest,
-        digest=step_digest(step.capability, step.version, args_digest, turn.pins_json, output_digest),
+        digest=step_digest(step.digest_head, args_digest, turn.pins_json, output_digest),
         metadata=answer.metadata,
     )
 
 
-def step_digest(capability: str, version: int, args_digest: str, pins_json: bytes, output_digest: str) -> str:
+def step_digest(head: bytes, args_digest: str, pins_json: bytes, output_digest: str) -> str:
     """Return the digest of canonical `[capability, version, args_digest, pins or null, output_digest]`.
 
     The list is put together from canonical parts: canonical JSON of a list is its items' with commas between.
     """
-    head = canonical_bytes([capability, version, args_digest])
-    return hashlib.sha256(b'%s,%s,"%s"]' % (head[:-1], pins_json or b"null", output_digest.encode())).hexdigest()
+    parts = b'%s,"%s",%s,"%s"]' % (head, args_digest.encode(), pins_json or b"null", output_digest.encode())
+    return hashlib.sha256(parts).hexdigest()
 
 
 def attempt_failed(turn: Turn, step_id: str, command: Outstanding, error: ErrorBody) -> ErrorBody | None:

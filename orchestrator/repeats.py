@@ -24,10 +24,9 @@ def repeated(state: Execution, event: Event, pattern: CompiledPattern | None, li
         return Decision(None, (PublishResult(result_of(state, pattern, limits)),), Note.REDELIVERED)
     emits: list[Emit] = []
     turn = turn_of(state, event, pattern, limits)
-    mine = [name for name in turn.under_way() if state.outstanding[name].origin == event.origin]
-    for name in mine:
+    for name in turn.under_way():
         command = state.outstanding[name]
-        if command.waiting:
+        if command.origin != event.origin or command.waiting:
             continue
         if name == RESOLVE_STEP:
             emits.append(resolve_request(turn, command))
@@ -35,11 +34,10 @@ def repeated(state: Execution, event: Event, pattern: CompiledPattern | None, li
             emits.append(request_of(turn, turn.pattern.step_by_id[name], command))
     if state.parked is not None and state.parked.origin == event.origin:
         emits.append(WatchPack(state.parked.pack_id))
-    elif not mine:
+    if state.timer_origin == event.origin:
+        emits.append(StartTimer(state.timer_at_ms))
+    if not emits:
         return Decision(None, (), note)
-    due_at_ms = state.next_due_at_ms()
-    if due_at_ms is not None:
-        emits.append(StartTimer(due_at_ms))
     return Decision(None, tuple(emits), Note.REDELIVERED)
 
 

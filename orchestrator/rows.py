@@ -106,9 +106,7 @@ def decode_rows(
 def _check_steps(execution: Execution, pattern: CompiledPattern) -> None:
     for name in (*execution.finished, *execution.outstanding):
         if name not in pattern.step_by_id and name != RESOLVE_STEP:
-            raise RowsDamaged(
-                f"expected steps of pattern {pattern.id}, execution {execution.execution_id} has {name!r}"
-            )
+            raise RowsDamaged(f"expected steps of {pattern.id}, execution {execution.execution_id} has {name!r}")
 
 
 def _header(state: Execution) -> bytes:
@@ -137,6 +135,7 @@ def _header(state: Execution) -> bytes:
     head["n"] = [
         state.prefix,
         state.timer_at_ms,
+        state.timer_origin,
         state.resolve_attempt_min,
         state.resolve_rounds,
         state.gate_until_ms,
@@ -193,7 +192,7 @@ def _execution(head: Mapping[str, Any], rows: Mapping[bytes, bytes]) -> Executio
     resolve_record = None if resolve is None else decode_record(resolve)
     pins = None if "pins" not in head else Pins.model_validate_json(orjson.dumps(head["pins"]))
     resolved = resolve_record or finished.get(RESOLVE_STEP)
-    prefix, timer_at_ms, resolve_attempt_min, resolve_rounds, gate_until_ms = head["n"]
+    prefix, timer_at_ms, timer_origin, resolve_attempt_min, resolve_rounds, gate_until_ms = head["n"]
     parked = head.get("parked")
     return Execution(
         **base,
@@ -209,6 +208,7 @@ def _execution(head: Mapping[str, Any], rows: Mapping[bytes, bytes]) -> Executio
         gate_until_ms=gate_until_ms,
         prefix=prefix,
         timer_at_ms=timer_at_ms,
+        timer_origin=timer_origin,
         page_ends=page_ends,
         tail_bytes=sum(len(item) + 1 for item in items(admission, finished, page_ends[-1] if page_ends else 0)),
         pins_json=b"" if pins is None else pins_bytes(pins),

@@ -162,6 +162,7 @@ class StepCompiler:
             readers=(),
             projections=(),
             output=own in outputs,
+            digest_head=canonical_bytes([spec.name, spec.version])[:-1],
             needs=spec.needs,
             on_error=on_error,
         )

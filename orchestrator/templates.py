@@ -51,12 +51,12 @@ class Template:
 
     Attributes:
         literals: arguments without templates, by name, shared by all executions.
-        holes: arguments with templates, by name.
+        holes: arguments with templates: name, JSON pointer, node.
         references: everything they read.
     """
 
     literals: Mapping[str, Any]
-    holes: tuple[tuple[str, Any], ...]
+    holes: tuple[tuple[str, str, Any], ...]
     references: tuple[Reference, ...]
 
     def render(self, scope: Scope) -> tuple[dict[str, Any], dict[str, str]]:
@@ -67,8 +67,8 @@ class Template:
         """
         args = dict(self.literals)
         refs: dict[str, str] = {}
-        for name, node in self.holes:
-            args[name] = _render(node, scope, pointer(name), refs)
+        for name, place, node in self.holes:
+            args[name] = _render(node, scope, place, refs)
         return args, refs
 
 
@@ -87,11 +87,11 @@ def compile_template(
     """
     references: list[Reference] = []
     literals: dict[str, Any] = {}
-    holes: list[tuple[str, Any]] = []
+    holes: list[tuple[str, str, Any]] = []
     for name, value in args.items():
         node = _compile(value, resolve, place + pointer(name), where, depth_max, faults, references)
         if isinstance(node, _NODES):
-            holes.append((name, node))
+            holes.append((name, pointer(name), node))
         else:
             literals[name] = node
     return Template(literals, tuple(holes), tuple(references))

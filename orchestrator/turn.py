@@ -137,20 +137,20 @@ class Turn:
             status: after the event.
             rearm: the timer that was armed has fired, so a new one is needed in any case.
         """
-        timer_at_ms = self.before.timer_at_ms
+        timer_at_ms, timer_origin = self.before.timer_at_ms, self.before.timer_origin
         if rearm:
             self.remind(self._next_due_at_ms())
         if self._earliest_ms and (rearm or timer_at_ms == 0 or self._earliest_ms < timer_at_ms):
-            timer_at_ms = self._earliest_ms
+            timer_at_ms, timer_origin = self._earliest_ms, self.origin
             self.emits.append(StartTimer(timer_at_ms))
-        return self._execution(status, timer_at_ms)
+        return self._execution(status, timer_at_ms, timer_origin)
 
     def end(self, status: Status, error: ErrorBody | None, digest: str) -> Execution:
         """Return the execution as this event ended it."""
         self.outstanding = {}
         self.parked = None
         self.error = error
-        return self._execution(status, 0, digest, self.at_ms, self.origin)
+        return self._execution(status, 0, "", digest, self.at_ms, self.origin)
 
     def _next_due_at_ms(self) -> int:
         due = [self.deadline_at_ms, *(command.due_at_ms for command in self.outstanding.values())]
@@ -160,6 +160,7 @@ class Turn:
         self,
         status: Status,
         timer_at_ms: int,
+        timer_origin: str,
         digest: str | None = None,
         finished_at_ms: int | None = None,
         origin: str | None = None,
@@ -184,6 +185,7 @@ class Turn:
             self.gate_until_ms,
             self.prefix,
             timer_at_ms,
+            timer_origin,
             page_ends,
             tail_bytes,
             self.error,
