@@ -1,0 +1,226 @@
+"""Time-weighted return: published examples, an exact twin, independent libraries, edge cases."""
+
+from datetime import date
+from decimal import Decimal, localcontext
+
+import empyrical
+import numpy as np
+import pytest
+
+from analytics.attribution import attribute
+from analytics.drawdown import max_drawdown
+from analytics.history import build
+from analytics.numbers import CONTEXT
+from analytics.returns import NotReconciled, compute_twr, reconcile
+from tests.analytics.worlds import World, everything, single
+
+D = Decimal
+OPEN = """
+2003-01-01 open Assets:Stock
+2003-01-01 open Assets:Cash
+2003-01-01 open Equity:In
+2003-01-01 open Income:Gains
+2003-01-01 open Income:Dividends:SYN-A
+"""
+
+
+def units(on: str, qty: int, price: str) -> str:
+    """A deposit (or withdrawal) in kind at the close."""
+    return f'{on} * "in kind"\n  Assets:Stock  {qty} SYN-A {{{price} USD}}\n  Equity:In\n'
+
+
+@pytest.mark.parametrize(
+    ("flow", "end", "expected"),
+    [("100000", "1192328", 0.0979), ("-100000", "1003440", 0.0979)],
+)
+def test_investopedia_time_weighted_return(flow: str, end: str, expected: float) -> None:
+    # Investopedia, "Time-Weighted Rate of Return": 1,000,000 grows to 1,162,484 by 15 August,
+    # investor 1 adds and investor 2 takes out 100,000; both return 9.79% although they end with
+    # 1,192,328 and 1,003,440.
+    # One unit is worth the manager's index, cash flows buy and sell units.
+    after = D("1162484") + D(flow)
+    last = D(end) / (after / D("1162484"))
+    text = OPEN + (
+        '2003-12-31 * "in"\n  Assets:Stock  1 SYN-A {1000000 USD}\n  Equity:In\n'
+        f'2004-08-15 * "flow"\n  Assets:Stock  {D(flow) / D("1162484")} SYN-A'
+        " {1162484 USD}\n  Equity:In\n"
+    )
+    if flow.startswith("-"):
+        text = text.replace(
+            "{1162484 USD}\n  Equity:In", f"{{}} @ 1162484 USD\n  Equity:In  {-D(flow)} USD\n  Income:Gains"
+        )
+    world = single(text, {"2003-12-31": "1000000", "2004-08-15": "1162484", "2004-12-31": str(last)})
+    result = compute_twr(build(world.booked.rows, world.market))
+    assert result.twr == pytest.approx(expected, abs=5e-5)
+    assert result.nav[-1] == pytest.approx(D(end), abs=D("0.01"))
+
+
+def test_flow_timing_changes_the_return() -> None:
+    text = OPEN + (
+        '2004-01-01 * "in"\n  Assets:Cash  100 USD\n  Equity:In\n'
+        '2004-01-02 * "buy"\n  Assets:Stock  10 SYN-A {10 USD}\n  Assets:Cash\n'
+        '2004-01-05 * "in"\n  Assets:Cash  50 USD\n  Equity:In\n'
+    )
+    world = single(text, {"2004-01-02": "10", "2004-01-05": "11", "2004-01-06": "11"})
+    history = build(world.booked.rows, world.market)
+    assert compute_twr(history).twr == pytest.approx((160 - 50) / 100 - 1)
+    started = compute_twr(history, "start_of_day")
+    assert started.twr == pytest.approx(160 / 150 - 1)
+    assert attribute(history, started).residual_bp == pytest.approx(0, abs=1e-6)
+
+
+def twin(world: World) -> tuple[list[Decimal], list[Decimal]]:
+    """Return NAV and index computed day by day in Decimal, straight from positions."""
+    nav: list[Decimal] = []
+    index = [D(1)]
+    rate = {name: dict(zip(world.market.dates, row, strict=True)) for name, row in world.market.fx.items()}
+    with localcontext(CONTEXT):
+        previous = None
+        for at, on in enumerate(world.market.dates):
+            held = world.booked.positions(on)
+            total = D(0)
+            for symbol, qty in held.quantities().items():
+                series = world.market.prices[symbol]
+                close = series.closes[at]
+                assert close is not None
+                seen = world.market.dates[series.observed[at]]
+                for row in world.booked.rows:
+                    if row.kind == "split" and row.symbol == symbol and seen < row.on <= on:
+                        close = close / D(2)
+                        break
+                fx = rate[series.currency][on]
+                assert fx is not None
+                total += qty * close * fx
+            for currency, amount in held.cash.items():
+                fx = rate[currency][on]
+                assert fx is not None
+                total += amount * fx
+            for owed in held.receivables:
+                fx = rate[owed.currency][on]
+                assert fx is not None
+                total += owed.amount * fx
+            if previous is not None:
+                last = world.market.dates[at - 1]
+                flow = D(0)
+                for row in world.booked.rows:
+                    if row.kind == "external" and last < row.on <= on:
+                        fx = rate[row.currency][on]
+                        assert fx is not None
+                        flow += row.amount * fx
+                index.append(index[-1] * (total - flow) / previous)
+            nav.append(total)
+            previous = total
+    return nav, index
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_floats_agree_with_a_decimal_twin(seed: int) -> None:
+    world = everything(seed)
+    result = compute_twr(build(world.booked.rows, world.market))
+    nav, index = twin(world)
+    assert [round(float(value), 6) for value in result.nav] == [round(float(value), 6) for value in nav]
+    assert np.allclose(result.index, [float(value) for value in index], rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_index_and_drawdown_agree_with_empyrical(seed: int) -> None:
+    world = everything(seed, 120)
+    result = compute_twr(build(world.booked.rows, world.market))
+    returns = result.returns[1:]
+    assert result.twr == pytest.approx(empyrical.cum_returns_final(returns), rel=1e-12)
+    assert result.drawdown.depth == pytest.approx(empyrical.max_drawdown(returns), rel=1e-12)
+
+
+def test_periods_start_at_the_last_close_before_them() -> None:
+    closes = {
+        "2003-11-28": "100",
+        "2003-12-31": "110",
+        "2004-03-31": "121",
+        "2004-04-30": "110",
+        "2004-05-14": "132",
+    }
+    world = single(OPEN + units("2003-11-28", 1, "100"), closes)
+    result = compute_twr(build(world.booked.rows, world.market))
+    found = {period.name: period for period in result.periods}
+    assert found["MTD"].value == pytest.approx(0.2)
+    assert found["QTD"].value == pytest.approx(132 / 121 - 1)
+    assert found["YTD"].value == pytest.approx(0.2)
+    assert found["ITD"].value == pytest.approx(0.32)
+    assert found["1Y"].value is None
+    assert found["1Y"].reason == "history starts on 2003-11-28, after 2003-05-14"
+    assert result.annualised is None
+    assert "less than one year: not annualised" in result.warnings
+
+
+def test_a_full_year_is_annualised() -> None:
+    world = single(OPEN + units("2003-01-01", 1, "100"), {"2003-01-01": "100", "2004-12-31": "121"})
+    result = compute_twr(build(world.booked.rows, world.market))
+    assert result.annualised == pytest.approx(1.21 ** (365 / 730) - 1)
+    assert dict((p.name, p.value) for p in result.periods)["ITD"] == pytest.approx(0.21)
+
+
+def test_a_day_without_a_price_has_no_value_and_nothing_is_invented() -> None:
+    closes = {"2004-01-01": "100", "2004-02-02": "110", "2004-02-03": "121"}
+    world = single(OPEN + units("2004-01-01", 1, "100"), closes)
+    gap = date(2004, 1, 20)
+    from analytics.market import align
+
+    market = align("USD", world.prices, [], dates=sorted([*world.market.dates, gap]))
+    history = build(world.booked.rows, market)
+    assert [(item.on, item.reason) for item in history.gaps] == [(gap, "no price for SYN-A")]
+    assert gap not in history.dates
+    result = compute_twr(history)
+    assert result.twr == pytest.approx(0.21)
+    assert any("1 day(s) without a value, first 2004-01-20" in text for text in result.warnings)
+    assert result.as_json()["gaps"] == [{"date": "2004-01-20", "reason": "no price for SYN-A"}]
+
+
+def test_missing_fx_is_never_one() -> None:
+    text = OPEN + '2004-01-01 * "in"\n  Assets:Cash  100 EUR\n  Equity:In\n'
+    world = single(text, {"2004-01-01": "1", "2004-01-02": "1"}, base="USD")
+    history = build(world.booked.rows, world.market)
+    assert history.dates == ()
+    assert "no EUR/USD rate" in history.gaps[0].reason
+    result = compute_twr(history)
+    assert (result.twr, result.reason) == (None, "nothing was held")
+    assert attribute(history, result).total is None
+
+
+def test_a_worthless_portfolio_stops_the_index_and_money_restarts_it() -> None:
+    text = OPEN + (
+        '2004-01-01 * "in"\n  Assets:Cash  100 USD\n  Equity:In\n'
+        '2004-01-02 * "out"\n  Assets:Cash  -100 USD\n  Equity:In\n'
+        + '2004-01-06 * "in"\n  Assets:Stock  10 SYN-A {10 USD}\n  Equity:In\n'
+    )
+    closes = {f"2004-01-0{day}": price for day, price in zip("1234567", "9999", strict=False)}
+    closes |= {"2004-01-05": "9", "2004-01-06": "10", "2004-01-07": "11"}
+    world = single(text, closes)
+    result = compute_twr(build(world.booked.rows, world.market))
+    assert result.restarts == (date(2004, 1, 6),)
+    assert result.twr == pytest.approx(0.1)
+    assert list(result.index[-2:]) == [1.0, pytest.approx(1.1)]
+    assert any("the return index restarts there" in text for text in result.warnings)
+    assert len(result.as_json()["series"]["drawdown"]) == len(result.dates)
+
+
+def test_the_series_must_end_where_the_positions_are() -> None:
+    world = single(OPEN + units("2004-01-01", 1, "100"), {"2004-01-01": "100", "2004-01-02": "101"})
+    result = compute_twr(build(world.booked.rows, world.market))
+    assert reconcile(result, D("101.01")) <= 1
+    with pytest.raises(NotReconciled, match="the series ends at 101 USD on 2004-01-02"):
+        reconcile(result, D("101.02"))
+
+
+def test_drawdown_counts_a_loss_on_the_first_day() -> None:
+    days = [date(2004, 1, day) for day in range(1, 6)]
+    fallen = max_drawdown(days, np.array([1.0, 0.9, 0.8, 1.0, 1.1]))
+    assert (fallen.depth, fallen.peak, fallen.trough, fallen.recovery) == (
+        pytest.approx(-0.2),
+        days[0],
+        days[2],
+        days[3],
+    )
+    open_still = max_drawdown(days, np.array([1.0, 1.2, 0.6, 0.9, 0.9]))
+    assert open_still.recovery is None
+    assert open_still.current == pytest.approx(-0.25)
+    assert max_drawdown(days, np.array([1.0, 1.0, 1.1, 1.2, 1.2])).as_json()["depth"] == 0.0
