@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
+from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, create_model
 
 JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 NEEDS = ("pack", "ledger", "portfolio")
@@ -173,8 +173,16 @@ def _describe(agent: type, attribute: str, method: Callable[..., Any], terms: Te
         terms=terms,
         summary=summary,
         arguments=arguments,
-        answer=TypeAdapter(hints["return"]),
+        answer=_answer_adapter(hints["return"]),
     )
+
+
+def _answer_adapter(annotation: Any) -> TypeAdapter[Any]:
+    """Return the adapter of an answer. A NaN inside `Any` must reach the check of the canonical form, not turn null."""
+    try:
+        return TypeAdapter(annotation, config=ConfigDict(ser_json_inf_nan="constants"))
+    except PydanticUserError:  # models bring their own configuration
+        return TypeAdapter(annotation)
 
 
 def _with_dialect(schema: Mapping[str, Any]) -> dict[str, Any]:

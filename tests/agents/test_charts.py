@@ -1,0 +1,83 @@
+import json
+from datetime import date, timedelta
+from decimal import Decimal
+from itertools import pairwise
+
+import pytest
+
+from agents.answers import CurrencyAttribution, PerformanceMetrics, ValuedRow
+from agents.charts import POINTS_MAX, overview
+from tests.agents.desk import Desk, local_data
+from tests.agents.test_financial_analyst import LEDGER, PRICES, RATES
+
+Parts = tuple[list[ValuedRow], PerformanceMetrics, CurrencyAttribution]
+
+
+@pytest.fixture
+async def parts() -> Parts:
+    desk = Desk(local_data(LEDGER, PRICES, RATES))
+    pins = await desk.pins()
+    return (
+        [ValuedRow.model_validate_json(json.dumps(row)) for row in await desk.valued(pins)],
+        PerformanceMetrics.model_validate_json(json.dumps(await desk.metrics(pins))),
+        CurrencyAttribution.model_validate_json(json.dumps(await desk.attribution(pins))),
+    )
+
+
+def test_four_charts_with_their_data_inside(parts: Parts) -> None:
+    charts = overview(*parts)
+    assert [chart["name"] for chart in charts] == [
+        "value_and_flows",
+        "return_index",
+        "allocation",
+        "attribution_waterfall",
+    ]
+    for chart in charts:
+        assert chart["$schema"].endswith("/vega-lite/v6.json")
+        assert chart["title"]["text"] and chart["description"] and "url" not in json.dumps(chart["title"])
+        assert '"url"' not in json.dumps(chart)
+
+
+def test_allocation_shows_cash_and_adds_up(parts: Parts) -> None:
+    bars = overview(*parts)[2]["data"]["values"]
+    assert [bar["label"] for bar in bars] == ["Cash USD", "SYN-A", "Cash CAD"]
+    assert sum(bar["weight"] for bar in bars) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_waterfall_ends_where_the_return_is(parts: Parts) -> None:
+    *effects, whole = overview(*parts)[3]["data"]["values"]
+    assert effects[0]["from"] == 0 and whole["kind"] == "total"
+    for left, right in pairwise(effects):
+        assert left["to"] == right["from"]
+    assert effects[-1]["to"] == whole["to"] == pytest.approx(parts[1].twr, abs=1e-6)
+
+
+def test_what_has_no_data_has_no_chart(parts: Parts) -> None:
+    _, metrics, attribution = parts
+    unknown = attribution.model_copy(update={"total": None})
+    assert [chart["name"] for chart in overview([], metrics, unknown)] == ["value_and_flows", "return_index"]
+
+
+def test_a_long_history_is_thinned_without_losing_flows_or_extremes(parts: Parts) -> None:
+    positions, metrics, attribution = parts
+    count = 5 * POINTS_MAX + 7
+    dates = tuple(date(2000, 1, 1) + timedelta(days=at) for at in range(count))
+    trough = dates[1234]
+    series = metrics.series.model_copy(
+        update={
+            "dates": dates,
+            "nav": tuple(Decimal(1000 + at) for at in range(count)),
+            "flow": tuple(Decimal(1) for _ in range(count)),
+            "index": tuple(1.0 for _ in range(count)),
+            "drawdown": tuple(-0.5 if on == trough else 0.0 for on in dates),
+        }
+    )
+    drawdown = metrics.drawdown.model_copy(update={"peak": dates[1000], "trough": trough})
+    long = metrics.model_copy(update={"series": series, "drawdown": drawdown})
+    value, index = overview(positions, long, attribution)[:2]
+    line, bars = (layer["data"]["values"] for layer in value["layer"])
+    assert len(line) <= POINTS_MAX + 4
+    assert (line[0]["date"], line[-1]["date"]) == (dates[0].isoformat(), dates[-1].isoformat())
+    assert sum(bar["flow"] for bar in bars) == count
+    shown = {point["date"]: point["drawdown"] for point in index["data"]["values"]}
+    assert shown[trough.isoformat()] == -0.5
