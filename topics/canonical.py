@@ -36,7 +36,7 @@ def canonical_bytes(value: Any) -> bytes:
     """
     try:
         return orjson.dumps(_plain(value), option=orjson.OPT_SORT_KEYS)
-    except (_NeedsReference, TypeError, RecursionError):
+    except (_NeedsReference, TypeError, RecursionError, rfc8785.CanonicalizationError):
         try:
             return rfc8785.dumps(value)
         except (rfc8785.CanonicalizationError, TypeError, RecursionError, UnicodeEncodeError) as error:
