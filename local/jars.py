@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from local.errors import ServiceFailed
-from local.valkey import package_folder
+from local.packages import package_folder
 
 KAFKA_VERSION = "4.4.0"
 KAFKA = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}"

@@ -9,10 +9,10 @@ from pathlib import Path
 from local.data_dir import DataDir, Instance
 from local.errors import ServiceFailed
 from local.jars import kafka_jars
+from local.packages import package_folder
 from local.ports import LOOPBACK
 from local.process import Child
 from local.server import Server
-from local.valkey import package_folder
 
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 

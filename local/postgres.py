@@ -18,10 +18,10 @@ import asyncpg
 
 from local.data_dir import DataDir, Instance
 from local.errors import ServiceFailed
+from local.packages import package_folder
 from local.ports import LOOPBACK
 from local.process import Child, RunAs, command_line, run_as_for
 from local.server import Server
-from local.valkey import package_folder
 
 DATABASE = "dawsos"
 OWNER = "dawsos_owner"

