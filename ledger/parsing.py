@@ -154,8 +154,8 @@ class _Reader:
             self.includes.append((strings[0], line_number))
         elif word == "plugin":
             raise _Bad(
-                f"plugins are not supported ({_short(rest)}): run the ledger through Beancount"
-                " (bean-report print or beancount.parser.printer) and use the expanded text"
+                f"plugins are not supported ({_short(rest)}): expand the ledger with Beancount first"
+                " (bean-query FILE print) and use that text"
             )
         elif word == "pushtag":
             self._tags.append(rest.lstrip("#"))
