@@ -8,7 +8,7 @@ from dataclasses import dataclass
 FAILURES_MAX = 5
 PAUSE_MS = 60_000
 # A trial whose worker died reports nothing; after this the next caller may try.
-TRIAL_MS = 30_000
+TRIAL_MS = PAUSE_MS
 
 
 @dataclass(frozen=True, slots=True)

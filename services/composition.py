@@ -46,7 +46,12 @@ def construct(classes: Sequence[type[BaseAgent]], services: Mapping[str, Any]) -
 
 
 def build_runtime_local(
-    data: LocalData, *, agents: Sequence[str] = (), cache: Cache | None = None, clock: SystemClock | None = None
+    data: LocalData,
+    *,
+    agents: Sequence[str] = (),
+    cache: Cache | None = None,
+    clock: SystemClock | None = None,
+    artifacts: ArtifactStore | None = None,
 ) -> AgentRuntime:
     """Return a runtime on files in memory, for `dawsos try`; its one user is `services.local_data.USER_ID`.
 
@@ -55,6 +60,7 @@ def build_runtime_local(
         agents: further agents, `module:Class`.
         cache: none by default; one process asks each question once.
         clock: the machine's by default.
+        artifacts: large values; in memory by default. Pass one to read them afterwards.
     """
     services = {
         "portfolios": LocalPortfolios([(TENANT, USER_ID, data.portfolio)]),
@@ -65,7 +71,8 @@ def build_runtime_local(
         "policy": LOCAL_POLICY,
     }
     clock = clock or SystemClock()
-    return AgentRuntime(construct(agent_classes(agents), services), LocalArtifacts(), cache, None, clock.now_ms)
+    store = artifacts or LocalArtifacts()
+    return AgentRuntime(construct(agent_classes(agents), services), store, cache, None, clock.now_ms)
 
 
 def build_runtime_postgres(
@@ -121,15 +128,18 @@ async def open_runtime(settings: Settings) -> AsyncIterator[AgentRuntime]:
     Raises:
         RetryableError: Postgres does not answer.
     """
-    from db.breaker import BreakerRepository
-    from db.cache import CacheRepository
-
+    from db.breaker import RedisBreaker
+    from db.cache import RedisCache
     from db.postgres import open_pool
+    from db.redis_link import RedisLink
 
     pool = await open_pool(settings.postgres_url())
+    link = RedisLink(settings.redis_url())
+    prefix = f"{settings.topic_prefix}dawsos."
     try:
-        yield build_runtime_postgres(pool, CacheRepository(settings), BreakerRepository(settings), settings)
+        yield build_runtime_postgres(pool, RedisCache(link, prefix), RedisBreaker(link, prefix), settings)
     finally:
+        await link.close()
         await pool.close()
 
 

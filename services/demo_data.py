@@ -73,6 +73,19 @@ def user_id_of(name: str) -> UUID:
     return uuid5(_NAMESPACE, f"user:{name}")
 
 
+def stored(demo: DemoPortfolio) -> Portfolio:
+    """Return a demo portfolio as the database keeps it."""
+    return Portfolio(
+        id=demo.id,
+        name=demo.name,
+        base_ccy=demo.base_ccy,
+        benchmark_id=None,
+        booking=demo.booking,
+        ledger_path=demo.path,
+        policy=POLICY,
+    )
+
+
 def write_ledgers(repository: Path) -> str:
     """Commit the demo's ledgers to a git repository, making it if need be, and return the commit."""
     files = {
@@ -111,15 +124,7 @@ async def load_demo(
     progress("packs", len(sessions), len(sessions))
     portfolios = PortfolioRepository(app)
     for at, demo in enumerate(PORTFOLIOS, 1):
-        portfolio = Portfolio(
-            id=demo.id,
-            name=demo.name,
-            base_ccy=demo.base_ccy,
-            benchmark_id=None,
-            booking=demo.booking,
-            ledger_path=demo.path,
-            policy=POLICY,
-        )
+        portfolio = stored(demo)
         if await portfolios.get(TENANT, demo.user_id, demo.id) != portfolio:
             await portfolios.put(TENANT, demo.user_id, portfolio)
         progress("portfolios", at, len(PORTFOLIOS))

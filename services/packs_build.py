@@ -6,6 +6,7 @@ at most five days and keep the day they were fixed on; closes are never carried 
 
 import csv
 import gzip
+import warnings
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
@@ -71,10 +72,13 @@ async def build_packs(
 @cache
 def nyse_sessions() -> tuple[date, ...]:
     """Return the exchange's sessions over the bundled data. Cost: about a second, once."""
-    import exchange_calendars
+    with warnings.catch_warnings():
+        # Its use of pandas is the library's own affair.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import exchange_calendars
 
-    calendar = exchange_calendars.get_calendar(CALENDAR, start=FIRST_DAY.isoformat(), end=LAST_DAY.isoformat())
-    return tuple(stamp.date() for stamp in calendar.sessions)
+        calendar = exchange_calendars.get_calendar(CALENDAR, start=FIRST_DAY.isoformat(), end=LAST_DAY.isoformat())
+        return tuple(stamp.date() for stamp in calendar.sessions)
 
 
 def _closes(start: date, end: date) -> Iterator[PriceRow]:
