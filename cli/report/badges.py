@@ -1,0 +1,38 @@
+"""Badges: how fresh a panel is, how an execution or a step ended."""
+
+from __future__ import annotations
+
+from cli.figures import day
+from cli.report.markup import Html, tag
+from topics.messages import ExecutionResult
+from topics.trace import PanelStaleness
+
+_STATUS_TONE = {"succeeded": "good", "skipped": "", "failed": "bad", "rejected": "bad", "timed_out": "bad"}
+_PANEL_TONE = {"fresh": "good", "stale": "warn", "unavailable": "bad"}
+
+
+def status_badge(status: str) -> Html:
+    """Return the badge of an execution's or a step's status."""
+    return tag("span", status.replace("_", " "), class_=f"badge {_STATUS_TONE.get(status, 'warn')}".strip())
+
+
+def panel_of(result: ExecutionResult, output: str) -> PanelStaleness | None:
+    """Return what the trace says about one output."""
+    return next((panel for panel in result.trace.per_panel_staleness if panel.output == output), None)
+
+
+def freshness_badge(result: ExecutionResult, output: str) -> Html | None:
+    """Return the badge of one output: fresh, stale or unavailable, with its day."""
+    panel = panel_of(result, output)
+    if panel is None:
+        return None
+    text = panel.status if panel.asof is None else f"{panel.status} · {panel.asof.isoformat()}"
+    reason = (
+        panel.reason
+        or {
+            "fresh": "made on the pricing pack of the day asked for",
+            "stale": f"made on an older pack than the day asked for ({day(result.trace.asof_requested)})",
+            "unavailable": "not computed",
+        }[panel.status]
+    )
+    return tag("span", text, class_=f"badge {_PANEL_TONE[panel.status]}", title=reason)

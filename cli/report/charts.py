@@ -1,0 +1,108 @@
+"""Vega-Lite specs made ready for the page: titles move into the page, colours follow its light or dark theme.
+
+A colour of the charts' palette becomes a CSS variable of `assets/report.css`; other colours stay. The page's script
+fits widths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_VARIABLES = {
+    "#1f2933": "ink",
+    "#e4e7eb": "grid",
+    "#64748b": "muted",
+    "#2563eb": "blue",
+    "#15803d": "green",
+    "#b91c1c": "red",
+    "#b45309": "amber",
+    "#7c3aed": "violet",
+    "#0e7490": "cyan",
+    "#be185d": "pink",
+    "#4d7c0f": "lime",
+}
+_FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
+_CONFIG: dict[str, Any] = {
+    "background": "transparent",
+    "font": _FONT,
+    "padding": 2,
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": "var(--chart-muted)",
+        "titleColor": "var(--chart-muted)",
+        "gridColor": "var(--chart-grid)",
+        "domainColor": "var(--chart-grid)",
+        "tickColor": "var(--chart-grid)",
+        "labelFontSize": 11,
+        "titleFontSize": 11,
+        "titleFontWeight": "normal",
+        "labelPadding": 6,
+    },
+    "axisY": {"domain": False, "ticks": False, "titlePadding": 8},
+    "legend": {
+        "labelColor": "var(--chart-ink)",
+        "titleColor": "var(--chart-muted)",
+        "titleFontWeight": "normal",
+        "labelFontSize": 11,
+        "titleFontSize": 11,
+        "orient": "bottom",
+    },
+    "title": {"color": "var(--chart-ink)", "subtitleColor": "var(--chart-muted)"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One chart of the page; `spec` has no title of its own."""
+
+    name: str
+    title: str
+    subtitle: str
+    description: str
+    spec: dict[str, Any]
+
+
+def prepare(specs: list[Any]) -> list[Chart]:
+    """Return the charts of a result in order; what is no Vega-Lite spec is left out."""
+    return [_chart(index, spec) for index, spec in enumerate(specs) if isinstance(spec, Mapping)]
+
+
+def _chart(index: int, spec: Mapping[str, Any]) -> Chart:
+    title = spec.get("title")
+    heading = title if isinstance(title, Mapping) else {"text": title}
+    body = {key: value for key, value in spec.items() if key not in ("title", "config", "description")}
+    config = spec.get("config")
+    themed = _themed(body)
+    themed["config"] = _merged(_themed(config) if isinstance(config, Mapping) else {}, _CONFIG)
+    return Chart(
+        name=str(spec.get("name") or f"chart_{index + 1}"),
+        title=_text(heading.get("text")) or f"Chart {index + 1}",
+        subtitle=_text(heading.get("subtitle")),
+        description=_text(spec.get("description")),
+        spec=themed,
+    )
+
+
+def _text(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value or "")
+
+
+def _themed(value: Any) -> Any:
+    """Return the same JSON with palette colours as CSS variables; data rows are left alone."""
+    if isinstance(value, Mapping):
+        return {key: item if key in ("values", "$schema") else _themed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_themed(item) for item in value]
+    if isinstance(value, str) and value.lower() in _VARIABLES:
+        return f"var(--chart-{_VARIABLES[value.lower()]})"
+    return value
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = _merged(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
+    return merged

@@ -1,0 +1,306 @@
+"""The panels of a portfolio report: key figures, holdings, attribution, ratings.
+
+Each takes one output as JSON and leaves out what is not there, so that a pattern which returns only part of it, or
+null with a reason, still gives a page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cli.figures import amount, day, decimal, percent, quantity, score, sign
+from cli.report.markup import Child, Html, tag
+from cli.report.tables import figure, heading, row, sum_row, table, text, two_lines, weight_bar
+
+_PERIODS = (
+    ("Month to date", "mtd"),
+    ("Quarter to date", "qtd"),
+    ("Year to date", "ytd"),
+    ("One year", "one_year"),
+    ("Since inception", "inception"),
+    ("Annualised", "annualised"),
+)
+_SCORES = (
+    ("Overall", "overall", "overall"),
+    ("Dividend safety", "avg_dividend_safety", "dividend_safety"),
+    ("Moat strength", "avg_moat_strength", "moat"),
+    ("Resilience", "avg_resilience", "resilience"),
+)
+_KINDS = {"cash": "Cash", "receivable": "Dividend owed"}
+
+
+def panel(title: str, *children: Child, subtitle: str = "", badge: Html | None = None, long: bool = False) -> Html:
+    """Return a framed part of the page with a heading."""
+    heading_ = tag("div", tag("h2", title), tag("p", subtitle) if subtitle else None)
+    return tag("section", tag("header", heading_, badge), children, class_="panel long" if long else "panel")
+
+
+def is_performance(value: Any) -> bool:
+    """Whether an output looks like performance metrics."""
+    return isinstance(value, Mapping) and "twr" in value and "total_value" in value
+
+
+def is_attribution(value: Any) -> bool:
+    """Whether an output looks like currency attribution."""
+    return isinstance(value, Mapping) and {"local_return", "fx_return", "total"} <= value.keys()
+
+
+def is_ratings(value: Any) -> bool:
+    """Whether an output looks like rating badges."""
+    return isinstance(value, Mapping) and any(key in value for _, key, _ in _SCORES[1:])
+
+
+def key_figures(metrics: Mapping[str, Any]) -> Html:
+    """Return value, profit, return and drawdown as cards, and the returns by period."""
+    base = str(metrics.get("base_currency") or "")
+    reasons = _mapping(metrics.get("reasons"))
+    value, cost, gain = (metrics.get(name) for name in ("total_value", "total_cost", "unrealized_pl"))
+    fall = _mapping(metrics.get("drawdown"))
+    cards = [
+        _card("Total value", amount(value), base, _why(reasons, "total_value") or _since(metrics), wide=True),
+        _card("Cost", amount(cost, 0), "", _why(reasons, "total_cost") or "at trade-date FX"),
+        _card("Unrealised P/L", amount(gain, 0, plus=True), "", _gain_note(gain, cost, reasons), tone=gain),
+        _card(
+            "Time-weighted return",
+            percent(metrics.get("twr"), plus=True),
+            "",
+            _why(reasons, "twr") or "since inception",
+            tone=metrics.get("twr"),
+        ),
+        _card("Deepest drawdown", percent(fall.get("depth")), "", _fall_note(fall), tone=fall.get("depth")),
+    ]
+    periods = [
+        tag(
+            "div",
+            tag("div", name, class_="label"),
+            tag("div", percent(metrics.get(key), plus=True), class_=f"figure {_tone(metrics.get(key))}"),
+            class_="period",
+            title=_why(reasons, key) or None,
+        )
+        for name, key in _PERIODS
+    ]
+    return tag("div", tag("div", cards, class_="cards"), tag("div", periods, class_="periods"))
+
+
+def holdings_panel(rows: Sequence[Mapping[str, Any]], base: str, badge: Html | None) -> Html:
+    """Return all holdings, largest first, with their share of the portfolio."""
+    shares = [abs(float(item["weight"])) for item in rows if item.get("weight") is not None]
+    largest = max(shares, default=0.0)
+    body = [_holding(item, largest) for item in rows]
+    value, cost = (_total(rows, name) for name in ("value_base", "cost_base"))
+    gain = None if value is None or cost is None else value - cost
+    total = sum_row(
+        heading("Total"),
+        figure(""),
+        figure(""),
+        figure(amount(value)),
+        weight_bar(None, percent(_total(rows, "weight")), 0.0),
+        figure(amount(cost)),
+        figure(amount(gain, plus=True), gain),
+        figure(percent(gain / cost, plus=True) if gain is not None and cost else "", gain),
+    )
+    columns = ("Holding", "Quantity", "Price", f"Value ({base})", "Weight", f"Cost ({base})", f"P/L ({base})", "Gain")
+    return panel(
+        "Holdings",
+        table(columns, body, total=total),
+        tag("p", "Cost at the exchange rates of the trade dates; cash and dividends owed at value.", class_="footnote"),
+        subtitle=f"{len(rows)} positions, cash balances and receivables, largest first",
+        badge=badge,
+        long=True,
+    )
+
+
+def attribution_panel(attribution: Mapping[str, Any], badge: Html | None) -> Html:
+    """Return where the return came from, by currency and by position."""
+    if attribution.get("total") is None:
+        reason = str(attribution.get("reason") or "not available")
+        return panel("Currency attribution", tag("p", reason, class_="muted"), badge=badge)
+    parts: list[Child] = []
+    for title, key in (("By currency", "by_currency"), ("By position", "by_position")):
+        effects = [item for item in _list(attribution.get(key)) if isinstance(item, Mapping)]
+        if effects:
+            parts += [tag("h3", title), _effects(effects, attribution, by_position=key == "by_position")]
+    residual = decimal(attribution.get("residual_bp"))
+    note = str(attribution.get("method") or "")
+    if residual is not None:
+        note += f". Residual against the independently computed return: {abs(residual):.6f} bp."
+    return panel(
+        "Currency attribution",
+        parts,
+        tag("p", note, class_="footnote"),
+        subtitle=f"{day(attribution.get('start'))} to {day(attribution.get('asof'))}, "
+        f"linked effects in {attribution.get('base_currency') or 'base currency'}",
+        badge=badge,
+        long=True,
+    )
+
+
+def ratings_panel(ratings: Mapping[str, Any], badge: Html | None) -> Html:
+    """Return the portfolio's scores with their coverage, and those of each company."""
+    coverage = ratings.get("coverage")
+    reasons = _mapping(ratings.get("reasons"))
+    tiles = []
+    for name, key, part in _SCORES:
+        value = ratings.get(key)
+        covered = _mapping(coverage).get(
+            part, _mapping(coverage).get(key, None if isinstance(coverage, Mapping) else coverage)
+        )
+        why = str(reasons.get(part) or reasons.get(key) or "")
+        tiles.append(_score_tile(name, value, covered, why))
+    rubric = ratings.get("rubric")
+    version = f"{rubric.get('id')} v{rubric.get('version')}" if isinstance(rubric, Mapping) else str(rubric or "")
+    holdings = [item for item in _list(ratings.get("holdings")) if isinstance(item, Mapping)]
+    return panel(
+        "Quality ratings",
+        tag("div", tiles, class_="scores"),
+        _companies(holdings) if holdings else None,
+        tag("p", "Editorial heuristics from annual reports, not investment advice.", class_="footnote"),
+        subtitle=f"weighted over rated long equity{f', rubric {version}' if version else ''}",
+        badge=badge,
+    )
+
+
+def _card(label: str, shown: str, unit: str, note: str, *, wide: bool = False, tone: Any = None) -> Html:
+    return tag(
+        "div",
+        tag("div", label, class_="label"),
+        tag("div", shown, tag("span", unit, class_="unit") if unit else None, class_=f"figure {_tone(tone)}".strip()),
+        tag("div", note, class_="note"),
+        class_="card wide" if wide else "card",
+    )
+
+
+def _holding(item: Mapping[str, Any], largest: float) -> Html:
+    kind = str(item.get("kind") or "security")
+    symbol = str(item.get("symbol"))
+    name = str(item.get("name") or "")
+    label = f"{_KINDS[kind]} {symbol}" if kind in _KINDS else symbol
+    sub = name if kind == "security" and name != symbol else None
+    if kind == "receivable" and item.get("pay_date"):
+        sub = f"pays {item['pay_date']}"
+    status = str(item.get("status") or "ok")
+    mark = None
+    if status != "ok":
+        age = item.get("price_age")
+        why = str(item.get("reason") or (f"price is {age} days old" if age else status))
+        mark = tag("span", status, class_=f"badge {'warn' if status == 'stale' else 'bad'}", title=why)
+    currency = str(item.get("price_currency") or item.get("trading_currency") or "")
+    price = item.get("price")
+    fx = decimal(item.get("fx_rate"))
+    fx_text = f"FX {fx:.4f}" if fx is not None and fx != 1 else None
+    price_cell: Child = two_lines(f"{amount(price)} {currency}", fx_text) if price is not None else fx_text
+    gain, cost = item.get("unrealized_pl"), item.get("cost_base")
+    security = kind == "security"
+    return row(
+        heading(two_lines(label, sub), " ", mark),
+        figure(quantity(item.get("qty_open")) if security else amount(item.get("qty_open"))),
+        tag("td", price_cell, class_=None if price is not None else "muted"),
+        figure(amount(item.get("value_base"))),
+        weight_bar(item.get("weight"), percent(item.get("weight")), largest),
+        figure(amount(cost) if security else ""),
+        figure(amount(gain, plus=True) if security else "", gain),
+        figure(percent(item.get("gain"), plus=True) if security else "", item.get("gain")),
+    )
+
+
+def _effects(effects: list[Mapping[str, Any]], attribution: Mapping[str, Any], *, by_position: bool) -> Html:
+    names = ("local_return", "fx_return", "interaction", "trading", "total")
+    rows = [
+        row(
+            heading(two_lines(str(item.get("name")), str(item.get("currency")) if by_position else None)),
+            figure(percent(item.get("weight"))),
+            *(figure(percent(item.get(name), plus=True), item.get(name)) for name in names),
+        )
+        for item in effects
+    ]
+    total = sum_row(
+        heading("Total"),
+        figure(""),
+        *(figure(percent(attribution.get(name), plus=True), attribution.get(name)) for name in names),
+    )
+    first = "Position" if by_position else "Currency"
+    columns = (first, "Average weight", "Local", "Currency", "Interaction", "Trading", "Total")
+    return table(columns, rows, total=total)
+
+
+def _companies(holdings: list[Mapping[str, Any]]) -> Html:
+    rows = []
+    for item in holdings:
+        scores = _mapping(item.get("scores"))
+        cells = []
+        for _, key, part in _SCORES[1:]:
+            found = scores.get(part, item.get(part, item.get(key)))
+            value = found.get("value", found.get("score")) if isinstance(found, Mapping) else found
+            why = str(found.get("reason") or "") if isinstance(found, Mapping) else ""
+            cells.append(tag("td", score(value), class_="muted" if value is None else None, title=why or None))
+        basis = item.get("reason") or (f"filing {item['accession']}" if item.get("accession") else "")
+        rows.append(
+            row(
+                heading(str(item.get("symbol"))),
+                figure(percent(item.get("weight"))),
+                figure(score(item.get("overall"))),
+                *cells,
+                figure(percent(item.get("coverage"), 0)),
+                text(str(basis), wrap=True),
+            )
+        )
+    columns = ("Company", "Weight", "Overall", "Dividend safety", "Moat", "Resilience", "Coverage", "Basis")
+    found = table(columns, rows)
+    return tag("div", tag("h3", "By company"), found)
+
+
+def _score_tile(name: str, value: Any, coverage: Any, why: str) -> Html:
+    number = decimal(value)
+    width = 0.0 if number is None else min(max(float(number) * 10, 0.0), 100.0)
+    covered = f"covers {percent(coverage, 0)} of long equity" if decimal(coverage) is not None else ""
+    return tag(
+        "div",
+        tag("div", name, class_="label"),
+        tag("div", score(value), tag("small", " / 10") if number is not None else None, class_="figure"),
+        tag("div", tag("b", style=f"width:{width:.1f}%"), class_="meter"),
+        tag("div", why or covered or "not available", class_="note"),
+        class_="score",
+    )
+
+
+def _gain_note(gain: Any, cost: Any, reasons: Mapping[str, Any]) -> str:
+    number, base = decimal(gain), decimal(cost)
+    if number is None or not base:
+        return _why(reasons, "unrealized_pl")
+    return f"{percent(number / abs(base), plus=True)} of cost"
+
+
+def _fall_note(fall: Mapping[str, Any]) -> str:
+    if not fall.get("trough"):
+        return "none yet"
+    end = fall.get("recovery")
+    return f"{fall.get('trough')}, {f'recovered {end}' if end else 'not recovered'}"
+
+
+def _since(metrics: Mapping[str, Any]) -> str:
+    flows = metrics.get("net_flows")
+    start = f"since {day(metrics['start'])}" if metrics.get("start") else ""
+    return f"net deposits {amount(flows, 0)} {start}".strip() if decimal(flows) is not None else start
+
+
+def _why(reasons: Mapping[str, Any], name: str) -> str:
+    return str(reasons.get(name) or "")
+
+
+def _tone(value: Any) -> str:
+    tone = sign(value)
+    return "" if tone == "flat" else tone
+
+
+def _total(rows: Sequence[Mapping[str, Any]], name: str) -> Any:
+    found = [decimal(item.get(name)) for item in rows]
+    return None if not found or any(item is None for item in found) else sum(item for item in found if item is not None)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else ()

@@ -1,0 +1,103 @@
+"""`dawsos topics …`: make the topics and compare them with the table they come from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from cli.console import out, print_json, say
+from cli.exits import Exit
+from cli.options import AsJson
+
+if TYPE_CHECKING:
+    from streams.topics_admin import TopicState
+
+app = typer.Typer(no_args_is_help=True, help="Create and check the Kafka topics.")
+
+
+@app.command()
+def create(as_json: AsJson = False) -> None:
+    """Create the topics that are missing, then check all; existing topics are never changed.
+
+    Refuses topics whose partition counts differ. `dawsos up` does this by itself.
+    """
+    import asyncio
+
+    async def work() -> tuple[str, ...]:
+        from cli.instance import connected
+        from services.catalogue import load_catalogue
+        from streams.clients import wait_for_kafka
+        from streams.topics_admin import create_topics
+
+        found = connected()
+        await wait_for_kafka(found, timeout_s=10)
+        return await create_topics(found, tuple(load_catalogue(found).agents))
+
+    made = asyncio.run(work())
+    if as_json:
+        print_json({"created": sorted(made)})
+    else:
+        say(f"created {', '.join(sorted(made))}" if made else "all topics exist and fit")
+
+
+@app.command()
+def describe(as_json: AsJson = False) -> None:
+    """Show every topic as it is on the cluster; exit code 1 when one does not fit."""
+    import asyncio
+
+    async def work() -> tuple[TopicState, ...]:
+        from cli.instance import connected
+        from services.catalogue import load_catalogue
+        from streams.clients import wait_for_kafka
+        from streams.topics_admin import describe_topics
+
+        found = connected()
+        await wait_for_kafka(found, timeout_s=10)
+        return await describe_topics(found, tuple(load_catalogue(found).agents))
+
+    states = asyncio.run(work())
+    if as_json:
+        print_json([_plain(state) for state in states])
+    else:
+        _print(states)
+    if any(state.faults for state in states):
+        raise typer.Exit(Exit.ERROR)
+
+
+def _print(states: tuple[TopicState, ...]) -> None:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("Topic", "Partitions", "Replicas", "Kept", "Carries", "Key"):
+        table.add_column(name, justify="right" if name in ("Partitions", "Replicas") else "left")
+    for state in states:
+        spec = state.spec
+        kept = "newest per key" if spec.compacted else f"{spec.retention_ms / 86_400_000:g} days"
+        carries = ", ".join(kind.__name__ for kind in spec.carries) or "bytes"
+        table.add_row(
+            escape(state.name), str(state.partitions or "missing"), str(state.replication), kept, carries, spec.key
+        )
+    out().print(table)
+    for state in states:
+        for fault in state.faults:
+            typer.echo(f"fault  {fault}")
+        for note in state.notes:
+            typer.echo(f"note   {state.name}: {note}")
+
+
+def _plain(state: TopicState) -> dict[str, object]:
+    return {
+        "topic": state.name,
+        "partitions": state.partitions,
+        "replication": state.replication,
+        "compacted": state.spec.compacted,
+        "retention_ms": state.spec.retention_ms,
+        "carries": [kind.__name__ for kind in state.spec.carries],
+        "key": state.spec.key,
+        "purpose": state.spec.purpose,
+        "faults": list(state.faults),
+        "notes": list(state.notes),
+    }
