@@ -1,0 +1,85 @@
+"""Bytes that are no messages say why; messages that are come back as they went."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from topics.codec import TYPES, Undecodable, decode, encode, execution_id_of, key_of
+from topics.examples import examples
+from topics.messages import CapabilityResult, ExecuteRequest, TimerFired
+
+
+def changed(name: str, **changes: Any) -> bytes:
+    return json.dumps({**json.loads(encode(examples()[name])), **changes}).encode()
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (None, "tombstone"),
+        (b"", "EOF"),
+        (b"{", "EOF"),
+        (b"null", "should be an object"),
+        (b"[]", "should be an object"),
+        (b"\xff\xfe", "Invalid JSON"),
+        (b"{}", "Unable to extract tag"),
+        (b'{"type": "Nonsense"}', "Nonsense"),
+        (encode(examples()["TimerFired"])[:-10], "Invalid JSON"),
+        (changed("TimerFired", v=2), "/TimerFired/v"),
+        (changed("TimerFired", due_at_ms="soon"), "/TimerFired/due_at_ms"),
+        (changed("TimerFired", tenant="../x"), "/TimerFired/tenant"),
+        (changed("TimerFired", execution_id="x"), "/TimerFired/execution_id"),
+        (changed("ExecuteRequest", submitted_at="2012-06-29T20:00:00"), "submitted_at"),
+        (changed("ExecuteRequest", deadline_s=0), "deadline_s"),
+        (changed("ExecuteRequest", request_id=""), "request_id"),
+        (b'{"type": ' * 3000, "Invalid JSON"),
+    ],
+)
+def test_undecodable(data: bytes | None, text: str) -> None:
+    with pytest.raises(Undecodable, match=text):
+        decode(data)
+
+
+def test_only_the_expected_types() -> None:
+    data = encode(examples()["TimerFired"])
+    assert isinstance(decode(data, TimerFired), TimerFired)
+    with pytest.raises(Undecodable):
+        decode(data, ExecuteRequest)
+    with pytest.raises(Undecodable, match="expected CapabilityResult or ExecuteRequest, got TimerFired"):
+        decode(data, ExecuteRequest, CapabilityResult)
+
+
+def test_too_long() -> None:
+    data = encode(examples()["TimerFired"])
+    with pytest.raises(Undecodable, match=f"at most 10 bytes, got {len(data)}"):
+        decode(data, TimerFired, bytes_max=10)
+
+
+def test_many_faults_are_counted() -> None:
+    with pytest.raises(Undecodable, match=r"and \d+ more"):
+        decode(b'{"type": "CapabilityRequest"}')
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_unknown_fields_are_ignored(name: str) -> None:
+    assert decode(changed(name, something_new={"a": 1})) == examples()[name]
+
+
+def test_nulls_inside_values_are_kept() -> None:
+    result = CapabilityResult.model_validate_json(changed("CapabilityResult", value={"a": None, "b": [None]}))
+    assert decode(encode(result), CapabilityResult).value == {"a": None, "b": [None]}  # type: ignore[attr-defined]
+
+
+@given(st.binary(max_size=200))
+def test_arbitrary_bytes_are_refused_with_the_one_error(data: bytes) -> None:
+    with pytest.raises(Undecodable):
+        decode(data)
+
+
+def test_execution_ids() -> None:
+    assert execution_id_of("a", "b") == execution_id_of("a", "b")
+    assert execution_id_of("a", "bc") != execution_id_of("ab", "c")
+    assert key_of(execution_id_of("a", "b")) == execution_id_of("a", "b").encode()

@@ -1,0 +1,76 @@
+"""The published contract: up to date, complete, and every example valid."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from jsonschema import Draft202012Validator
+
+from topics.codec import TYPES, decode, encode
+from topics.examples import examples
+from topics.export import FOLDER, asyncapi, files, json_schemas
+from topics.table import topic_table
+
+
+def test_files_are_up_to_date() -> None:
+    expected = files()
+    for path, text in expected.items():
+        assert (FOLDER / path).read_text() == text, f"{path} is out of date: run python -m topics.export"
+    assert {path.name for path in (FOLDER / "schemas").iterdir()} == {
+        Path(path).name for path in expected if "/" in path
+    }
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_schema_is_2020_12_and_its_example_valid(name: str) -> None:
+    schema = json_schemas()[name]
+    Draft202012Validator.check_schema(schema)
+    assert {"type", "v"} <= set(schema["required"])
+    (example,) = schema["examples"]
+    Draft202012Validator(schema).validate(example)
+    assert jsonschema_rs.Draft202012Validator(schema).is_valid(example)
+    assert decode(json.dumps(example).encode(), TYPES[name]) == examples()[name]
+    for key in schema["required"]:
+        assert not jsonschema_rs.Draft202012Validator(schema).is_valid({k: v for k, v in example.items() if k != key})
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_examples_survive_the_codec(name: str) -> None:
+    message = examples()[name]
+    assert decode(encode(message)) == message
+
+
+def _references(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+        return own + [ref for item in value.values() for ref in _references(item)]
+    return [ref for item in value for ref in _references(item)] if isinstance(value, list) else []
+
+
+def test_asyncapi_document() -> None:
+    document = asyncapi()
+    assert document["asyncapi"] == "3.0.0"
+    assert {"title", "version"} <= set(document["info"])
+    for reference in _references(document):
+        if reference.startswith("./"):
+            assert (FOLDER / reference).exists(), reference
+            continue
+        here: Any = document
+        for part in reference.removeprefix("#/").split("/"):
+            here = here[part]
+    for name, operation in document["operations"].items():
+        assert operation["action"] in ("send", "receive"), name
+        channel = operation["channel"]["$ref"]
+        assert all(message["$ref"].startswith(f"{channel}/messages/") for message in operation["messages"])
+
+
+def test_asyncapi_has_every_topic_and_message() -> None:
+    document = asyncapi()
+    assert {channel["address"] for channel in document["channels"].values()} == {
+        topic.name for topic in topic_table(["{agent}"])
+    }
+    assert set(document["components"]["messages"]) == set(TYPES)
+    carried = {name for channel in document["channels"].values() for name in channel["messages"]} - {"bytes"}
+    assert carried == set(TYPES)
