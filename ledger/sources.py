@@ -5,10 +5,12 @@ that tree only. A commit is always a full 40-digit hash: a branch is resolved on
 `resolve_ref`, and what is read afterwards cannot move under the reader.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
+from posixpath import dirname, isabs, join, normpath
 
 from dulwich.errors import NotGitRepository
 from dulwich.object_store import iter_tree_contents
@@ -17,6 +19,7 @@ from dulwich.objects import Tree as GitTree
 from dulwich.refs import Ref
 from dulwich.repo import Repo
 
+_INCLUDE = re.compile(r'^include\s+"([^"]+)"', re.M)
 FILE_BYTES_MAX = 64 * 1024 * 1024
 
 
@@ -51,8 +54,8 @@ def from_text(text: str, name: str = "main.beancount") -> Tree:
 def from_disk(place: Path) -> Tree:
     """Read a ledger file, or a directory's `main.beancount` or only `*.beancount` file.
 
-    The tree is the file's directory (or the given one) with everything below it, so an include
-    may go down but not up and out.
+    The tree is the file's directory (or the given one) and what includes name below it: an
+    include may go down but not up and out. Only files that includes reach are read.
 
     Raises:
         UnknownLedger: nothing there, or several files and none is called `main.beancount`.
@@ -64,17 +67,19 @@ def from_disk(place: Path) -> Tree:
     else:
         raise UnknownLedger(f"expected a ledger file or directory, found nothing at {place}")
     files: dict[str, str] = {}
-    wanted = [main]
-    # Only files that an include can name are read: a home directory may hold much else.
-    patterns = ("*.beancount", "*.bean")
-    for pattern in patterns:
-        wanted.extend(
-            path.relative_to(root).as_posix()
-            for path in root.rglob(pattern)
-            if path.is_file() and not path.is_symlink()
-        )
-    for name in sorted(set(wanted)):
-        files[name] = _text(root.joinpath(name).read_bytes(), name)
+    waiting = [main]
+    inside = root.resolve()
+    while waiting:
+        name = waiting.pop()
+        path = root / name
+        # A link may point out of the tree; what it shows is then no part of the ledger.
+        if name in files or not path.is_file() or inside not in path.resolve().parents:
+            continue
+        files[name] = _text(path.read_bytes(), name)
+        for target in _INCLUDE.findall(files[name]):
+            reached = normpath(join(dirname(name), target))
+            if not isabs(target) and not reached.startswith(".."):
+                waiting.append(reached)
     return Tree(files, main)
 
 

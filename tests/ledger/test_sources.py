@@ -74,6 +74,18 @@ def test_a_directory_needs_one_main_file(tmp_path: Path) -> None:
         from_disk(tmp_path)
     (tmp_path / "main.beancount").write_text(DEPOSIT)
     assert from_disk(tmp_path).main == "main.beancount"
-    (tmp_path / "binary.beancount").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "main.beancount").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UnknownLedger, match="not UTF-8"):
         from_disk(tmp_path)
+
+
+def test_only_what_includes_reach_inside_the_tree_is_read(tmp_path: Path) -> None:
+    (tmp_path / "outside.txt").write_text("secret")
+    mine = tmp_path / "mine"
+    (mine / "sub").mkdir(parents=True)
+    (mine / "main.beancount").write_text('include "sub/a.txt"\ninclude "link.txt"\ninclude "../outside.txt"\n')
+    (mine / "sub/a.txt").write_text('include "b.beancount"\n')
+    (mine / "sub/b.beancount").write_text("2004-01-01 open Assets:Cash\n")
+    (mine / "not-included.beancount").write_text("nonsense")
+    (mine / "link.txt").symlink_to(tmp_path / "outside.txt")
+    assert set(from_disk(mine).files) == {"main.beancount", "sub/a.txt", "sub/b.beancount"}
