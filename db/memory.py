@@ -1,5 +1,6 @@
-"""The stores in memory: for `dawsos try`, which has no servers, and for tests. They answer as those on Postgres and
-Redis do; one conformance suite runs on both. Imports no driver.
+"""The stores in memory: for `dawsos try`, which has no servers, and for tests.
+
+They answer as those on Postgres and Redis do; one conformance suite runs on both. Imports no driver.
 """
 
 from collections import OrderedDict

@@ -48,7 +48,7 @@ class MemoryPacks:
 
     def __init__(self) -> None:
         self._packs: dict[UUID, _Pack] = {}
-        self._days: dict[tuple[str, date], list[UUID]] = defaultdict(list)
+        self._days: dict[tuple[str, date], tuple[UUID, ...]] = {}
         self._calendars: dict[str, tuple[date, date, tuple[date, ...]]] = {}
         self._policies: dict[str, str] = {}
         self._securities: dict[str, Security] = {}
@@ -199,7 +199,7 @@ class MemoryPacks:
             day for day in days if any(pack.ref.status is not PackStatus.FAILED for pack in self._of_day(policy, day))
         ]
         newest = usable[-1] if usable else None
-        given = self._packs[pack_id].ref if pack_id in self._packs else None
+        given = self._packs[pack_id].ref if pack_id and pack_id in self._packs else None
         facts = PackFacts(
             policy=policy,
             asof=asof,
@@ -324,8 +324,8 @@ class MemoryPacks:
         )
         return self._move(frozen, PackStatus.FRESH)
 
-    def _of_day(self, policy: str, day: date) -> list[_Pack]:
-        return [self._packs[pack_id] for pack_id in self._days.get((policy, day), ())]
+    def _of_day(self, policy: str, day: date) -> tuple[_Pack, ...]:
+        return tuple(self._packs[pack_id] for pack_id in self._days.get((policy, day), ()))
 
     def _content_before(self, policy: str, day: date) -> PackContent | None:
         before = [
@@ -361,7 +361,8 @@ class MemoryPacks:
 
     def _tell(self, pack: _Pack) -> None:
         if pack.ref.pack_id not in self._packs:
-            self._days[pack.ref.policy, pack.ref.asof_date].append(pack.ref.pack_id)
+            day = (pack.ref.policy, pack.ref.asof_date)
+            self._days[day] = (*self._days.get(day, ()), pack.ref.pack_id)
         self._packs[pack.ref.pack_id] = pack
         self.events.append(PackEvent(pack=pack.ref, seq=len(self.events) + 1))
 

@@ -4,12 +4,12 @@ Building again with the same rows does nothing. A day whose rows differ gets rev
 before. A day with faults is not written at all and is reported.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
 from db.pack_checks import Finding, check_content
-from db.pack_content import PackContent, require_valid
+from db.pack_content import PackContent, PackRejected, require_valid
 from topics.messages import PackRef, PackStatus
 
 
@@ -86,3 +86,14 @@ def plan_build(
         report.warnings.extend((asof, finding) for finding in findings)
         revision = max((pack.revision for pack in revisions), default=0) + 1
         yield PlannedPack(asof, revision, content, sha256, findings)
+
+
+def require_sessions(policy: str, days: Iterable[date], sessions: Container[date]) -> None:
+    """Refuse packs for days on which the market is closed.
+
+    Raises:
+        PackRejected: naming every such day.
+    """
+    faults = [f"{day} is no session of the calendar of policy {policy!r}" for day in days if day not in sessions]
+    if faults:
+        raise PackRejected(faults)

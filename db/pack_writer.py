@@ -7,7 +7,7 @@ from datetime import date, datetime
 from itertools import islice
 from uuid import UUID
 
-from db.pack_build import BuildReport, PlannedPack, plan_build
+from db.pack_build import BuildReport, PlannedPack, plan_build, require_sessions
 from db.pack_content import PackContent, PackRejected, pack_id_of, require_valid, security_id_of
 from db.pack_series import Security, require_same_units
 from db.packs import PackRepository, pack_refusals
@@ -140,11 +140,7 @@ class PackWriter(PackRepository):
             return report
         first, last = days[0][0], days[-1][0]
         sessions = set(await self.sessions(policy, first, last))
-        strange = [
-            f"{asof} is no session of the calendar of policy {policy!r}" for asof, _ in days if asof not in sessions
-        ]
-        if strange:
-            raise PackRejected(strange)
+        require_sessions(policy, (asof for asof, _ in days), sessions)
         stored: dict[date, list[PackRef]] = defaultdict(list)
         with upstream_failures("reading packs"):
             for row in await self._pool.fetch(query("pack_refs_between"), policy, first, last):

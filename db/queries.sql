@@ -399,7 +399,8 @@ WHERE p.pronamespace = 'public'::regnamespace
         WHERE d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_type'::regclass
             AND t.typrelid <> 0
     )
-    AND p.prorettype <> 'trigger'::regtype
+    -- A PL/pgSQL body is checked for its types when the function is made.
+    AND p.prolang = (SELECT oid FROM pg_language WHERE lanname = 'sql')
 ORDER BY p.proname
 
 -- name: schema_tables
@@ -442,7 +443,7 @@ SELECT pg_get_functiondef(p.oid)
 FROM pg_proc AS p
 WHERE p.pronamespace = 'public'::regnamespace
     AND (
-        p.prorettype = 'trigger'::regtype
+        p.prolang = (SELECT oid FROM pg_language WHERE lanname = 'plpgsql')
         OR EXISTS (
             SELECT FROM pg_depend AS d JOIN pg_class AS c ON c.oid = d.refobjid
             WHERE d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_class'::regclass
