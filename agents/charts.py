@@ -234,7 +234,7 @@ def _allocation(positions: Sequence[ValuedRow], metrics: PerformanceMetrics) -> 
 
 def _waterfall(attribution: CurrencyAttribution) -> dict[str, Any]:
     steps = [
-        ("Local prices and income", attribution.local_return),
+        ("Local return", attribution.local_return),
         ("Currencies", attribution.fx_return),
         ("Interaction", attribution.interaction),
         ("Trading", attribution.trading),
@@ -272,7 +272,7 @@ def _waterfall(attribution: CurrencyAttribution) -> dict[str, Any]:
         "encoding": {
             "x": place,
             "y": {"field": "top", "type": "quantitative"},
-            "text": {"field": "effect", "type": "quantitative", "format": "+.2%"},
+            "text": {"field": "shown", "type": "nominal"},
         },
     }
     return _spec(
@@ -291,6 +291,8 @@ def _bar(label: str, start: float, end: float, effect: float, kind: str) -> dict
         "to": round(end, 6) + 0.0,
         "top": round(max(start, end), 6) + 0.0,
         "effect": round(effect, 8) + 0.0,
+        # Formatted here, because a chart would print a tiny loss as −0.00%.
+        "shown": _percent(round(effect, 4) + 0.0),
         "kind": kind,
     }
 
