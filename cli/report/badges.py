@@ -21,12 +21,12 @@ def panel_of(result: ExecutionResult, output: str) -> PanelStaleness | None:
     return next((panel for panel in result.trace.per_panel_staleness if panel.output == output), None)
 
 
-def freshness_badge(result: ExecutionResult, output: str) -> Html | None:
-    """Return the badge of one output: fresh, stale or unavailable, with its day."""
+def freshness_badge(result: ExecutionResult, output: str, *, short: bool = False) -> Html | None:
+    """Return the badge of one output: fresh, stale or unavailable, with its day unless it must be short."""
     panel = panel_of(result, output)
     if panel is None:
         return None
-    text = panel.status if panel.asof is None else f"{panel.status} · {panel.asof.isoformat()}"
+    text = panel.status if panel.asof is None or short else f"{panel.status} · {panel.asof.isoformat()}"
     reason = (
         panel.reason
         or {

@@ -40,6 +40,7 @@ _CONFIG: dict[str, Any] = {
         "titleFontWeight": "normal",
         "labelPadding": 6,
     },
+    "axisX": {"labelSeparation": 14},
     "axisY": {"domain": False, "ticks": False, "titlePadding": 8},
     "legend": {
         "labelColor": "var(--chart-ink)",

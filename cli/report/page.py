@@ -141,7 +141,7 @@ def _outputs(result: ExecutionResult, holdings: Sequence[Mapping[str, Any]], cha
 def _chart_panels(result: ExecutionResult, charts: Sequence[Chart]) -> Html | None:
     if not charts:
         return None
-    badge = freshness_badge(result, "charts")
+    badge = freshness_badge(result, "charts", short=True)
     drawn = [
         panel(
             chart.title,

@@ -95,7 +95,7 @@ def holdings_panel(rows: Sequence[Mapping[str, Any]], base: str, badge: Html | N
         figure(""),
         figure(""),
         figure(amount(value)),
-        weight_bar(None, percent(_total(rows, "weight")), 0.0),
+        figure(percent(_total(rows, "weight"))),
         figure(amount(cost)),
         figure(amount(gain, plus=True), gain),
         figure(percent(gain / cost, plus=True) if gain is not None and cost else "", gain),
@@ -208,7 +208,7 @@ def _effects(effects: list[Mapping[str, Any]], attribution: Mapping[str, Any], *
     names = ("local_return", "fx_return", "interaction", "trading", "total")
     rows = [
         row(
-            heading(two_lines(str(item.get("name")), str(item.get("currency")) if by_position else None)),
+            heading(_effect_name(item, by_position=by_position)),
             figure(percent(item.get("weight"))),
             *(figure(percent(item.get(name), plus=True), item.get(name)) for name in names),
         )
@@ -222,6 +222,15 @@ def _effects(effects: list[Mapping[str, Any]], attribution: Mapping[str, Any], *
     first = "Position" if by_position else "Currency"
     columns = (first, "Average weight", "Local", "Currency", "Interaction", "Trading", "Total")
     return table(columns, rows, total=total)
+
+
+def _effect_name(item: Mapping[str, Any], *, by_position: bool) -> Html | str:
+    name, currency = str(item.get("name")), str(item.get("currency"))
+    if not by_position:
+        return name
+    if name == f"cash:{currency}":
+        return f"Cash {currency}"
+    return two_lines(name, currency)
 
 
 def _companies(holdings: list[Mapping[str, Any]]) -> Html:
@@ -246,7 +255,7 @@ def _companies(holdings: list[Mapping[str, Any]]) -> Html:
             )
         )
     columns = ("Company", "Weight", "Overall", "Dividend safety", "Moat", "Resilience", "Coverage", "Basis")
-    found = table(columns, rows)
+    found = table(columns, rows, texts_last=1)
     return tag("div", tag("h3", "By company"), found)
 
 
@@ -274,8 +283,7 @@ def _gain_note(gain: Any, cost: Any, reasons: Mapping[str, Any]) -> str:
 def _fall_note(fall: Mapping[str, Any]) -> str:
     if not fall.get("trough"):
         return "none yet"
-    end = fall.get("recovery")
-    return f"{fall.get('trough')}, {f'recovered {end}' if end else 'not recovered'}"
+    return f"low on {fall.get('trough')}, {'recovered' if fall.get('recovery') else 'not recovered'}"
 
 
 def _since(metrics: Mapping[str, Any]) -> str:

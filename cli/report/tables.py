@@ -12,6 +12,9 @@ from cli.report.markup import Child, Html, tag
 def figure(shown: str, value: Any = None) -> Html:
     """Return a right-aligned cell; with a value it is green above zero and red below."""
     tone = {"up": "up", "down": "down", "flat": None}[sign(value)]
+    if not any(digit in shown for digit in "123456789"):
+        # What rounds to zero is neither gain nor loss.
+        tone = None
     return tag("td", shown, class_="muted" if shown == NOT_AVAILABLE else tone)
 
 
@@ -30,7 +33,9 @@ def two_lines(main: str, sub: str | None) -> Html:
     return tag("span", main, tag("span", sub, class_="sub") if sub else None)
 
 
-def table(columns: Sequence[str], rows: Iterable[Html], *, total: Html | None = None, texts: int = 1) -> Html:
+def table(
+    columns: Sequence[str], rows: Iterable[Html], *, total: Html | None = None, texts: int = 1, texts_last: int = 0
+) -> Html:
     """Return a table that scrolls sideways on narrow screens.
 
     Args:
@@ -38,9 +43,11 @@ def table(columns: Sequence[str], rows: Iterable[Html], *, total: Html | None = 
         rows: of `row`.
         total: a last row that stands out.
         texts: number of leading columns that hold text; the others hold figures.
+        texts_last: number of trailing columns that hold text.
     """
+    figures = range(texts, len(columns) - texts_last)
     head = [
-        tag("th", name, scope="col", class_="text" if index < texts else None) for index, name in enumerate(columns)
+        tag("th", name, scope="col", class_=None if index in figures else "text") for index, name in enumerate(columns)
     ]
     body = tag("tbody", rows, total)
     return tag("div", tag("table", tag("thead", tag("tr", head)), body), class_="scroll")
