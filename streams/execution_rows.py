@@ -122,7 +122,8 @@ class ExecutionRows:
             deliveries = []
         else:
             deliveries = [await self._table.put(partition, key + suffix, payload) for suffix, payload in reversed(rows)]
-        self._remember(key, self._table.store.data[key], record)
+        # Hardly ever looked at again, and then decoded from the row.
+        self._cache.pop(key, None)
         return deliveries
 
     async def delete(self, partition: int, key: bytes) -> list[asyncio.Future[Any]]:

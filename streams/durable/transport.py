@@ -14,7 +14,7 @@ What changes against stock, and why:
 import asyncio
 import logging
 import types
-from collections.abc import Callable, Coroutine, Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
 from typing import Any
 
 import aiokafka
@@ -88,6 +88,25 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
         snapshot = None if active_partitions is None else frozenset(active_partitions)
         return await super().getmany(snapshot, timeout)  # type: ignore[arg-type]
 
+    def set_fetching(self, partitions: Iterable[TP], fetch: bool) -> None:
+        """Let aiokafka know too which partitions are wanted.
+
+        Stock pauses on its own side only: aiokafka goes on asking for each changelog partition in every fetch, and an
+        unwanted record it then holds makes all others wait.
+        """
+        consumer = self._ensure_consumer()
+        assigned = consumer.assignment()
+        wanted = [aiokafka.TopicPartition(tp.topic, tp.partition) for tp in partitions]
+        for partition in wanted:
+            if partition not in assigned:
+                continue
+            if fetch:
+                consumer.resume(partition)
+            else:
+                consumer.pause(partition)
+                # Not consumed yet, so the position is still before it: it is fetched again when it is wanted.
+                consumer._fetcher._records.pop(partition, None)
+
     def fetch_settings(self) -> dict[str, Any]:
         """Return what another consumer needs to read the same log: addresses, security, isolation."""
         app = self.app
@@ -107,6 +126,21 @@ class DurableConsumer(driver.Consumer):
 
     def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
         return LoopConsumer(self, loop=self.loop, beacon=self.beacon)
+
+    def pause_partitions(self, tps: Iterable[TP]) -> None:
+        partitions = list(tps)
+        super().pause_partitions(partitions)
+        self._loop_consumer.set_fetching(partitions, False)
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        partitions = list(tps)
+        super().resume_partitions(partitions)
+        self._loop_consumer.set_fetching(partitions, True)
+
+    @property
+    def _loop_consumer(self) -> LoopConsumer:
+        assert isinstance(self._thread, LoopConsumer)
+        return self._thread
 
     async def perform_seek(self) -> None:
         """Seek the stream partitions to their committed offsets, and remember which record must come next.
@@ -189,10 +223,8 @@ class DurableConsumer(driver.Consumer):
         await self._add_gap(tp, expected, arrived - 1)
 
     async def _first_offset_from(self, tp: TP, offset: int) -> int:
-        thread = self._thread
-        assert isinstance(thread, LoopConsumer)
         reader = aiokafka.AIOKafkaConsumer(
-            **thread.fetch_settings(), auto_offset_reset="earliest", enable_auto_commit=False, fetch_max_wait_ms=20
+            **self._loop_consumer.fetch_settings(), auto_offset_reset="earliest", enable_auto_commit=False, fetch_max_wait_ms=20
         )
         await reader.start()
         try:

@@ -131,9 +131,7 @@ async def test_stock_recovery_skips_events(service_settings: Settings, tmp_path:
 
         async def handle(_: Any) -> None: ...
 
-        run = await asyncio.wait_for(
-            work(app, topic, handle, noack=False, last=lambda: two_more(producer, topic)), 120
-        )
+        run = await asyncio.wait_for(work(app, topic, handle, noack=False, last=lambda: two_more(producer, topic)), 120)
     finally:
         await producer.stop()
     skipped = set(range(EVENTS)) - run.seen
