@@ -57,7 +57,7 @@ def load(tree: Tree) -> Loaded:
                 options.setdefault(option, []).append(value)
         for target, line in parsed.includes:
             resolved = normpath(join(dirname(name), target))
-            problem = _include_problem(target, resolved, (*above, name), read, tree.files)
+            problem = _include_problem(target, resolved, (*above, name), read, tree)
             if problem is None:
                 visit(resolved, (*above, name))
             else:
@@ -75,12 +75,13 @@ def _include_problem(
     resolved: str,
     above: tuple[str, ...],
     read: set[str],
-    files: Mapping[str, str],
+    tree: Tree,
 ) -> str | None:
     """Return why an include cannot be followed, None when it can."""
     if isabs(target) or "\\" in target or ":" in target.split("/")[0]:
         return f"include {target!r} must be a path relative to this file"
-    if resolved == ".." or resolved.startswith("../"):
+    root = dirname(tree.main)
+    if resolved == ".." or resolved.startswith("../") or (root and not resolved.startswith(f"{root}/")):
         return f"include {target!r} leaves the ledger's directory"
     if any(char in target for char in "*?["):
         return f"include {target!r}: patterns are not supported, name each file"
@@ -88,6 +89,6 @@ def _include_problem(
         return f"include {target!r} is a cycle: {' → '.join((*above, resolved))}"
     if resolved in read:
         return f"include {target!r} was already included"
-    if resolved not in files:
+    if resolved not in tree.files:
         return f"include {target!r}: there is no file {resolved!r} in the ledger"
     return None

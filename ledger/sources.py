@@ -99,25 +99,28 @@ def resolve_ref(repository: Path, ref: str = "refs/heads/main") -> str:
 
 
 def from_git(repository: Path, commit: str, path: str) -> Tree:
-    """Read all ledger files of a commit; `path` is the main file, e.g. `alice/growth.beancount`.
+    """Read a commit's ledger files in the main file's directory and below it.
+
+    Directories beside it may belong to other users: includes do not reach them.
 
     Args:
         repository: work tree or bare repository.
         commit: 40 lower-case hex digits.
-        path: POSIX path inside the tree.
+        path: POSIX path of the main file inside the tree, e.g. `alice/growth.beancount`.
 
     Raises:
         UnknownCommit: no such repository or commit.
         UnknownLedger: the commit has no such file.
     """
     files: dict[str, str] = {}
+    root = f"{dirname(path)}/" if dirname(path) else ""
     with _open(repository) as repo:
         tree = _commit(repo, commit).tree
         for entry in iter_tree_contents(repo.object_store, tree):
             if entry.path is None or entry.sha is None:
                 continue
             name = entry.path.decode("utf-8", "replace")
-            if name == path or name.endswith((".beancount", ".bean")):
+            if name == path or (name.startswith(root) and name.endswith((".beancount", ".bean"))):
                 blob = repo[entry.sha]
                 if isinstance(blob, Blob):
                     files[name] = _text(blob.as_raw_string(), name)

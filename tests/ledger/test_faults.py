@@ -138,9 +138,9 @@ def test_an_include_stays_inside_its_tree(target: str, message: str) -> None:
 def test_includes_are_relative_to_their_own_file_and_cycles_end() -> None:
     tree = Tree(
         {
-            "a/main.beancount": 'include "../shared/accounts.beancount"\ninclude "x.beancount"\n',
-            "a/x.beancount": 'include "../shared/accounts.beancount"\ninclude "main.beancount"\n',
-            "shared/accounts.beancount": "2004-01-01 open Assets:Cash\n",
+            "a/main.beancount": 'include "shared/accounts.beancount"\ninclude "sub/x.beancount"\n',
+            "a/sub/x.beancount": 'include "../shared/accounts.beancount"\ninclude "../main.beancount"\n',
+            "a/shared/accounts.beancount": "2004-01-01 open Assets:Cash\n",
         },
         "a/main.beancount",
     )
@@ -150,7 +150,7 @@ def test_includes_are_relative_to_their_own_file_and_cycles_end() -> None:
         True,
         True,
     ]
-    assert {fault.file for fault in loaded.faults} == {"a/x.beancount"}
+    assert {fault.file for fault in loaded.faults} == {"a/sub/x.beancount"}
 
 
 def test_harmless_directives_and_comments_are_skipped() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ledger.booking import book
+from ledger.directives import LedgerRejected
 from ledger.sources import (
     UnknownCommit,
     UnknownLedger,
@@ -16,8 +17,8 @@ from ledger.sources import (
 )
 
 ONE = {
-    "alice/growth.beancount": 'include "../shared/accounts.beancount"\n',
-    "shared/accounts.beancount": "2004-01-01 open Assets:Cash\n2004-01-01 open Equity:In\n",
+    "alice/growth.beancount": 'include "shared/accounts.beancount"\n',
+    "alice/shared/accounts.beancount": "2004-01-01 open Assets:Cash\n2004-01-01 open Equity:In\n",
 }
 DEPOSIT = '2004-01-02 * "in"\n  Assets:Cash  5 USD\n  Equity:In\n'
 AT = datetime(2013, 1, 2, 12, tzinfo=UTC)
@@ -89,3 +90,13 @@ def test_only_what_includes_reach_inside_the_tree_is_read(tmp_path: Path) -> Non
     (mine / "not-included.beancount").write_text("nonsense")
     (mine / "link.txt").symlink_to(tmp_path / "outside.txt")
     assert set(from_disk(mine).files) == {"main.beancount", "sub/a.txt", "sub/b.beancount"}
+
+
+def test_one_users_ledger_cannot_include_anothers(tmp_path: Path) -> None:
+    place = tmp_path / "ledger.git"
+    bob = {"bob/main.beancount": "2020-01-01 open Assets:Cash\n"}
+    head = commit(place, {"alice/main.beancount": 'include "../bob/main.beancount"\n', **bob})
+    tree = from_git(place, head, "alice/main.beancount")
+    assert set(tree.files) == {"alice/main.beancount"}
+    with pytest.raises(LedgerRejected, match=r"alice/main\.beancount:1: .*leaves the ledger's directory"):
+        book(tree)
