@@ -165,11 +165,12 @@ def _add_words(
             continue
         found = schema_faults({"$ref": f"{_WORD_SCHEMAS}{word}"}, value, where, f"{at}/{word}")
         faults.extend(found)
+        if not found and word == "pattern":
+            found = _pattern_faults(str(value), where, f"{at}/{word}")
+            faults.extend(found)
+            schema.pop("title", None)
         if not found:
             schema[word] = value
-            if word == "pattern":
-                schema.pop("title", None)
-                faults.extend(_pattern_faults(str(value), where, f"{at}/{word}"))
     if "enum" in declaration:
         values = declaration["enum"]
         if not isinstance(values, list) or not values:

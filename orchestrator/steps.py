@@ -12,7 +12,7 @@ from orchestrator.limits import Limits
 from orchestrator.pattern import CompiledStep, OnError
 from orchestrator.references import CTX_NAMES, Reference, Written
 from orchestrator.schema import RETRY_KEYS, STEP_KEYS
-from orchestrator.schemas import Kinds, NoSuchPath, kinds_at
+from orchestrator.schemas import NUMBER, Kinds, NoSuchPath, kinds_at
 from orchestrator.templates import Template, compile_template
 from orchestrator.validation import schema_faults, shown
 from topics.canonical import NotCanonical, canonical_bytes
@@ -212,7 +212,9 @@ class StepCompiler:
         if reference.root == "inputs":
             return kinds_at(self._inputs.schema, reference.keys)
         spec = self._specs[self._names.ids.index(reference.step or "")]
-        return None if spec is None else kinds_at(spec.output_schema, reference.keys)
+        kinds = None if spec is None else kinds_at(spec.output_schema, reference.keys)
+        # Without a schema `length` is that of a list or text in all but odd cases, and those fail at run time.
+        return NUMBER if kinds is None and reference.keys[-1:] == ("length",) else kinds
 
     def _condition(self, index: int, text: Any, place: str) -> Condition | None:
         if not isinstance(text, str):
@@ -239,7 +241,7 @@ class StepCompiler:
                 which = "this step itself" if other == index else f"a later step (/steps/{other})"
                 self._fault(f"{place}/{position}", f"{name!r} is {which}; steps wait for earlier ones only")
             else:
-                self._fault(f"{place}/{position}", f"no step has the id {name!r}{nearest(name, earlier)}")
+                self._fault(f"{place}/{position}", f"no step has the id {name!r}{nearest(name, set(earlier))}")
         return tuple(found)
 
     def _check_args(self, template: Template, args: Mapping[str, Any], spec: CapabilitySpec, place: str) -> None:

@@ -76,6 +76,10 @@ def _explained(error: ValidationError) -> Iterable[tuple[list[str | int], str]]:
         yield at, f"expected {wanted or f'a text matching {expected}'}, got {shown(got)}"
     elif word in _BOUNDS:
         yield at, f"expected {_BOUNDS[word]} {expected}, got {shown(got)}"
+    elif word == "anyOf" and isinstance(expected, list) and expected[1:] == [{"type": "null"}]:
+        for inner in error.context or ():
+            if inner.schema_path[0] == 0:
+                yield from _explained(inner)
     elif word in ("anyOf", "oneOf") and error.context:
         yield at, _alternatives(error)
     else:

@@ -139,6 +139,7 @@ class Player:
         self.execution_id = execution_id_of("acme", "req-1")
         self.last = Decision(None)
         self.events: list[Event] = []
+        self.history: list[dict[str, Any]] = []
 
     # --- events ---
 
@@ -164,6 +165,16 @@ class Player:
             assert stored == self.state, "the rows hold another execution"
             assert stored is not None
             assert encode_rows(None, stored)[-1] == encode_rows(None, self.state)[-1]
+        self.history.append(
+            {
+                "event": {**event.message.model_dump(mode="json", exclude_defaults=True), "type": event.message.type},
+                "after_ms": event.at_ms - START_MS,
+                "origin": event.origin,
+                "status": self.state.status.value if self.state else None,
+                "note": decision.note,
+                "emits": [shown_emit(emit) for emit in decision.emits],
+            }
+        )
         return decision
 
     def again(self) -> Decision:
