@@ -34,3 +34,9 @@ async def owner(database: Database) -> AsyncIterator[Pool]:
     pool = await open_pool(database.admin_url, size_max=2)
     yield pool
     await pool.close()
+
+
+@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.integration)])
+def database_or_memory(request: pytest.FixtureRequest) -> Database | None:
+    """Runs a test twice: on a database, and with None for the stores in memory."""
+    return request.getfixturevalue("database") if request.param == "postgres" else None

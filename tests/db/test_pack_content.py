@@ -62,7 +62,7 @@ def test_every_fault_is_named() -> None:
         require_valid(PackContent((price, price), (rate,)))
     assert rejected.value.faults == (
         "price of 'SYN-A': stands there twice",
-        "rate EUR/USD: expected a number of more than 0 and below 1E+10, got 0",
+        "rate EUR/USD: expected a number of more than 0 and below 1e+10, got 0",
     )
 
 

@@ -25,6 +25,7 @@ from tests.db.market import (
     content,
     open_market,
 )
+from tests.services import Database
 from topics.errors import Code, TerminalError
 from topics.messages import PackStatus
 
@@ -32,15 +33,14 @@ Packs = PackWriter | MemoryPacks
 EMPTY = PackContent((), ())
 
 
-@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.integration)])
-async def packs(request: pytest.FixtureRequest) -> AsyncIterator[Packs]:
-    if request.param == "memory":
+@pytest.fixture
+async def packs(database_or_memory: Database | None) -> AsyncIterator[Packs]:
+    if database_or_memory is None:
         memory = MemoryPacks()
         await open_market(memory)
         yield memory
         return
-    database = request.getfixturevalue("database")
-    pool = await open_pool(database.admin_url, size_max=2)
+    pool = await open_pool(database_or_memory.admin_url, size_max=2)
     store = PackWriter(pool)
     await open_market(store)
     yield store

@@ -1,0 +1,79 @@
+"""The stores fit the Protocols of agents/ports.py, although db/ does not import them."""
+
+import inspect
+import subprocess
+import sys
+from dataclasses import fields
+
+import pytest
+
+from agents import ports
+from db.artifacts import ArtifactRepository
+from db.breaker import RedisBreaker
+from db.cache import RedisCache
+from db.circuit import Admission
+from db.fundamentals import FundamentalsRepository
+from db.ledgers import SnapshotRepository
+from db.memory import (
+    MemoryArtifacts,
+    MemoryBreaker,
+    MemoryCache,
+    MemoryFundamentals,
+    MemoryPortfolios,
+    MemorySnapshots,
+)
+from db.memory_packs import MemoryPacks
+from db.pack_choice import PackDecision
+from db.pack_series import PackSeries, Security
+from db.packs import PackRepository
+from db.portfolio import Portfolio
+from db.portfolios import PortfolioRepository
+from db.snapshot_rules import COLUMNS
+from ledger.booked import COLUMNS as LEDGER_COLUMNS
+
+
+@pytest.mark.parametrize(
+    ("ours", "port"),
+    [
+        (PortfolioRepository, ports.PortfolioPort),
+        (MemoryPortfolios, ports.PortfolioPort),
+        (SnapshotRepository, ports.SnapshotStore),
+        (MemorySnapshots, ports.SnapshotStore),
+        (PackRepository, ports.PackPort),
+        (MemoryPacks, ports.PackPort),
+        (FundamentalsRepository, ports.FundamentalsPort),
+        (MemoryFundamentals, ports.FundamentalsPort),
+        (ArtifactRepository, ports.ArtifactStore),
+        (MemoryArtifacts, ports.ArtifactStore),
+        (RedisCache, ports.Cache),
+        (MemoryCache, ports.Cache),
+        (RedisBreaker, ports.BreakerStore),
+        (MemoryBreaker, ports.BreakerStore),
+    ],
+)
+def test_methods(ours: type, port: type) -> None:
+    wanted = [name for name, value in vars(port).items() if inspect.isfunction(value) and not name.startswith("_")]
+    assert wanted
+    for name in wanted:
+        assert list(inspect.signature(getattr(ours, name)).parameters) == list(
+            inspect.signature(getattr(port, name)).parameters
+        ), name
+
+
+@pytest.mark.parametrize("ours", [Portfolio, Security, PackDecision, PackSeries, Admission])
+def test_values(ours: type) -> None:
+    port = getattr(ports, ours.__name__)
+    assert [field.name for field in fields(ours)] == [field.name for field in fields(port)]
+
+
+def test_ledger_columns() -> None:
+    assert COLUMNS == LEDGER_COLUMNS
+
+
+def test_the_stores_in_memory_need_no_driver() -> None:
+    code = (
+        "import sys, db.memory, db.memory_packs; "
+        "sys.exit(', '.join(name for name in ('asyncpg', 'redis', 'aiokafka', 'faust') if name in sys.modules) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

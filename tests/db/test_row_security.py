@@ -1,0 +1,150 @@
+"""Nobody sees another's rows: not without a setting, not over a pooled connection, not as the owner."""
+
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from db.artifacts import ArtifactRepository
+from db.executions import ExecutionRepository, store_result
+from db.ledgers import SnapshotRepository
+from db.pack_writer import PackWriter
+from db.portfolio import Portfolio
+from db.portfolios import PortfolioRepository
+from db.postgres import Pool, open_pool, tenant_transaction, transaction
+from tests.db.market import POLICY, open_market
+from tests.db.results import result_of
+from tests.services import Database
+
+pytestmark = pytest.mark.integration
+
+ALICE, BOB = UUID(int=1), UUID(int=2)
+PORTFOLIO = Portfolio(UUID(int=10), "Core", "CAD", None, "FIFO", "main.beancount", POLICY)
+COMMIT = "c" * 40
+ROW = {
+    "seq": 0, "on": "2024-01-02", "kind": "cash", "account": "Assets:Cash", "symbol": "", "currency": "CAD",
+    "qty": "0", "amount": "100.5", "price": None, "ratio": None, "lot": "", "acquired": None, "lot_qty": None,
+    "lot_cost": None, "gain": None, "pay_date": None, "source": "main.beancount:3", "text": "deposit",
+}  # fmt: skip
+TABLES = ("portfolios", "ledger_snapshot", "bookings", "executions", "effects", "artifacts")
+
+
+@pytest.fixture
+async def filled(owner: Pool, app: Pool) -> Pool:
+    """Every tenant table has one row of Alice's; returns the application's pool."""
+    await open_market(PackWriter(owner))
+    assert await PortfolioRepository(app).put("acme", ALICE, PORTFOLIO)
+    await SnapshotRepository(app).store("acme", ALICE, PORTFOLIO.id, COMMIT, "a" * 64, [ROW])
+    await ArtifactRepository(app).put("acme", ALICE, b"large")
+    async with transaction(app) as connection:
+        assert await store_result(connection, result_of("acme", ALICE, "r-1"))
+    async with tenant_transaction(app, "acme", ALICE) as connection:
+        await connection.execute("INSERT INTO effects VALUES ('acme', 'k', $1, 'x')", ALICE)
+    return app
+
+
+async def rows_seen(connection) -> dict[str, int]:
+    return {table: await connection.fetchval(f"SELECT count(*) FROM {table}") for table in TABLES}
+
+
+def every(count: int, **other: int) -> dict[str, int]:
+    return {**dict.fromkeys(TABLES, count), **other}
+
+
+async def test_a_user_sees_own_rows(filled: Pool) -> None:
+    async with tenant_transaction(filled, "acme", ALICE) as connection:
+        assert await rows_seen(connection) == every(1)
+
+
+async def test_without_a_setting_there_are_no_rows(filled: Pool, owner: Pool) -> None:
+    for pool in (filled, owner):
+        async with pool.acquire() as connection:
+            assert await rows_seen(connection) == every(0)
+
+
+async def test_a_forged_tenant_and_another_user_see_nothing(filled: Pool) -> None:
+    async with tenant_transaction(filled, "evil", ALICE) as connection:
+        assert await rows_seen(connection) == every(0)
+    # Artifacts belong to the tenant: who knows a digest was given it with a result.
+    async with tenant_transaction(filled, "acme", BOB) as connection:
+        assert await rows_seen(connection) == every(0, artifacts=1)
+
+
+async def test_forced_for_the_owner_too(filled: Pool, owner: Pool) -> None:
+    async with tenant_transaction(owner, "evil", BOB) as connection:
+        assert await rows_seen(connection) == every(0)
+        assert await connection.execute("UPDATE portfolios SET name = 'mine'") == "UPDATE 0"
+        assert await connection.execute("DELETE FROM executions") == "DELETE 0"
+    async with tenant_transaction(owner, "acme", ALICE) as connection:
+        assert await rows_seen(connection) == every(1)
+
+
+async def test_a_pooled_connection_does_not_leak(database: Database, filled: Pool) -> None:
+    pool = await open_pool(database.url, size_max=1)
+    try:
+        async with tenant_transaction(pool, "acme", ALICE) as connection:
+            first = connection.get_server_pid()
+            assert await rows_seen(connection) == every(1)
+        with pytest.raises(ZeroDivisionError):
+            async with tenant_transaction(pool, "acme", ALICE) as connection:
+                raise ZeroDivisionError
+        async with pool.acquire() as connection:
+            assert connection.get_server_pid() == first
+            assert await rows_seen(connection) == every(0)
+            assert await connection.fetchval("SELECT current_setting('app.tenant', true)") in (None, "")
+        async with tenant_transaction(pool, "evil", BOB) as connection:
+            assert connection.get_server_pid() == first
+            assert await rows_seen(connection) == every(0)
+    finally:
+        await pool.close()
+
+
+@pytest.mark.parametrize("tenant", ["acme' OR '1'='1", "", "acme\\", "acme', 'app.user_id"])
+async def test_settings_are_values_not_sql(filled: Pool, tenant: str) -> None:
+    async with tenant_transaction(filled, tenant, ALICE) as connection:
+        assert await rows_seen(connection) == every(0)
+
+
+async def test_nobody_writes_rows_for_another(filled: Pool) -> None:
+    for statement in (
+        "INSERT INTO portfolios VALUES (gen_random_uuid(), 'acme', $1, 'x', 'CAD', NULL, 'FIFO', 'm', 'close')",
+        "INSERT INTO effects VALUES ('acme', 'other', $1, 'x')",
+        "INSERT INTO ledger_snapshot VALUES (gen_random_uuid(), repeat('a', 40), 'acme', $1, repeat('a', 64), 0)",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
+            async with tenant_transaction(filled, "evil", BOB) as connection:
+                await connection.execute(statement, ALICE)
+
+
+async def test_repositories_answer_strangers_like_unknown_ids(filled: Pool) -> None:
+    for tenant, user in (("evil", ALICE), ("acme", BOB)):
+        portfolios = PortfolioRepository(filled)
+        assert await portfolios.get(tenant, user, PORTFOLIO.id) is None
+        assert await portfolios.list(tenant, user) == ()
+        assert not await portfolios.put(tenant, user, PORTFOLIO)
+        assert await SnapshotRepository(filled).load(tenant, user, PORTFOLIO.id, COMMIT) is None
+        assert await ExecutionRepository(filled).list(tenant, user) == ()
+    assert (await PortfolioRepository(filled).get("acme", ALICE, PORTFOLIO.id)) == PORTFOLIO
+
+
+async def test_the_collector_sees_only_what_has_expired(filled: Pool) -> None:
+    async with transaction(filled) as connection:
+        await connection.execute("SELECT set_config('app.task', 'collect-artifacts', true)")
+        assert await rows_seen(connection) == every(0)
+
+
+async def test_every_table_with_a_tenant_is_protected(owner: Pool) -> None:
+    protected = await owner.fetch(
+        "SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity AS forced FROM pg_class AS c "
+        "JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'tenant' WHERE c.relkind = 'r'"
+    )
+    assert {row["relname"]: row["forced"] for row in protected} == dict.fromkeys(TABLES, True)
+
+
+async def test_neither_role_bypasses_security(database: Database, owner: Pool) -> None:
+    roles = await owner.fetch(
+        "SELECT rolname, rolsuper OR rolbypassrls AS bypasses FROM pg_roles WHERE rolname LIKE 'dawsos%'"
+    )
+    assert {row["rolname"]: row["bypasses"] for row in roles} == {"dawsos_app": False, "dawsos_owner": False}
+    assert not await owner.fetchval("SELECT pg_has_role('dawsos_app', 'dawsos_owner', 'MEMBER')")
+    assert not await owner.fetchval("SELECT EXISTS (SELECT FROM pg_class WHERE relowner = 'dawsos_app'::regrole)")
