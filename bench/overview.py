@@ -1,0 +1,267 @@
+"""What portfolio_overview costs: ten positions, two years of daily history, base currency CAD.
+
+Three figures for the same data and the same days:
+
+- `in_process`: engine and agents in one process on files, as `dawsos try` runs them; every execution values a day
+  nobody asked for before, so nothing is remembered.
+- `kafka_uncached`: the system `dawsos up` ships, again a new day each time: prices come from Postgres, nothing from
+  the cache.
+- `kafka_cached`: the same days once more: capabilities are cached, only the engine and the hops remain.
+
+`overhead_ms` is the median over Kafka minus the median in one process. Prices are made up (symbols `SYN-*`).
+"""
+
+import asyncio
+import os
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+from agents.ports import PriceRow, RateRow
+from bench.steps import machine
+from db import pack_content
+from db.pack_series import Security
+from db.pack_writer import PackWriter
+from db.portfolio import Portfolio
+from db.portfolios import PortfolioRepository
+from db.postgres import open_pool
+from ledger.sources import commit_files, from_text
+from local.stack import Stack
+from services.catalogue import load_catalogue
+from services.composition import build_runtime_local, ledger_repository
+from services.ledgers import TextLedger
+from services.local_data import TENANT, USER_ID, LocalData, LocalPortfolio
+from services.local_packs import LocalPacks
+from services.patterns import load_patterns
+from services.runner import run_in_process
+from settings import Settings, load_settings
+from streams.publisher import ExecutionClient
+from topics.messages import ExecuteRequest, ExecutionResult, ExecutionStatus
+
+PATTERN_ID = "portfolio_overview"
+SYMBOLS = tuple(f"SYN-{letter}" for letter in "ABCDEFGHIJ")
+RUNS = 40
+_HISTORY_DAYS = 504
+_WARM_UP = 5
+_POLICY, _CALENDAR, _SOURCE = "bench", "bench", "made-up"
+_PATH = "bench/main.beancount"
+_FIRST_DAY = date(2020, 1, 1)
+_PORTFOLIO_ID = UUID(int=2)
+_TIMEOUT_S = 60.0
+_AT = datetime(2020, 1, 1, tzinfo=UTC)
+
+Execute = Callable[[ExecuteRequest], Awaitable[ExecutionResult]]
+
+
+def run_overview(runs: int = RUNS) -> dict[str, Any]:
+    """Measure both paths; starts a system of its own in a temporary directory and stops it.
+
+    Args:
+        runs: days valued in each row.
+
+    Returns:
+        `{"rows": [{"path", "p50_ms", "p99_ms", "runs"}], "overhead_ms", "cached_steps", "machine"}`, ready for JSON.
+
+    Raises:
+        RuntimeError: an execution did not succeed, or the two paths gave different answers.
+    """
+    days = _weekdays(_HISTORY_DAYS + runs + _WARM_UP)
+    asked = days[-runs - _WARM_UP :]
+    rows, answers = asyncio.run(_in_process(days, asked))
+    with tempfile.TemporaryDirectory(prefix="dawsos-bench-", ignore_cleanup_errors=True) as folder:
+        chosen = {"DAWSOS_DATA_DIR": folder, "DAWSOS_LOG_LEVEL": "WARNING"}
+        before = {name: os.environ.get(name) for name in chosen}
+        # The supervisor that Stack starts takes our environment.
+        os.environ.update(chosen)
+        try:
+            with Stack(load_settings()) as settings:
+                more, over_kafka, cached = asyncio.run(_over_kafka(settings, days, asked))
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+    if answers != over_kafka:
+        raise RuntimeError("expected the same figures in one process and over Kafka, they differ")
+    rows += more
+    return {
+        "rows": rows,
+        "overhead_ms": round(rows[1]["p50_ms"] - rows[0]["p50_ms"], 2),
+        "cached_steps": cached,
+        "machine": machine(),
+    }
+
+
+async def _in_process(days: Sequence[date], asked: Sequence[date]) -> tuple[list[dict[str, Any]], list[Any]]:
+    settings = load_settings()
+    pattern = load_patterns(settings, load_catalogue(settings)).newest(PATTERN_ID)
+    assert pattern is not None
+    portfolio = LocalPortfolio(_PORTFOLIO_ID, "Bench", "CAD", _PATH, "FIFO")
+    prices, rates = _market(days)
+    ledger = TextLedger(from_text(_ledger(days, prices), _PATH))
+    runtime = build_runtime_local(LocalData(portfolio, ledger, LocalPacks(prices, rates)))
+
+    async def execute(request: ExecuteRequest) -> ExecutionResult:
+        return await run_in_process(request, pattern, runtime)
+
+    row, results = await _timed("in_process", execute, TENANT, USER_ID, asked)
+    return [row], [_figures(result) for result in results]
+
+
+async def _over_kafka(
+    settings: Settings, days: Sequence[date], asked: Sequence[date]
+) -> tuple[list[dict[str, Any]], list[Any], int]:
+    await _load(settings, days)
+    async with ExecutionClient(settings, "bench") as client:
+
+        async def execute(request: ExecuteRequest) -> ExecutionResult:
+            return await client.execute(request, _TIMEOUT_S)
+
+        uncached, first = await _timed("kafka_uncached", execute, "bench", USER_ID, asked)
+        cached, second = await _timed("kafka_cached", execute, "bench", USER_ID, asked)
+    hits = sum(step.cache == "hit" for step in second[-1].trace.steps)
+    if [result.digest for result in first] != [result.digest for result in second]:
+        raise RuntimeError("expected cached answers to have the digests of the first ones, they differ")
+    return [uncached, cached], [_figures(result) for result in first], hits
+
+
+async def _timed(
+    path: str, execute: Execute, tenant: str, user_id: UUID, asked: Sequence[date]
+) -> tuple[dict[str, Any], list[ExecutionResult]]:
+    """Execute one day after another; the first few warm up and do not count."""
+    taken: list[float] = []
+    results: list[ExecutionResult] = []
+    for at, asof in enumerate(asked):
+        request = ExecuteRequest(
+            tenant=tenant,
+            request_id=uuid4().hex,
+            user_id=user_id,
+            pattern_id=PATTERN_ID,
+            portfolio_id=_PORTFOLIO_ID,
+            asof=asof,
+            submitted_at=datetime.now(UTC),
+        )
+        begun = time.perf_counter()
+        result = await execute(request)
+        seconds = time.perf_counter() - begun
+        if result.status is not ExecutionStatus.SUCCEEDED:
+            raise RuntimeError(f"expected {PATTERN_ID} to succeed, got {result.status}: {result.error}")
+        if at >= _WARM_UP:
+            taken.append(seconds)
+            results.append(result)
+    taken.sort()
+    row = {
+        "path": path,
+        "p50_ms": round(taken[len(taken) // 2] * 1000, 2),
+        "p99_ms": round(taken[int(len(taken) * 0.99)] * 1000, 2),
+        "runs": len(taken),
+    }
+    return row, results
+
+
+def _figures(result: ExecutionResult) -> list[Any]:
+    """Return what must not depend on the path. Pack ids and commits differ: files have no database."""
+    metrics, attribution = result.data["perf_metrics"], result.data["currency_attr"]
+    return [
+        metrics["twr"],
+        metrics["total_value"],
+        metrics["total_cost"],
+        attribution["total"],
+        attribution["fx_return"],
+    ]
+
+
+async def _load(settings: Settings, days: Sequence[date]) -> None:
+    """Put ledger, packs and the portfolio into a running system."""
+    prices, rates = _market(days)
+    commit_files(
+        ledger_repository(settings),
+        {_PATH: _ledger(days, prices)},
+        author="Bench <bench@example.invalid>",
+        at=_AT,
+        message="Bench",
+    )
+    owner = await open_pool(settings.postgres_admin_url(), size_max=2, allow_bypass=True)
+    app = await open_pool(settings.postgres_url(), size_max=2)
+    try:
+        writer = PackWriter(owner)
+        await writer.set_calendar(_CALENDAR, days[0], days[-1], days)
+        await writer.set_policy(_POLICY, _CALENDAR, "Made-up prices for benchmarks")
+        await writer.add_securities([Security(symbol, symbol, "USD") for symbol in SYMBOLS])
+        closes = [pack_content.PriceRow(symbol, close, ccy, on, _SOURCE) for on, symbol, close, ccy in prices]
+        fixings = [pack_content.RateRow(base, quote, rate, on, _SOURCE) for on, base, quote, rate in rates]
+        await writer.build(_POLICY, list(pack_content.assemble(days, closes, fixings)), _AT)
+        portfolio = Portfolio(_PORTFOLIO_ID, "Bench", "CAD", None, "FIFO", _PATH, _POLICY)
+        await PortfolioRepository(app).put("bench", USER_ID, portfolio)
+    finally:
+        await owner.close()
+        await app.close()
+
+
+def _weekdays(count: int) -> list[date]:
+    days: list[date] = []
+    on = _FIRST_DAY
+    while len(days) < count:
+        if on.weekday() < 5:
+            days.append(on)
+        on += timedelta(days=1)
+    return days
+
+
+def _market(days: Sequence[date]) -> tuple[list[PriceRow], list[RateRow]]:
+    """Return made-up prices and rates: the same on every machine."""
+    state = 12345
+    closes = [Decimal(20 + 7 * at) for at in range(len(SYMBOLS))]
+    cad, usd = Decimal("1.5"), Decimal("1.2")
+
+    def step(value: Decimal, per_mille: int) -> Decimal:
+        nonlocal state
+        state = (1103515245 * state + 12345) % 2**31
+        change = Decimal(state % (2 * per_mille + 1) - per_mille) / 1000
+        return (value * (1 + change)).quantize(Decimal("0.0001"))
+
+    prices: list[PriceRow] = []
+    rates: list[RateRow] = []
+    for on in days:
+        for at, symbol in enumerate(SYMBOLS):
+            closes[at] = step(closes[at], 15)
+            prices.append((on, symbol, closes[at], "USD"))
+        cad, usd = step(cad, 4), step(usd, 4)
+        rates += [(on, "EUR", "CAD", cad), (on, "EUR", "USD", usd)]
+    return prices, rates
+
+
+def _ledger(days: Sequence[date], prices: Sequence[PriceRow]) -> str:
+    """Return a ledger that buys ten securities on the first day and then one a month, with a monthly deposit."""
+    close = {(on, symbol): price for on, symbol, price, _ in prices}
+    first = days[0]
+    lines = [
+        f"{first} open Assets:Cash:USD",
+        f"{first} open Assets:Shares",
+        f"{first} open Equity:Contributions",
+        f'{first} * "Deposit"',
+        "  Assets:Cash:USD  200000 USD",
+        "  Equity:Contributions  -200000 USD",
+    ]
+
+    def buy(on: date, symbol: str, units: int) -> None:
+        price = close[on, symbol]
+        lines.extend(
+            (
+                f'{on} * "Buy"',
+                f"  Assets:Shares  {units} {symbol} {{{price} USD}}",
+                f"  Assets:Cash:USD  {-units * price} USD",
+            )
+        )
+
+    for symbol in SYMBOLS:
+        buy(first, symbol, 100)
+    for at, on in enumerate(days[21::21]):
+        lines += [f'{on} * "Deposit"', "  Assets:Cash:USD  2000 USD", "  Equity:Contributions  -2000 USD"]
+        buy(on, SYMBOLS[at % len(SYMBOLS)], 10)
+    return "\n".join(lines) + "\n"
