@@ -119,6 +119,7 @@ class OrchestratorWorker:
             await asyncio.wait_for(self._app.stop(), _STOP_TIMEOUT_S)
         except TimeoutError as error:
             fail_stop(f"could not drain within {_STOP_TIMEOUT_S:.0f} s", error)
+        await self._acks.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

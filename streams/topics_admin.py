@@ -4,6 +4,7 @@ Creating is idempotent. What already exists is compared, never altered: an unequ
 rule that an execution's messages and state share one partition number, so it is an error.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from topics.table import TopicSpec, topic_table
 
 _APPEND_TIME = "LogAppendTime"
 _SEGMENT_MS_COMPACTED = 3_600_000
+_VISIBLE_S = 15.0
 
 
 class TopicsWrong(Exception):
@@ -104,8 +106,19 @@ async def create_topics(settings: Settings, agents: Sequence[str]) -> tuple[str,
                 raise TopicsWrong(refused)
     finally:
         await admin.close()
+    await _visible(settings, agents, frozenset(created))
     await check_topics(settings, agents)
     return tuple(created)
+
+
+async def _visible(settings: Settings, agents: Sequence[str], created: frozenset[str]) -> None:
+    """Wait until the brokers' metadata shows what the controller has made, some milliseconds usually."""
+    deadline = asyncio.get_running_loop().time() + _VISIBLE_S
+    while asyncio.get_running_loop().time() < deadline:
+        states = await describe_topics(settings, agents)
+        if all(state.partitions for state in states if state.name in created):
+            return
+        await asyncio.sleep(0.05)
 
 
 async def check_topics(settings: Settings, agents: Sequence[str]) -> None:

@@ -45,6 +45,12 @@ class OrderedAcks:
             self._room.clear()
             await self._room.wait()
 
+    async def close(self) -> None:
+        """Stop; what is not acknowledged by now is delivered again."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
     def __len__(self) -> int:
         return len(self._window)
 

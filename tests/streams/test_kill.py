@@ -1,0 +1,123 @@
+"""An orchestrator process is killed in the middle; every execution still has exactly one distinct result."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from local.embedded import Addresses
+from settings import Settings
+from streams.clients import topic_name
+from tests.streams.system import by_key, read_all, request, running
+from topics.codec import decode, encode, execution_id_of, key_of
+from topics.messages import CapabilityRequest, ExecutionResult, ExecutionStatus
+from topics.table import EXECUTION_REQUESTS, EXECUTION_RESULTS, capability_requests
+
+pytestmark = pytest.mark.integration
+
+EXECUTIONS = 300
+
+
+class Process:
+    """An orchestrator of its own."""
+
+    def __init__(self, services: Addresses, settings: Settings, name: str) -> None:
+        self._ready = settings.data_dir / f"{name}.ready"
+        self._log = settings.data_dir / f"{name}.log"
+        self._environment = {
+            **os.environ,
+            **services.environment(),
+            "DAWSOS_TOPIC_PREFIX": settings.topic_prefix,
+            "DAWSOS_PARTITIONS": str(settings.partitions),
+            "DAWSOS_DATA_DIR": str(settings.data_dir / name),
+            "DAWSOS_READY_FILE": str(self._ready),
+        }
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        self._ready.unlink(missing_ok=True)
+        with self._log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "tests.streams.system", env=self._environment, stdout=log, stderr=log
+            )
+
+    async def ready(self) -> None:
+        assert self._process is not None
+        ended = asyncio.ensure_future(self._process.wait())
+        async with asyncio.timeout(60):
+            while not self._ready.exists():
+                assert not ended.done(), self._log.read_text()
+                await asyncio.wait([ended], timeout=0.05)
+        ended.cancel()
+
+    async def end(self, number: signal.Signals) -> int:
+        assert self._process is not None
+        if self._process.returncode is None:
+            self._process.send_signal(number)
+        return await asyncio.wait_for(self._process.wait(), 60)
+
+
+async def submit_all(system, asked) -> None:
+    for one in asked:
+        await system.client.submit(one)
+
+
+async def finished(system, keys: set[bytes]) -> None:
+    await system.read_until(EXECUTION_RESULTS, lambda found: keys <= {r.key for r in found}, timeout_s=90)
+
+
+async def test_killed_in_the_middle_every_execution_has_exactly_one_result(
+    services: Addresses, service_settings: Settings, tmp_path: Path
+) -> None:
+    settings = service_settings.model_copy(update={"partitions": 4})
+    asked = [request(inputs={"value": number}) for number in range(EXECUTIONS)]
+    keys = {key_of(execution_id_of(one.tenant, one.request_id)): number for number, one in enumerate(asked)}
+    async with running(settings, orchestrator=False) as system:
+        first, second = Process(services, settings, "first"), Process(services, settings, "second")
+        await first.start()
+        try:
+            await first.ready()
+            submitting = asyncio.create_task(submit_all(system, asked))
+            # In the middle: some are finished, many are not.
+            await system.read_until(EXECUTION_RESULTS, lambda found: len(found) >= EXECUTIONS // 6)
+            await first.end(signal.SIGKILL)
+            before = len(await read_all(settings, EXECUTION_RESULTS))
+            assert before < EXECUTIONS
+            # Another one takes over; the killed one comes back and shares the partitions.
+            await second.start()
+            await second.ready()
+            await first.start()
+            await submitting
+            await finished(system, set(keys))
+            await first.ready()
+            # What is asked for again now, after a takeover, is known to have been done.
+            for one in asked[:20]:
+                await system.producer.send_and_wait(topic_name(settings, EXECUTION_REQUESTS), encode(one))
+            last = request()
+            await system.client.submit(last)
+            await finished(system, {key_of(execution_id_of(last.tenant, last.request_id))})
+            assert await second.end(signal.SIGTERM) == 0
+            assert await first.end(signal.SIGTERM) == 0
+        finally:
+            for process in (first, second):
+                await process.end(signal.SIGKILL)
+        results = by_key(await read_all(settings, EXECUTION_RESULTS))
+        commands = await read_all(settings, capability_requests("probe"))
+    for key, number in keys.items():
+        assert len(results[key]) == 1, f"{len(results[key])} distinct results"
+        result = decode(next(iter(results[key])), ExecutionResult)
+        assert isinstance(result, ExecutionResult)
+        assert result.status is ExecutionStatus.SUCCEEDED
+        assert result.data == {"second": number}
+    # A redelivered event sends its own commands again, byte for byte, and no others.
+    distinct: dict[tuple[str, str, int], set[bytes]] = defaultdict(set)
+    for record in commands:
+        command = decode(record.value, CapabilityRequest)
+        assert isinstance(command, CapabilityRequest)
+        distinct[command.execution_id, command.step_id, command.attempt].add(record.value)
+    assert all(len(copies) == 1 for copies in distinct.values())
+    assert len(distinct) == 2 * (EXECUTIONS + 1)
