@@ -117,7 +117,7 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
         for loop in done - {stopping}:
             loop.result()
 
-    async def on_partitions_revoked(self, revoked: Any) -> None:
+    async def on_partitions_revoked(self, revoked: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Answer what is under way before somebody else gets the partitions."""
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=_REVOKE_WAIT_S)
@@ -128,7 +128,7 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
                 self._uncommitted.release()
             self._commits.pop(partition, None)
 
-    async def on_partitions_assigned(self, assigned: Any) -> None:
+    async def on_partitions_assigned(self, assigned: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Note that this worker serves."""
         log.info("agent %s has %s partitions", self.agent, len(assigned))
         self._assigned.set()

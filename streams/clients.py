@@ -110,5 +110,6 @@ async def start_consumer(settings: Settings, *topics: str, client_id: str, **opt
     except BaseException:
         await consumer.stop()
         raise
-    consumer._fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
+    fetcher: Any = consumer._fetcher
+    fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
     return consumer

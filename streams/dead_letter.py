@@ -1,4 +1,4 @@
-"""A record nobody can process goes to `dead-letters`: original key, bytes and headers, and why and whence in headers."""
+"""Records nobody can process: original key, bytes and headers, with why and whence in added headers."""
 
 from dataclasses import dataclass
 from enum import StrEnum

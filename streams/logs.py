@@ -3,6 +3,8 @@
 Give fields with `extra=`: `log.info("parked", extra={"execution_id": …, "position": position(message)})`.
 """
 
+# ruff: noqa: D102 - what overrides is documented upstream
+
 import logging
 import sys
 from typing import Any, Literal

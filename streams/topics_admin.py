@@ -7,6 +7,7 @@ rule that an execution's messages and state share one partition number, so it is
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -84,7 +85,7 @@ async def create_topics(settings: Settings, agents: Sequence[str]) -> tuple[str,
         missing = [spec for spec in table if topic_name(settings, spec.name) not in existing]
         created: list[str] = []
         if missing:
-            response = await admin.create_topics(
+            response: Any = await admin.create_topics(
                 [
                     NewTopic(
                         topic_name(settings, spec.name),
@@ -196,7 +197,9 @@ def _notes(spec: TopicSpec, replication: int, configs: dict[str, str], settings:
 
 async def _configs(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
-    for response in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names]):
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    responses: Any = await admin.describe_configs(resources)
+    for response in responses:
         for _code, _text, _kind, name, entries in response.resources:
             found[name] = {entry[0]: entry[1] for entry in entries}
     return found

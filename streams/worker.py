@@ -134,9 +134,8 @@ async def _serve_orchestrator(settings: Settings, stop: asyncio.Event, ready: Ca
 async def _serve_agents(
     settings: Settings, stop: asyncio.Event, ready: Callable[[], None], only: Sequence[str]
 ) -> None:
-    from services.composition import open_runtime
-
     from services.catalogue import load_catalogue
+    from services.composition import open_runtime
     from streams.agent_worker import AgentWorker
 
     async with AsyncExitStack() as stack:

@@ -5,6 +5,8 @@ fetches in flight all the while: records drained in between are dropped and coun
 happens while the partitions are still paused, and between clearing the queues and resuming there is no `await`.
 """
 
+# ruff: noqa: D102 - what overrides is documented upstream
+
 import logging
 from typing import Any
 

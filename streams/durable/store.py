@@ -1,5 +1,7 @@
 """Rows of the table in memory: newest fence wins, and each row knows its partition."""
 
+# ruff: noqa: D102 - what overrides is documented upstream
+
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 

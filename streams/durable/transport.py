@@ -11,11 +11,13 @@ What changes against stock, and why:
 * commits do not flush the producer: an event is acknowledged only after what it caused is confirmed.
 """
 
+# ruff: noqa: D102 - what overrides is documented upstream
+
 import asyncio
 import logging
 import types
 from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import aiokafka
 import aiokafka.util
@@ -75,7 +77,8 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
 
     async def on_start(self) -> None:
         await super().on_start()
-        self._ensure_consumer()._fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
+        fetcher: Any = self._ensure_consumer()._fetcher
+        fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -84,7 +87,7 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
         consumer._isolation_level = "read_committed"
         return consumer
 
-    async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+    async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109
         snapshot = None if active_partitions is None else frozenset(active_partitions)
         return await super().getmany(snapshot, timeout)  # type: ignore[arg-type]
 
@@ -94,7 +97,7 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
         Stock pauses on its own side only: aiokafka goes on asking for each changelog partition in every fetch, and an
         unwanted record it then holds makes all others wait.
         """
-        consumer = self._ensure_consumer()
+        consumer: Any = self._ensure_consumer()
         assigned = consumer.assignment()
         wanted = [aiokafka.TopicPartition(tp.topic, tp.partition) for tp in partitions]
         for partition in wanted:
@@ -109,9 +112,9 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
 
     def fetch_settings(self) -> dict[str, Any]:
         """Return what another consumer needs to read the same log: addresses, security, isolation."""
-        app = self.app
+        app, transport = self.app, cast(driver.Transport, self.transport)
         return {
-            "bootstrap_servers": driver.server_list(self.transport.url, self.transport.default_port),
+            "bootstrap_servers": driver.server_list(transport.url, transport.default_port),
             "isolation_level": "read_committed",
             **driver.credentials_to_aiokafka_auth(app.conf.broker_credentials, app.conf.ssl_context),
         }
@@ -224,7 +227,10 @@ class DurableConsumer(driver.Consumer):
 
     async def _first_offset_from(self, tp: TP, offset: int) -> int:
         reader = aiokafka.AIOKafkaConsumer(
-            **self._loop_consumer.fetch_settings(), auto_offset_reset="earliest", enable_auto_commit=False, fetch_max_wait_ms=20
+            **self._loop_consumer.fetch_settings(),
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            fetch_max_wait_ms=20,
         )
         await reader.start()
         try:
@@ -261,7 +267,7 @@ class DurableProducer(driver.Producer):
     """Idempotent, acknowledged by all replicas; its own aiokafka producer is used directly."""
 
     async def flush(self) -> None:
-        """Nothing waits here: an event is acknowledged only when its sends are confirmed (stock flush is no barrier)."""
+        """Nothing waits here: events are acknowledged only when their sends are confirmed; stock is no barrier."""
 
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"acks": "all", "enable_idempotence": True}

@@ -149,16 +149,21 @@ class System:
 
     async def read_until(self, name: str, enough: Any, timeout_s: float = 30) -> list[Any]:
         """Follow a topic from its beginning until `enough(records)`."""
-        consumer = await start_consumer(self.settings, self.topic(name), client_id="until")
-        records: list[Any] = []
-        try:
-            async with asyncio.timeout(timeout_s):
-                while not enough(records):
-                    for batch in (await consumer.getmany(timeout_ms=500)).values():
-                        records += batch
-        finally:
-            await consumer.stop()
-        return records
+        return await read_until(self.settings, name, enough, timeout_s)
+
+
+async def read_until(settings: Settings, name: str, enough: Any, timeout_s: float = 30) -> list[Any]:
+    """Follow a topic from its beginning until `enough(records)`."""
+    consumer = await start_consumer(settings, topic_name(settings, name), client_id="until")
+    records: list[Any] = []
+    try:
+        async with asyncio.timeout(timeout_s):
+            while not enough(records):
+                for batch in (await consumer.getmany(timeout_ms=500)).values():
+                    records += batch
+    finally:
+        await consumer.stop()
+    return records
 
 
 async def read_all(settings: Settings, *names: str) -> list[Any]:

@@ -8,7 +8,6 @@ import pytest
 from streams.durable import acks as module
 from streams.durable.acks import OrderedAcks
 
-
 Closing = Callable[[OrderedAcks], OrderedAcks]
 
 

@@ -23,7 +23,7 @@ from streams.outbox_relay import OutboxRelay
 from streams.projector import Projector
 from streams.topics_admin import create_topics
 from tests.conftest import MakeDatabase
-from tests.streams.system import USER, read_all
+from tests.streams.system import USER, read_all, read_until
 from topics.codec import decode, encode, key_of
 from topics.messages import ExecutionResult, ExecutionStatus, PackAnnouncement, PackEvent, PackStatus
 from topics.table import DEAD_LETTERS, EXECUTION_RESULTS, PACK_ANNOUNCEMENTS, PACK_EVENTS
@@ -87,7 +87,7 @@ async def projecting(settings: Settings, pool: Any, producer: Any):
 
 async def until_projected(pool: Any, topic: str, count: int) -> None:
     async with asyncio.timeout(30):
-        while sum((await load_offsets(pool, topic)).values()) < count:
+        while sum((await load_offsets(pool, topic)).values()) < count:  # noqa: ASYNC110 - Postgres does not tell
             await asyncio.sleep(0.02)
 
 
@@ -100,7 +100,7 @@ async def test_results_and_dead_letters_are_projected_once(place: Any) -> None:
         await producer.send_and_wait(topic, encode(one), key_of(one.execution_id))
     async with projecting(settings, pool, producer):
         await until_projected(pool, topic, 3)
-    # A second projector goes on where the first stopped; what cannot be read becomes a dead letter, and is projected too.
+    # A second projector goes on where the first stopped. What cannot be read becomes a dead letter, projected as well.
     await producer.send_and_wait(topic, b"no result", b"k")
     unstorable = result("nul\x00byte")
     await producer.send_and_wait(topic, encode(unstorable), b"k")
@@ -148,7 +148,7 @@ async def test_a_pack_status_is_published_after_its_commit_and_announcements_fre
     relay = asyncio.create_task(OutboxRelay(settings, pool, producer).run())
     applier = asyncio.create_task(AnnouncementApplier(settings, pool, producer).run())
     try:
-        await published(settings, 1)
+        await read_until(settings, PACK_EVENTS, bool)
         wrong = PackAnnouncement(
             pack_id=pack.pack_id, policy="test", asof_date=DAY, revision=1, content_sha256="00" * 32
         )
@@ -156,9 +156,7 @@ async def test_a_pack_status_is_published_after_its_commit_and_announcements_fre
         topic = topic_name(settings, PACK_ANNOUNCEMENTS)
         for data in (b"garbage", encode(unknown), encode(wrong)):
             await producer.send_and_wait(topic, data, str(pack.pack_id).encode())
-        async with asyncio.timeout(30):
-            while len(await read_all(settings, DEAD_LETTERS)) < 2:
-                await asyncio.sleep(0.05)
+        await read_until(settings, DEAD_LETTERS, lambda found: len(found) >= 2)
     finally:
         for task in (relay, applier):
             task.cancel()
@@ -167,12 +165,6 @@ async def test_a_pack_status_is_published_after_its_commit_and_announcements_fre
     assert isinstance(event, PackEvent)
     assert (event.pack.pack_id, event.pack.status) == (pack.pack_id, PackStatus.WARMING)
     assert await OutboxRelay(settings, pool, producer).relay_pending() == 0
-
-
-async def published(settings: Settings, count: int) -> None:
-    async with asyncio.timeout(30):
-        while len(await read_all(settings, PACK_EVENTS)) < count:
-            await asyncio.sleep(0.05)
 
 
 async def test_one_leads_and_the_other_follows_when_it_is_gone(service_settings: Settings) -> None:

@@ -110,10 +110,7 @@ async def work(app: Any, topic: str, handle: Callable[[Any], Any], *, noack: boo
 
 async def committed(app: Any, topic: str) -> dict[int, int]:
     """Commit until nothing is left to acknowledge; offsets by partition."""
-    async with asyncio.timeout(30):
-        while app.consumer.unacked:
-            await asyncio.sleep(0.01)
-    await asyncio.wait_for(app.consumer.commit(), 30)
+    await asyncio.wait_for(app.consumer.wait_empty(), 30)
     offsets = app.consumer._committed_offset
     return {number: offsets[aiokafka.TopicPartition(topic, number)] for number in range(PARTITIONS)}
 
