@@ -20,13 +20,13 @@ def finish(turn: Turn, status: Status, error: ErrorBody | None) -> Decision:
     if turn.resolve_record is not None:
         turn.settle(turn.resolve_record)
         turn.resolve_record = None
-    state = turn.end(status, error, "")
+    digest = execution_digest(turn.admission, turn.pins_json, turn.finished, turn.pattern)
+    state = turn.end(status, error, digest)
     if status == Status.SUCCEEDED:
         problem = fits(state, turn.pattern, turn.limits)
         if problem is not None:
             code = Code.OUTPUT_TOO_LARGE if problem.startswith("expected outputs") else Code.INVALID_OUTPUT
             state = replace(state, status=Status.FAILED, error=ErrorBody(code=code, message=problem))
-    state = replace(state, digest=execution_digest(state, turn.pattern))
     return Decision(state, (PublishResult(build_result(state, turn.pattern, turn.limits)),))
 
 
@@ -35,13 +35,12 @@ def end_admitted(
 ) -> Decision:
     """End an execution in the event that asked for it, before any step."""
     state = replace(
-        fresh(admission),
-        status=status,
+        fresh(admission, status),
         error=error,
         finished_at_ms=admission.at_ms,
         origin=admission.origin,
+        digest=execution_digest(admission, b"", {}, pattern),
     )
-    state = replace(state, digest=execution_digest(state, None))
     return Decision(state, (PublishResult(build_result(state, pattern, limits)),))
 
 
@@ -59,14 +58,14 @@ def result_of(state: Execution, pattern: CompiledPattern | None, limits: Limits)
     return build_result(state, None, limits)
 
 
-def fresh(admission: Admission) -> Execution:
+def fresh(admission: Admission, status: Status) -> Execution:
     """Return an execution that was admitted and has done nothing yet."""
     request = admission.request
     return Execution(
         execution_id=execution_id_of(request.tenant, request.request_id),
         tenant=request.tenant,
         user_id=request.user_id,
-        status=Status.RESOLVING,
+        status=status,
         started_at_ms=admission.at_ms,
         admission=admission,
         tail_bytes=len(admission.encoded) + 1,

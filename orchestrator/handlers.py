@@ -1,7 +1,6 @@
 """What each action of the transition table does, in the order an execution meets them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TypeVar
 
 import orjson
@@ -252,8 +251,7 @@ def _resolve_failed(turn: Turn, error: ErrorBody) -> Decision:
 
 def _new_turn(admission: Admission, pattern: CompiledPattern, at_ms: int, origin: str, limits: Limits) -> Turn:
     status = Status.RESOLVING if pattern.needs_pins else Status.RUNNING
-    begun = replace(fresh(admission), status=status)
-    return Turn(begun, admission, pattern, at_ms, origin, limits)
+    return Turn(fresh(admission, status), admission, pattern, at_ms, origin, limits)
 
 
 def _message(event: Event, kind: type[_M]) -> _M:

@@ -3,7 +3,7 @@
 Nothing of it is stored: the same state gives the same bytes, so a result can be published again until it is confirmed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -12,7 +12,7 @@ from orchestrator.execution import Admission, Execution, Status, StepRecord, Ste
 from orchestrator.limits import Limits
 from orchestrator.pattern import RESOLVE_STEP, CompiledPattern, CompiledStep
 from orchestrator.references import Scope
-from topics.canonical import NotCanonical, digest
+from topics.canonical import NotCanonical, canonical_bytes, digest, sha256_hex
 from topics.messages import ExecutionResult, ExecutionStatus, Pins
 from topics.trace import PanelStaleness, StepError, StepTrace, Trace
 
@@ -83,16 +83,22 @@ def inline_bytes(state: Execution, pattern: CompiledPattern, limits: Limits) -> 
     return sum(len(record.encoded) * (2 if name == CHARTS else 1) for name, record in kept)
 
 
-def execution_digest(state: Execution, pattern: CompiledPattern | None) -> str:
+def execution_digest(
+    admission: Admission, pins_json: bytes, finished: Mapping[str, StepRecord], pattern: CompiledPattern | None
+) -> str:
     """Return the digest of canonical `[pattern digest, inputs, pins, [digest of each step in order]]`.
 
-    A step that has no digest counts as `[status, reason]`.
+    A step that has no digest counts as `[status, reason]`. The list is put together from canonical parts.
+
+    Args:
+        admission: names pattern and inputs.
+        pins_json: canonical pins; empty without any.
+        finished: settled steps by id.
+        pattern: gives their order; None if it is unknown, then there are no steps.
     """
-    admission = state.admission
-    inputs = admission.inputs if admission else {}
-    steps = [_step_entry(state.finished.get(step.id)) for step in pattern.steps] if pattern else []
-    pins = None if state.pins is None else state.pins.model_dump(mode="json")
-    return digest([state.pattern_digest, inputs, pins, steps])
+    steps = [_step_entry(finished.get(step.id)) for step in pattern.steps] if pattern else []
+    head = canonical_bytes([admission.pattern_digest, admission.inputs])
+    return sha256_hex(b"%s,%s,%s]" % (head[:-1], pins_json or b"null", canonical_bytes(steps)))
 
 
 def _step_entry(record: StepRecord | None) -> Any:
