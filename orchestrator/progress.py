@@ -4,8 +4,8 @@ import hashlib
 
 from orchestrator import items
 from orchestrator.catalogue import RetryPolicy
-from orchestrator.conditions import ConditionFailed
 from orchestrator.execution import Outstanding, StepRecord, StepStatus
+from orchestrator.operators import ConditionFailed
 from orchestrator.pattern import RESOLVE_STEP, CompiledStep
 from orchestrator.templates import TemplateFailed
 from orchestrator.turn import Turn, backoff_ms, request_of, resolve_request

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.conditions import Condition, ConditionFailed, compile_condition
+from orchestrator.conditions import Condition, compile_condition
 from orchestrator.execution import StepStatus
 from orchestrator.items import record
+from orchestrator.operators import ConditionFailed
 from orchestrator.references import Reference, Scope, Written
 from orchestrator.schemas import Kinds, NoSuchPath, kinds_at
 from tests.orchestrator.player import SHA, USER
