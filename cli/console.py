@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-_WIDTH_WITHOUT_TERMINAL = 110
+# Wide enough that no list cuts an id; whoever reads a pipe is not bound to a window.
+_WIDTH_WITHOUT_TERMINAL = 140
 
 
 def out() -> Console:

@@ -57,7 +57,12 @@ def list_command(
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("Finished", "Status", "Pattern", "As of", "Took", "Execution"):
-        table.add_column(name, justify="right" if name == "Took" else "left", no_wrap=True)
+        table.add_column(
+            name,
+            justify="right" if name == "Took" else "left",
+            overflow="fold",
+            no_wrap=name in ("Finished", "As of", "Took", "Execution"),
+        )
     for each in found:
         took = (each.finished_at - each.started_at).total_seconds() * 1000
         table.add_row(

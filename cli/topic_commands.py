@@ -72,7 +72,12 @@ def _print(states: tuple[TopicState, ...]) -> None:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("Topic", "Partitions", "Replicas", "Kept", "Carries", "Key"):
-        table.add_column(name, justify="right" if name in ("Partitions", "Replicas") else "left")
+        table.add_column(
+            name,
+            justify="right" if name in ("Partitions", "Replicas") else "left",
+            overflow="fold",
+            no_wrap=name == "Topic",
+        )
     for state in states:
         spec = state.spec
         kept = "newest per key" if spec.compacted else f"{spec.retention_ms / 86_400_000:g} days"

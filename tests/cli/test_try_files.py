@@ -1,0 +1,137 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from cli.exits import Exit
+from tests.cli.command import ROOT, invoke, spawn
+from topics.messages import ExecutionResult
+
+EXAMPLE = ROOT / "data" / "example"
+
+
+def test_example_prints_exactly_one_result(example_json: str) -> None:
+    document = json.loads(example_json)
+    assert document["type"] == "ExecutionResult"
+    assert document["status"] == "succeeded"
+
+
+def test_example_has_the_keys_of_the_specification(example: ExecutionResult) -> None:
+    assert list(example.data) == ["perf_metrics", "currency_attr", "rating_badges", "charts"]
+    assert example.data["perf_metrics"].keys() >= {"twr", "total_value", "total_cost", "unrealized_pl"}
+    assert example.data["currency_attr"].keys() >= {"local_return", "fx_return", "interaction", "total"}
+    assert example.data["rating_badges"].keys() >= {"avg_dividend_safety", "avg_moat_strength", "avg_resilience"}
+    assert len(example.charts) == 4
+    assert [step.status for step in example.trace.steps] == ["succeeded"] * 7
+    assert {panel.output for panel in example.trace.per_panel_staleness} == set(example.data)
+
+
+def test_same_files_same_digest(example: ExecutionResult) -> None:
+    again = invoke("try", "portfolio_overview", *_own_files(), "--base", "CAD", "--json")
+    assert json.loads(again.stdout)["digest"] == example.digest
+
+
+def test_json_and_report_keep_stdout_pure(tmp_path: Path) -> None:
+    report = tmp_path / "deep" / "report.html"
+    found = spawn("try", "--example", "--json", "--report", str(report))
+    assert found.returncode == Exit.OK, found.stderr
+    ExecutionResult.model_validate_json(found.stdout)
+    assert str(report) in found.stderr
+    assert report.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_summary_shows_value_return_attribution_and_pins(example: ExecutionResult) -> None:
+    found = invoke("try", "--example")
+    metrics = example.data["perf_metrics"]
+    assert f"{float(metrics['total_value']):,.2f}" in found.stdout
+    assert f"{metrics['twr']:+.2%}" in found.stdout
+    assert str(example.trace.pricing_pack_id) in found.stdout
+    assert str(example.trace.ledger_commit_hash) in found.stdout
+    assert example.digest in found.stdout
+    for symbol in ("AAPL", "IBM", "MSFT"):
+        assert symbol in found.stdout
+
+
+def test_asof_chooses_the_day() -> None:
+    found = invoke("try", "--example", "--asof", "2005-06-30", "--json")
+    assert json.loads(found.stdout)["trace"]["asof"] == "2005-06-30"
+
+
+def test_a_rejected_run_has_its_exit_code() -> None:
+    found = spawn("try", "--example", "--asof", "1999-01-04", "--json")
+    assert found.returncode == Exit.REJECTED
+    assert json.loads(found.stdout)["error"]["code"] == "NO_PACK"
+
+
+def test_pattern_file(tmp_path: Path) -> None:
+    pattern = tmp_path / "positions_only.json"
+    pattern.write_text(
+        json.dumps(
+            {
+                "id": "positions_only",
+                "name": "Positions only",
+                "description": "What is held",
+                "category": "analysis",
+                "inputs": {"portfolio_id": {"type": "uuid", "required": True}},
+                "steps": [
+                    {
+                        "capability": "ledger.positions",
+                        "as": "positions",
+                        "args": {"portfolio_id": "{{inputs.portfolio_id}}"},
+                    }
+                ],
+                "outputs": ["positions"],
+            }
+        )
+    )
+    found = invoke("try", str(pattern), "--example", "--json")
+    assert found.exit_code == Exit.OK, found.stderr
+    assert {row["symbol"] for row in json.loads(found.stdout)["data"]["positions"]} >= {"AAPL", "CAD"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("portfolio_overview",), "--ledger"),
+        (("--example", "--base", "USD"), "--example brings its own files"),
+        (("nosuch", "--example"), "there is no pattern 'nosuch'"),
+        (("nosuch.json", "--example"), "cannot read the pattern file"),
+        (("--example", "--asof", "31.12.2005"), "expected a date like 2012-12-31"),
+        (("--example", "--input", "novalue"), "expected NAME=VALUE"),
+    ],
+)
+def test_usage_errors(arguments: tuple[str, ...], says: str) -> None:
+    found = invoke("try", *arguments)
+    assert found.exit_code == Exit.USAGE
+    assert says in " ".join(found.stderr.split())
+    assert found.stdout == ""
+
+
+def test_all_faults_of_all_files_at_once(tmp_path: Path) -> None:
+    ledger = tmp_path / "bad.beancount"
+    ledger.write_text('2004-01-02 * "Unbalanced"\n  Assets:Cash  10.00 CAD\n  Equity:Opening  -9.00 CAD\n')
+    prices = tmp_path / "prices.csv"
+    prices.write_text("date,symbol,close,currency\n2004-01-02,AAPL,-1,USD\nyesterday,AAPL,1,USD\n")
+    found = invoke("try", "portfolio_overview", "--ledger", str(ledger), "--prices", str(prices), "--base", "cad")
+    assert found.exit_code == Exit.USAGE
+    for part in ("bad.beancount:2", "prices.csv:2", "prices.csv:3", "--base"):
+        assert part in found.stderr
+
+
+def test_imports_no_kafka_and_no_postgres_client() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys\nfrom cli.main import app\n"
+        "try:\n    app(['try', '--example', '--json'])\nexcept SystemExit as end:\n    assert end.code == 0\n"
+        "print([name for name in ('faust', 'mode', 'aiokafka', 'asyncpg', 'redis') if name in sys.modules],"
+        " file=sys.stderr)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert found.stderr.strip() == "[]"
+
+
+def _own_files() -> tuple[str, ...]:
+    files = {"--ledger": "ledger.beancount", "--prices": "prices.csv", "--fx": "fx.csv"}
+    return tuple(part for option, name in files.items() for part in (option, str(EXAMPLE / name)))
