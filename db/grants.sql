@@ -6,11 +6,12 @@
 
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM "app_role";
 GRANT USAGE ON SCHEMA public TO "app_role";
-GRANT SELECT ON calendars, calendar_sessions, pack_policy, securities, pricing_pack, prices, fx_rates, fundamentals
+GRANT SELECT ON calendars, calendar_sessions, pack_policy, securities, pricing_pack, prices, fx_rates
     TO "app_role";
 GRANT EXECUTE ON FUNCTION freeze_packs, fail_pack TO "app_role";
 GRANT SELECT, UPDATE (published_at) ON pack_outbox TO "app_role";
-GRANT SELECT, INSERT, UPDATE, DELETE ON portfolios TO "app_role";
+-- Ledger path and booking method stay: booked ledgers are kept per commit.
+GRANT SELECT, INSERT, UPDATE (name, base_ccy, benchmark_id, policy), DELETE ON portfolios TO "app_role";
 GRANT SELECT, INSERT ON ledger_snapshot, bookings, effects TO "app_role";
 GRANT SELECT, INSERT ON executions TO "app_role";
 GRANT SELECT, INSERT, UPDATE (expires_at), DELETE ON artifacts TO "app_role";

@@ -4,15 +4,14 @@ They answer as those on Postgres and Redis do; one conformance suite runs on bot
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from db import circuit as rules
 from db.artifact_rules import BYTES_MAX, LEASE, require_small, utc_now
 from db.circuit import Admission, Circuit
-from db.filings import Filing
-from db.portfolio import Portfolio
+from db.portfolio import Portfolio, require_same_ledger
 from db.snapshot_rules import Row, different_rows
 from topics.canonical import sha256_hex
 from topics.errors import Code, TerminalError
@@ -35,10 +34,15 @@ class MemoryPortfolios:
         return tuple(sorted(own, key=lambda portfolio: (portfolio.name, portfolio.id)))
 
     async def put(self, tenant: str, user_id: UUID, portfolio: Portfolio) -> bool:
-        """Make the portfolio or change it; False when the id belongs to someone else."""
-        owner, _ = self._kept.get(portfolio.id, ((tenant, user_id), None))
+        """Make the portfolio or change it; False when the id belongs to someone else.
+
+        Raises:
+            TerminalError: INVALID_INPUT when ledger path or booking method would change.
+        """
+        owner, before = self._kept.get(portfolio.id, ((tenant, user_id), None))
         if owner != (tenant, user_id):
             return False
+        require_same_ledger(before, portfolio)
         self._kept[portfolio.id] = (owner, portfolio)
         return True
 
@@ -81,33 +85,6 @@ class MemorySnapshots:
         kept = self._kept.setdefault(key, (content_hash, tuple(dict(row) for row in rows)))
         if kept[0] != content_hash:
             raise different_rows(commit, kept[0], content_hash)
-
-
-class MemoryFundamentals:
-    """Annual reports by the day they were filed."""
-
-    def __init__(self, filings: Iterable[Filing] = ()) -> None:
-        self._filings: dict[tuple[str, int, date], Filing] = {}
-        for filing in filings:
-            self._filings.setdefault((filing.symbol, filing.fiscal_year, filing.filed_on), filing)
-
-    async def reports(self, symbols: Sequence[str], asof: date) -> Mapping[str, Sequence[Mapping[str, object]]]:
-        """Return each symbol's annual reports filed on or before `asof`, newest fiscal year first; absent if none."""
-        known: dict[tuple[str, int], Filing] = {}
-        for (symbol, year, filed_on), filing in sorted(self._filings.items(), key=lambda item: item[0]):
-            if symbol in symbols and filed_on <= asof:
-                known[symbol, year] = filing
-        found: dict[str, list[Mapping[str, object]]] = {}
-        for (symbol, _), filing in sorted(known.items(), key=lambda item: (item[0][0], -item[0][1])):
-            found.setdefault(symbol, []).append(dict(filing.report))
-        return found
-
-    async def add(self, filings: Iterable[Filing]) -> int:
-        """Add filings and return how many are new; a filing that is there already stays as it is."""
-        before = len(self._filings)
-        for filing in filings:
-            self._filings.setdefault((filing.symbol, filing.fiscal_year, filing.filed_on), filing)
-        return len(self._filings) - before
 
 
 class MemoryArtifacts:

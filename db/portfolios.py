@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from db.portfolio import Portfolio
+from db.portfolio import Portfolio, require_same_ledger
 from db.postgres import Pool, tenant_transaction
 from db.sql import query
 
@@ -31,16 +31,19 @@ class PortfolioRepository:
 
         Returns:
             False when the id belongs to someone else; nothing is changed then.
+
+        Raises:
+            TerminalError: INVALID_INPUT when ledger path or booking method would change.
         """
         async with tenant_transaction(self._pool, tenant, user_id) as connection:
+            row = await connection.fetchrow(query("portfolio_get"), portfolio.id)
+            require_same_ledger(None if row is None else Portfolio(**dict(row)), portfolio)
             changed = await connection.fetchval(
                 query("portfolio_update"),
                 portfolio.id,
                 portfolio.name,
                 portfolio.base_ccy,
                 portfolio.benchmark_id,
-                portfolio.booking,
-                portfolio.ledger_path,
                 portfolio.policy,
             )
             if changed is None:

@@ -210,7 +210,7 @@ SELECT id, name, base_ccy, benchmark_id, booking, ledger_path, policy FROM portf
 
 -- name: portfolio_update
 UPDATE portfolios
-SET name = $2, base_ccy = $3, benchmark_id = $4, booking = $5, ledger_path = $6, policy = $7
+SET name = $2, base_ccy = $3, benchmark_id = $4, policy = $5
 WHERE id = $1
 RETURNING id
 
@@ -364,17 +364,6 @@ SELECT output FROM effects WHERE tenant = $1 AND idempotency_key = $2
 INSERT INTO effects (tenant, idempotency_key, user_id, output) VALUES ($1, $2, $3, $4)
 ON CONFLICT (tenant, idempotency_key) DO NOTHING
 RETURNING idempotency_key
-
--- name: fundamentals_get
-SELECT DISTINCT ON (symbol, fiscal_year) symbol, report::text AS report
-FROM fundamentals
-WHERE symbol = ANY ($1::text[]) AND filed_on <= $2
-ORDER BY symbol, fiscal_year DESC, filed_on DESC
-
--- name: fundamentals_add
-INSERT INTO fundamentals (symbol, fiscal_year, filed_on, report)
-SELECT * FROM unnest($1::text[], $2::integer[], $3::date[], $4::json[])
-ON CONFLICT DO NOTHING
 
 -- name: analyze_packs
 ANALYZE pricing_pack, prices, fx_rates, securities, calendar_sessions

@@ -113,14 +113,6 @@ CREATE TABLE executions (
 );
 COMMENT ON COLUMN executions.result IS 'The ExecutionResult as it travelled; null when it is so large that it is an artifact.';
 
-CREATE TABLE fundamentals (
-    symbol text NOT NULL,
-    fiscal_year integer NOT NULL,
-    filed_on date NOT NULL,
-    report json NOT NULL
-);
-COMMENT ON TABLE fundamentals IS 'Reported company figures as filed; a restatement is a later filing of the same year.';
-
 CREATE TABLE fx_rates (
     pack_id uuid NOT NULL,
     asof_date date NOT NULL,
@@ -246,10 +238,6 @@ ALTER TABLE effects ADD CONSTRAINT effects_pkey PRIMARY KEY (tenant, idempotency
 ALTER TABLE executions ADD CONSTRAINT executions_pkey PRIMARY KEY (execution_id);
 
 ALTER TABLE executions ADD CONSTRAINT executions_result_sha256_check CHECK ((result_sha256 ~ '^[0-9a-f]{64}$'::text));
-
-ALTER TABLE fundamentals ADD CONSTRAINT fundamentals_pkey PRIMARY KEY (symbol, fiscal_year, filed_on);
-
-ALTER TABLE fundamentals ADD CONSTRAINT fundamentals_symbol_check CHECK (is_plain_text(symbol));
 
 ALTER TABLE fx_rates ADD CONSTRAINT fx_rates_pkey PRIMARY KEY (base_ccy, quote_ccy, asof_date, pack_id);
 

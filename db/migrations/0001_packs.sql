@@ -1,4 +1,4 @@
--- Market data that belongs to nobody: calendars, securities, pricing packs and reported figures.
+-- Market data that belongs to nobody: calendars, securities and pricing packs.
 --
 -- A pricing pack holds all prices and rates of one day. Its life:
 --
@@ -134,15 +134,6 @@ CREATE TABLE pack_outbox (
 CREATE INDEX pack_outbox_pending ON pack_outbox (seq) WHERE published_at IS NULL;
 COMMENT ON TABLE pack_outbox IS
     'One row per status change, in its transaction. seq follows commit order; the relay publishes and then marks rows.';
-
-CREATE TABLE fundamentals (
-    symbol text NOT NULL CHECK (is_plain_text(symbol)),
-    fiscal_year integer NOT NULL,
-    filed_on date NOT NULL,
-    report json NOT NULL,
-    PRIMARY KEY (symbol, fiscal_year, filed_on)
-);
-COMMENT ON TABLE fundamentals IS 'Reported company figures as filed; a restatement is a later filing of the same year.';
 
 -- The digest over a pack's rows. Each row is one line: its fields separated by U+001F, decimals without trailing
 -- zeros, ended by a line feed; lines sorted by their UTF-8 bytes; SHA-256 over all of them. db/pack_content.py

@@ -30,33 +30,34 @@ async def frozen(writer: PackWriter, rows: PackContent):
     return await writer.freeze(pack.pack_id, None, NOW)
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE prices SET close = close + 1",
-        "DELETE FROM prices",
-        "TRUNCATE prices",
-        "UPDATE fx_rates SET rate = rate + 1",
-        "DELETE FROM fx_rates",
-        "TRUNCATE fx_rates",
-        "DELETE FROM pricing_pack",
-        "TRUNCATE pricing_pack CASCADE",
-        "UPDATE pricing_pack SET status = 'warming'",
-        "UPDATE pricing_pack SET status = 'failed', failure = 'x'",
-        "UPDATE pricing_pack SET content_sha256 = repeat('0', 64)",
-        "UPDATE pricing_pack SET status = 'superseded', content_sha256 = repeat('0', 64)",
-        "UPDATE pricing_pack SET freeze_seq = freeze_seq + 100",
-        "UPDATE pricing_pack SET asof_date = asof_date - 1",
-        "UPDATE securities SET price_unit = 100",
-        "INSERT INTO fx_rates SELECT id, asof_date, 'EUR', 'CHF', 1, 'x', asof_date FROM pricing_pack",
-        "INSERT INTO pricing_pack (id, policy, asof_date, revision, status, created_at, failure) "
-        "VALUES (gen_random_uuid(), 'close', '2024-01-04', 1, 'failed', now(), 'x')",
-    ],
+REFUSED = (
+    "UPDATE prices SET close = close + 1",
+    "DELETE FROM prices",
+    "TRUNCATE prices",
+    "UPDATE fx_rates SET rate = rate + 1",
+    "DELETE FROM fx_rates",
+    "TRUNCATE fx_rates",
+    "DELETE FROM pricing_pack",
+    "TRUNCATE pricing_pack CASCADE",
+    "UPDATE pricing_pack SET status = 'warming'",
+    "UPDATE pricing_pack SET status = 'failed', failure = 'x'",
+    "UPDATE pricing_pack SET content_sha256 = repeat('0', 64)",
+    "UPDATE pricing_pack SET status = 'superseded', content_sha256 = repeat('0', 64)",
+    "UPDATE pricing_pack SET freeze_seq = freeze_seq + 100",
+    "UPDATE pricing_pack SET asof_date = asof_date - 1",
+    "UPDATE securities SET price_unit = 100",
+    "INSERT INTO fx_rates SELECT id, asof_date, 'EUR', 'CHF', 1, 'x', asof_date FROM pricing_pack",
+    "INSERT INTO pricing_pack (id, policy, asof_date, revision, status, created_at, failure) "
+    "VALUES (gen_random_uuid(), 'close', '2024-01-04', 1, 'failed', now(), 'x')",
 )
-async def test_a_frozen_pack_is_immutable_even_to_the_owner(owner: Pool, writer: PackWriter, statement: str) -> None:
+
+
+async def test_a_frozen_pack_is_immutable_even_to_the_owner(owner: Pool, writer: PackWriter) -> None:
     pack = await frozen(writer, content(FRIDAY))
-    with pytest.raises(asyncpg.RestrictViolationError):
-        await owner.execute(statement)
+    for statement in REFUSED:
+        with pytest.raises(asyncpg.RestrictViolationError):
+            await owner.execute(statement)
+            pytest.fail(f"went through: {statement}")
     assert await PackWriter(owner).verify(pack.pack_id) == pack.content_sha256
 
 
@@ -127,7 +128,6 @@ async def test_the_application_reads_packs_and_freezes_but_writes_no_rows(app: P
         "INSERT INTO fx_rates SELECT id, asof_date, 'EUR', 'CHF', 1, 'x', asof_date FROM pricing_pack",
         "UPDATE pricing_pack SET status = 'failed', failure = 'x'",
         "DELETE FROM securities",
-        "INSERT INTO fundamentals VALUES ('SYN-A', 2020, '2021-01-01', '{}')",
         "INSERT INTO pack_outbox (pack_id) VALUES (gen_random_uuid())",
         "ALTER TABLE prices DISABLE TRIGGER ALL",
     ):

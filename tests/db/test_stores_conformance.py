@@ -1,18 +1,16 @@
-"""Portfolios, ledgers, fundamentals and artifacts on Postgres and in memory answer alike."""
+"""Portfolios, ledgers and artifacts on Postgres and in memory answer alike."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
 import pytest
 
 from db.artifacts import ArtifactRepository
-from db.filings import Filing
-from db.fundamentals import FundamentalsRepository
 from db.ledgers import SnapshotRepository
-from db.memory import MemoryArtifacts, MemoryFundamentals, MemoryPortfolios, MemorySnapshots
+from db.memory import MemoryArtifacts, MemoryPortfolios, MemorySnapshots
 from db.pack_writer import PackWriter
 from db.portfolio import Portfolio
 from db.portfolios import PortfolioRepository
@@ -44,7 +42,6 @@ class Clock:
 class Stores:
     portfolios: PortfolioRepository | MemoryPortfolios
     snapshots: SnapshotRepository | MemorySnapshots
-    fundamentals: FundamentalsRepository | MemoryFundamentals
     artifacts: ArtifactRepository | MemoryArtifacts
     clock: Clock
 
@@ -54,9 +51,7 @@ async def stores(database_or_memory: Database | None) -> AsyncIterator[Stores]:
     clock = Clock()
     if database_or_memory is None:
         portfolios = MemoryPortfolios()
-        yield Stores(
-            portfolios, MemorySnapshots(portfolios), MemoryFundamentals(), MemoryArtifacts(100, clock=clock), clock
-        )
+        yield Stores(portfolios, MemorySnapshots(portfolios), MemoryArtifacts(100, clock=clock), clock)
         return
     app = await open_pool(database_or_memory.url, size_max=2)
     owner = await open_pool(database_or_memory.admin_url, size_max=1)
@@ -64,7 +59,6 @@ async def stores(database_or_memory: Database | None) -> AsyncIterator[Stores]:
     yield Stores(
         PortfolioRepository(app),
         SnapshotRepository(app),
-        FundamentalsRepository(owner),
         ArtifactRepository(app, 100, clock=clock),
         clock,
     )
@@ -83,6 +77,10 @@ async def test_portfolios(stores: Stores) -> None:
     assert await portfolios.put("acme", ALICE, renamed)
     assert await portfolios.list("acme", ALICE) == (renamed, SIDE)
     assert not await portfolios.put("acme", BOB, replace(CORE, name="stolen"))
+    for changed in (replace(renamed, booking="AVERAGE"), replace(renamed, ledger_path="other.beancount")):
+        with pytest.raises(TerminalError, match="make a new portfolio") as refused:
+            await portfolios.put("acme", ALICE, changed)
+        assert refused.value.code is Code.INVALID_INPUT
     assert await portfolios.get("acme", BOB, CORE.id) is None
     assert await portfolios.get("other", ALICE, CORE.id) is None
     assert await portfolios.get("acme", ALICE, CORE.id) == renamed
@@ -137,22 +135,6 @@ async def test_a_commit_has_one_content(stores: Stores) -> None:
     with pytest.raises(TerminalError) as refused:
         await stores.snapshots.store("acme", BOB, CORE.id, COMMIT, "a" * 64, [])
     assert refused.value.code is Code.UNKNOWN_PORTFOLIO
-
-
-async def test_fundamentals_as_they_were_known(stores: Stores) -> None:
-    first = Filing("SYN-A", 2010, date(2010, 10, 27), {"revenue": 65225, "ratio": 0.5, "note": None})
-    restated = Filing("SYN-A", 2010, date(2011, 10, 26), {"revenue": 65000})
-    later = Filing("SYN-A", 2011, date(2011, 10, 26), {"revenue": 108249})
-    other = Filing("SYN-B", 2010, date(2010, 1, 1), {"revenue": 1})
-    assert await stores.fundamentals.add([first, restated, later, other]) == 4
-    assert await stores.fundamentals.add([replace(first, report={"revenue": 0}), other]) == 0
-    reports = stores.fundamentals.reports
-    assert await reports(["SYN-A"], date(2010, 10, 26)) == {}
-    assert await reports(["SYN-A"], date(2011, 10, 25)) == {"SYN-A": [first.report]}
-    assert await reports(["SYN-A", "SYN-B", "SYN-C"], date(2012, 1, 1)) == {
-        "SYN-A": [later.report, restated.report],
-        "SYN-B": [other.report],
-    }
 
 
 async def test_artifacts(stores: Stores) -> None:
