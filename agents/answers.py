@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from agents.fields import Exact, Money, Part, Ratio
+from agents.fields import Exact, Money, MoneyText, Part, Ratio
 
 Kind = Literal["security", "cash", "receivable"]
 Status = Literal["ok", "stale", "missing"]
@@ -98,8 +98,8 @@ class DailySeries(Part):
     """Columns of equal length, one entry per valued day; `index` starts at 1, `flow` is the day's external flow."""
 
     dates: tuple[date, ...] = Field(strict=False)
-    nav: tuple[Money, ...] = Field(strict=False)
-    flow: tuple[Money, ...] = Field(strict=False)
+    nav: tuple[MoneyText, ...] = Field(strict=False)
+    flow: tuple[MoneyText, ...] = Field(strict=False)
     index: tuple[Ratio, ...] = Field(strict=False)
     drawdown: tuple[Ratio, ...] = Field(strict=False)
 

@@ -1,6 +1,7 @@
 """Values too large for a message: an LRU in front of the artifact store, and the way values become messages."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,9 @@ from topics.paths import Missing, lookup
 
 ARTIFACT_BYTES_MIN = 8192
 """Larger answers are kept as artifacts, so that steps that read them get a reference."""
+# Leases last for many hours: an artifact that is used all the time needs no renewal each time.
+_LEASE_RENEWED_MS = 300_000
+_LEASES_MAX = 10_000
 _LRU_BYTES_MAX = 64 * 1024 * 1024
 
 
@@ -22,11 +26,22 @@ class Artifacts:
     """The artifact store with an LRU of the bytes last seen, keyed as the store is: by tenant and content.
 
     Args:
+        store: where the bytes are kept.
         bytes_max: longest value accepted.
+        clock: milliseconds since the epoch.
+        lru_bytes_max: what the LRU may hold.
     """
 
-    def __init__(self, store: ArtifactStore, bytes_max: int, lru_bytes_max: int = _LRU_BYTES_MAX) -> None:
+    def __init__(
+        self,
+        store: ArtifactStore,
+        bytes_max: int,
+        clock: Callable[[], int],
+        lru_bytes_max: int = _LRU_BYTES_MAX,
+    ) -> None:
         self._store = store
+        self._clock = clock
+        self._leased_ms: dict[tuple[str, str], int] = {}
         self._bytes_max = bytes_max
         self._lru_bytes_max = lru_bytes_max
         self._lru: OrderedDict[tuple[str, str], bytes] = OrderedDict()
@@ -63,9 +78,15 @@ class Artifacts:
         return data
 
     async def keep(self, tenant: str, user_id: UUID, sha: str, data: bytes) -> None:
-        """Renew an artifact's lease, writing it again if it is gone."""
+        """Renew an artifact's lease, writing it again if it is gone; one renewal in a while is enough."""
+        now_ms = self._clock()
+        if now_ms - self._leased_ms.get((tenant, sha), -_LEASE_RENEWED_MS) < _LEASE_RENEWED_MS:
+            return
         if not await self._store.touch(tenant, user_id, sha):
             await self.put(tenant, user_id, data)
+        if len(self._leased_ms) >= _LEASES_MAX:
+            self._leased_ms.clear()
+        self._leased_ms[tenant, sha] = now_ms
 
     def _remember(self, tenant: str, sha: str, data: bytes) -> None:
         key = (tenant, sha)

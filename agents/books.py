@@ -12,7 +12,7 @@ from uuid import UUID
 from agents.context import CapabilityContext
 from agents.memo import Memo
 from agents.ports import LedgerPort, LedgerSnapshot, PackPort, PackSeries, Portfolio, PortfolioPort
-from analytics.fx import MINOR_UNITS, FxHistory, InconsistentRates
+from analytics.fx import CARRY_DAYS_MAX, MINOR_UNITS, FxHistory, InconsistentRates
 from analytics.history import History, build
 from analytics.market import align
 from analytics.returns import Twr, compute_twr
@@ -33,7 +33,7 @@ class Book:
     Attributes:
         snapshot: rows of all dates; callers look at those up to `pins.asof`.
         series: prices and rates from shortly before the first booking to the pack's day.
-        fx: the rates of `series`.
+        fx: the rates of `series` around trade dates.
     """
 
     pins: Pins
@@ -107,8 +107,12 @@ class Books:
         currencies = sorted({row.currency for row in rows} | {pins.base_ccy})
         start = rows[0].on - _LEAD if rows else pins.asof
         series = await series_of(self._packs, pins.pricing_pack_id, symbols, currencies, start)
+        # Only trade dates are looked up here, each with the days a rate may be carried from.
+        traded = {
+            row.on - timedelta(days=age) for row in rows if row.kind == "lot" for age in range(CARRY_DAYS_MAX + 1)
+        }
         try:
-            fx = FxHistory(series.rates)
+            fx = FxHistory(rate for rate in series.rates if rate[0] in traded)
         except InconsistentRates as error:
             raise TerminalError(Code.MISSING_FX, f"pack {pins.pricing_pack_id}: {error}") from error
         return Book(pins, portfolio, snapshot, series, fx)

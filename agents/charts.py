@@ -69,20 +69,20 @@ def _points(metrics: PerformanceMetrics) -> list[dict[str, Any]]:
     kept = {0, count - 1}
     special = {metrics.drawdown.peak, metrics.drawdown.trough, metrics.drawdown.recovery}
     points: list[dict[str, Any]] = []
-    flow = Decimal(0)
+    flow = 0.0
     for at, on in enumerate(series.dates):
-        flow += series.flow[at]
+        flow += float(series.flow[at])
         if at in kept or (count - 1 - at) % stride == 0 or on in special:
             points.append(
                 {
                     "date": on.isoformat(),
-                    "value": _cents(series.nav[at]),
+                    "value": _cents(float(series.nav[at])),
                     "flow": _cents(flow),
                     "index": round(series.index[at], 6) + 0.0,
                     "drawdown": round(series.drawdown[at], 6) + 0.0,
                 }
             )
-            flow = Decimal(0)
+            flow = 0.0
     return points
 
 
@@ -297,8 +297,8 @@ def _bar(label: str, start: float, end: float, effect: float, kind: str) -> dict
     }
 
 
-def _cents(amount: Decimal) -> float:
-    return float(round(amount, 2)) + 0.0
+def _cents(amount: Decimal | float) -> float:
+    return round(float(amount), 2) + 0.0
 
 
 def _amount(amount: Decimal | None) -> str:

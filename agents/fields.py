@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import BaseModel as _BaseModel
-from pydantic import BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, PlainSerializer, StringConstraints, WithJsonSchema
 
 RATIO_DECIMALS = 12
 _PATTERN = r"^-?[0-9]+(\.[0-9]+)?$"
@@ -50,6 +50,9 @@ Exact = Annotated[Decimal, BeforeValidator(_decimal), PlainSerializer(plain, ret
 
 Money = Annotated[Decimal, BeforeValidator(_decimal), PlainSerializer(money, return_type=str), _SCHEMA]
 """An amount of a currency, written with at most 6 decimals."""
+
+MoneyText = Annotated[str, StringConstraints(pattern=_PATTERN), _SCHEMA]
+"""An amount in a long series: looks like `Money` on the wire and stays text, because nobody adds it up."""
 
 Ratio = Annotated[float, PlainSerializer(lambda value: round(value, RATIO_DECIMALS) + 0.0, return_type=float)]
 """A return, weight or score: a float, rounded to 12 decimals on output."""

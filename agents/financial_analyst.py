@@ -1,5 +1,6 @@
 """The agent that knows portfolios: positions, values, returns, attribution, ratings and charts."""
 
+import asyncio
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
@@ -22,7 +23,7 @@ from agents.books import Book, Books, Performance, series_of, unknown_portfolio
 from agents.capability import capability
 from agents.charts import overview
 from agents.context import CapabilityContext
-from agents.ports import FundamentalsPort, LedgerPort, PackPort, PortfolioPort
+from agents.ports import FundamentalsPort, LedgerPort, PackPort, Portfolio, PortfolioPort
 from agents.positions import position_rows, total, value_rows
 from agents.ratings import RatingBadges, badges
 from analytics.attribution import Attribution, NotAdditive, attribute
@@ -89,14 +90,12 @@ class FinancialAnalyst(BaseAgent):
             portfolio = await self._portfolios.get(context.tenant, context.user_id, portfolio_id)
             if portfolio is None:
                 raise unknown_portfolio(portfolio_id)
-        decision = await self._packs.resolve(portfolio.policy if portfolio else self._policy, asof, pack_id)
-        commit: str | None = None
-        if portfolio is not None:
-            commit = ledger_commit or await self._ledgers.head(context.tenant, context.user_id, portfolio)
-            # Booking now says at once what is wrong with the ledger; every later step finds it booked.
-            await self._ledgers.snapshot(context.tenant, context.user_id, portfolio, commit)
         elif ledger_commit is not None:
             raise TerminalError(Code.INVALID_ARGS, "expected a portfolio_id with a ledger_commit, got none")
+        commit, decision = await asyncio.gather(
+            self._commit(context, portfolio, ledger_commit),
+            self._packs.resolve(portfolio.policy if portfolio else self._policy, asof, pack_id),
+        )
         context.report(source=f"pricing_pack:{decision.pack.pack_id}", asof=decision.asof)
         if commit is not None:
             context.report(source=f"ledger:{commit}")
@@ -110,6 +109,15 @@ class FinancialAnalyst(BaseAgent):
             previous_fresh=decision.previous_fresh,
             warnings=decision.warnings,
         )
+
+    async def _commit(self, context: CapabilityContext, portfolio: Portfolio | None, given: str | None) -> str | None:
+        """Return the commit to pin: the one given, else the head of the branch; None without a portfolio."""
+        if portfolio is None:
+            return None
+        commit = given or await self._ledgers.head(context.tenant, context.user_id, portfolio)
+        # Booking now says at once what is wrong with the ledger; every later step finds it booked.
+        await self._ledgers.snapshot(context.tenant, context.user_id, portfolio, commit)
+        return commit
 
     @capability("ledger.positions", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
     async def positions(self, context: CapabilityContext, portfolio_id: UUID) -> list[PositionRow]:
@@ -313,8 +321,8 @@ def _metrics(
         ),
         series=DailySeries(
             dates=twr.dates,
-            nav=twr.nav,
-            flow=twr.flow,
+            nav=tuple(series["nav"]),
+            flow=tuple(series["flow"]),
             index=tuple(series["index"]),
             drawdown=tuple(series["drawdown"]),
         ),

@@ -115,7 +115,7 @@ class AgentRuntime:
         descriptions = describe_all(by_class)
         self.agents: Mapping[str, BaseAgent] = {agent.name: agent for agent in by_class.values()}
         self._bound = {name: _Bound(found, self.agents[found.agent]) for name, found in descriptions.items()}
-        self._artifacts = Artifacts(artifacts, artifact_bytes_max)
+        self._artifacts = Artifacts(artifacts, artifact_bytes_max, clock)
         self._cache = AnswerCache(cache, clock)
         self._cache_ttl_s = cache_ttl_s
         self._circuits = _Circuits(breaker, clock)
@@ -188,11 +188,11 @@ class AgentRuntime:
             raise
         await self._circuits.succeeded(admitted)
         value, data = _checked(description, raw)
-        packed = await self._pack(request, data, value)
-        if key is not None:
-            ttl_s = notes.ttl_s or description.terms.ttl_s or self._cache_ttl_s
-            await self._cache.set(key, data, notes, ttl_s)
-        return _Answer(packed, sha256_hex(data), notes, "off" if key is None else "miss")
+        if key is None:
+            return _Answer(await self._pack(request, data, value), sha256_hex(data), notes, "off")
+        ttl_s = notes.ttl_s or description.terms.ttl_s or self._cache_ttl_s
+        packed, _ = await asyncio.gather(self._pack(request, data, value), self._cache.set(key, data, notes, ttl_s))
+        return _Answer(packed, sha256_hex(data), notes, "miss")
 
     async def _arguments(self, description: Description, request: CapabilityRequest) -> BaseModel:
         data = await join_refs(self._artifacts, request.tenant, request.user_id, request.args, request.refs)

@@ -1,6 +1,5 @@
 import json
 from datetime import date, timedelta
-from decimal import Decimal
 from itertools import pairwise
 
 import pytest
@@ -66,8 +65,8 @@ def test_a_long_history_is_thinned_without_losing_flows_or_extremes(parts: Parts
     series = metrics.series.model_copy(
         update={
             "dates": dates,
-            "nav": tuple(Decimal(1000 + at) for at in range(count)),
-            "flow": tuple(Decimal(1) for _ in range(count)),
+            "nav": tuple(str(1000 + at) for at in range(count)),
+            "flow": tuple("1" for _ in range(count)),
             "index": tuple(1.0 for _ in range(count)),
             "drawdown": tuple(-0.5 if on == trough else 0.0 for on in dates),
         }
