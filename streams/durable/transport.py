@@ -26,6 +26,7 @@ from faust.types import TP
 from mode.services import Service
 from mode.utils.futures import maybe_async
 
+from streams.durable import fetch_codec
 from streams.failstop import fail_stop
 
 log = logging.getLogger(__name__)
@@ -40,8 +41,12 @@ _GAP_READ_TIMEOUT_S = 15.0
 _YIELD_EVERY = 100
 
 
-def use_fast_loop_lookup() -> None:
-    """Let aiokafka look up the running loop in C: its own way through the policy costs 20% of a workflow's CPU."""
+def use_fast_paths() -> None:
+    """Let aiokafka take shorter ways, in this process: the fetch codec, and the running loop looked up in C.
+
+    Its own way to the loop, through the policy, costs 20% of a workflow's CPU.
+    """
+    fetch_codec.install()
     aiokafka.util.get_running_loop = asyncio.get_running_loop  # type: ignore[assignment]
 
 

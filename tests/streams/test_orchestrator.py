@@ -219,8 +219,10 @@ async def test_an_answer_that_is_too_large_is_an_error(system: System) -> None:
 
 
 async def test_an_agent_does_not_start_what_is_past_its_deadline(system: System) -> None:
+    execution_id = str(uuid4())
+    home = partition_of(key_of(execution_id), system.settings.partitions)
     late = CapabilityRequest(
-        execution_id=str(uuid4()),
+        execution_id=execution_id,
         tenant="acme",
         user_id=USER,
         step_id="late",
@@ -230,12 +232,13 @@ async def test_an_agent_does_not_start_what_is_past_its_deadline(system: System)
         args={"value": 1},
         deadline_at_ms=1,
         idempotency_key="late",
-        reply_partition=2,
+        reply_partition=home,
     )
     topic = system.topic(capability_requests("probe"))
-    await system.producer.send_and_wait(topic, encode(late), key_of(late.execution_id), partition=0)
+    elsewhere = (home + 1) % system.settings.partitions
+    await system.producer.send_and_wait(topic, encode(late), key_of(late.execution_id), partition=elsewhere)
     key = key_of(late.execution_id)
     records = await system.read_until(CAPABILITY_RESULTS, lambda found: any(r.key == key for r in found))
     answer = next(record for record in records if record.key == key)
-    assert answer.partition == 2
+    assert answer.partition == home
     assert b"DEADLINE_EXCEEDED" in answer.value
