@@ -190,7 +190,8 @@ class AgentRuntime:
         value, data = _checked(description, raw)
         if key is None:
             return _Answer(await self._pack(request, data, value), sha256_hex(data), notes, "off")
-        ttl_s = notes.ttl_s or description.terms.ttl_s or self._cache_ttl_s
+        declared = notes.ttl_s if notes.ttl_s is not None else description.terms.ttl_s
+        ttl_s = self._cache_ttl_s if declared is None else declared
         packed, _ = await asyncio.gather(self._pack(request, data, value), self._cache.set(key, data, notes, ttl_s))
         return _Answer(packed, sha256_hex(data), notes, "miss")
 
