@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from settings import Settings
-from streams.durable.transport import FETCH_MAX_WAIT_MS, PREFETCH_BACKOFF_S, use_fast_paths
+from streams.durable.pace import FETCH_MAX_WAIT_MS, PREFETCH_BACKOFF_S, use_fast_paths
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,10 @@ import faust
 from yarl import URL
 
 from streams.durable.monitor import QuietMonitor
+from streams.durable.pace import use_fast_paths
 from streams.durable.recovery import DurableTableManager
 from streams.durable.table import FencedTable
-from streams.durable.transport import DurableTransport, use_fast_paths
+from streams.durable.transport import DurableTransport
 
 SESSION_TIMEOUT_S = 6.0
 

@@ -34,8 +34,10 @@ class ResponsePartitions:
 
     @staticmethod
     def decode(data: BytesIO) -> list[tuple[Any, ...]]:
-        """Return the tuples of aiokafka's `Array`: partition, error, highwater, last stable offset, log start,
-        aborted transactions, preferred replica, records.
+        """Return the tuples of aiokafka's `Array`.
+
+        Each is partition, error, highwater, last stable offset, log start, aborted transactions, preferred replica,
+        records.
         """
         read = data.read
         partitions = []
