@@ -60,7 +60,7 @@ async def _demo(chosen: DemoPortfolio, out_dir: Path, as_json: bool) -> None:
     from cli.results import deliver, leave, result_bytes, write_file
     from cli.stored import complete
     from local.stack import Stack
-    from services.demo_data import TENANT
+    from services.demo_users import TENANT
 
     stack = Stack(settings(), report=say)
     async with stack as found:

@@ -12,7 +12,8 @@ from db.postgres import open_pool
 from local.embedded import Addresses
 from services.catalogue import load_catalogue
 from services.composition import open_runtime
-from services.demo_data import PORTFOLIOS, TENANT, user_id_of
+from services.demo_data import PORTFOLIOS
+from services.demo_users import TENANT, user_id_of
 from services.packs_build import POLICY
 from services.patterns import load_patterns
 from services.runner import run_in_process
