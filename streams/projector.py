@@ -20,6 +20,7 @@ from db.postgres import Connection, Pool, transaction
 from settings import Settings
 from streams import dead_letter as dlq
 from streams.clients import MESSAGE_BYTES_MAX, start_consumer, topic_name
+from streams.durable.pace import FETCH_MAX_WAIT_IDLE_MS
 from streams.logs import position
 from topics.codec import Undecodable, decode
 from topics.errors import RetryableError, TerminalError
@@ -56,7 +57,9 @@ class Projector:
 
     async def start(self) -> None:
         """Connect and go to where the last transaction left off."""
-        consumer = self._consumer = await start_consumer(self._settings, client_id="projector", fetch_max_wait_ms=250)
+        consumer = self._consumer = await start_consumer(
+            self._settings, client_id="projector", fetch_max_wait_ms=FETCH_MAX_WAIT_IDLE_MS
+        )
         for topic in (self._results, self._dead_letters):
             await consumer._client._wait_on_metadata(topic)
         partitions = [
