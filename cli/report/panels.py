@@ -7,6 +7,7 @@ null with a reason, still gives a page.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from cli.figures import amount, day, decimal, percent, quantity, score, sign
@@ -155,7 +156,7 @@ def ratings_panel(ratings: Mapping[str, Any], badge: Html | None) -> Html:
         "Quality ratings",
         tag("div", tiles, class_="scores"),
         _companies(holdings) if holdings else None,
-        tag("p", "Editorial heuristics from annual reports, not investment advice.", class_="footnote"),
+        [tag("p", str(each), class_="footnote") for each in _list(ratings.get("warnings"))],
         subtitle=f"weighted over rated long equity{f', rubric {version}' if version else ''}",
         badge=badge,
     )
@@ -188,7 +189,7 @@ def _holding(item: Mapping[str, Any], largest: float) -> Html:
     currency = str(item.get("price_currency") or item.get("trading_currency") or "")
     price = item.get("price")
     fx = decimal(item.get("fx_rate"))
-    fx_text = f"FX {fx:.4f}" if fx is not None and fx != 1 else None
+    fx_text = f"FX {fx:.{4 if fx >= Decimal('0.1') else 6}f}" if fx is not None and fx != 1 else None
     price_cell: Child = two_lines(f"{amount(price)} {currency}", fx_text) if price is not None else fx_text
     gain, cost = item.get("unrealized_pl"), item.get("cost_base")
     security = kind == "security"
@@ -230,7 +231,7 @@ def _effect_name(item: Mapping[str, Any], *, by_position: bool) -> Html | str:
         return name
     if name == f"cash:{currency}":
         return f"Cash {currency}"
-    return two_lines(name, currency)
+    return two_lines(name[:1].upper() + name[1:], currency)
 
 
 def _companies(holdings: list[Mapping[str, Any]]) -> Html:
