@@ -48,6 +48,7 @@ def provenance(result: ExecutionResult) -> Html:
     if trace.pattern_digest:
         pattern += [tag("br"), _code(trace.pattern_digest)]
     versions = [f"{name} v{version}" for name, version in sorted(trace.capabilities.items())]
+    sources = tag("ul", [tag("li", _code(source)) for source in trace.sources], class_="plain")
     facts: list[tuple[str, Child]] = [
         ("Pricing pack", pack if trace.pricing_pack_id else None),
         ("Ledger commit", _code(trace.ledger_commit_hash)),
@@ -55,7 +56,7 @@ def provenance(result: ExecutionResult) -> Html:
         ("Pattern", pattern),
         ("Capabilities", ", ".join(versions)),
         ("Agents", ", ".join(sorted({f"{s.agent} {s.agent_version or ''}".strip() for s in trace.steps if s.agent}))),
-        ("Sources", tag("ul", [tag("li", _code(source)) for source in trace.sources], class_="plain")),
+        ("Sources", sources if trace.sources else None),
         ("Execution", [_code(result.execution_id), f", request {result.request_id}"]),
         ("Tenant and user", [result.tenant, ", ", _code(str(result.user_id))]),
         ("Digest", _code(result.digest)),
@@ -105,7 +106,7 @@ def _step(step: StepTrace, first: int, span: int) -> Html:
     return row(
         heading(two_lines(step.as_ if step.step_id != "$resolve" else "pins", f"{step.capability} v{step.version}")),
         text(two_lines(step.agent or NOT_AVAILABLE, step.agent_version)),
-        text(status_badge(step.status), tag("span", note, class_="sub") if note else None),
+        text(status_badge(step.status), tag("span", note, class_="sub wrap") if note else None),
         text(_bar(step, first, span)),
         figure(duration(step.started_at_ms, step.finished_at_ms)),
         figure(str(step.attempts)),

@@ -52,14 +52,16 @@ def is_ratings(value: Any) -> bool:
     return isinstance(value, Mapping) and any(key in value for _, key, _ in _SCORES[1:])
 
 
-def key_figures(metrics: Mapping[str, Any]) -> Html:
+def key_figures(metrics: Mapping[str, Any], badge: Html | None = None) -> Html:
     """Return value, profit, return and drawdown as cards, and the returns by period."""
     base = str(metrics.get("base_currency") or "")
     reasons = _mapping(metrics.get("reasons"))
     value, cost, gain = (metrics.get(name) for name in ("total_value", "total_cost", "unrealized_pl"))
     fall = _mapping(metrics.get("drawdown"))
     cards = [
-        _card("Total value", amount(value), base, _why(reasons, "total_value") or _since(metrics), wide=True),
+        _card(
+            "Total value", amount(value), base, _why(reasons, "total_value") or _since(metrics), wide=True, badge=badge
+        ),
         _card("Cost", amount(cost, 0), "", _why(reasons, "total_cost") or "at trade-date FX"),
         _card("Unrealised P/L", amount(gain, 0, plus=True), "", _gain_note(gain, cost, reasons), tone=gain),
         _card(
@@ -162,10 +164,12 @@ def ratings_panel(ratings: Mapping[str, Any], badge: Html | None) -> Html:
     )
 
 
-def _card(label: str, shown: str, unit: str, note: str, *, wide: bool = False, tone: Any = None) -> Html:
+def _card(
+    label: str, shown: str, unit: str, note: str, *, wide: bool = False, tone: Any = None, badge: Html | None = None
+) -> Html:
     return tag(
         "div",
-        tag("div", label, class_="label"),
+        tag("div", tag("span", label), badge, class_="label"),
         tag("div", shown, tag("span", unit, class_="unit") if unit else None, class_=f"figure {_tone(tone)}".strip()),
         tag("div", note, class_="note"),
         class_="card wide" if wide else "card",
