@@ -139,7 +139,7 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
         consumer = self._consumer
         while not self._stopping.is_set():
             fetched = await consumer.getmany(timeout_ms=1000, max_records=500)
-            pace_fetches(consumer, bool(fetched))
+            pace_fetches(consumer, sum(map(len, fetched.values())))
             for partition, records in fetched.items():
                 for record in records:
                     await self._uncommitted.acquire()

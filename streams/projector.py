@@ -30,6 +30,8 @@ from topics.table import DEAD_LETTERS, EXECUTION_RESULTS
 log = logging.getLogger(__name__)
 
 _BATCH = 200
+_CROWD = 8
+_GATHER_S = 0.1
 _RETRY_S = 1.0
 _LAG_LOG_EVERY_S = 30.0
 _LAG_WARN = 1000
@@ -98,6 +100,9 @@ class Projector:
             fetched = await self._consumer.getmany(timeout_ms=1000, max_records=_BATCH)
             for partition, records in fetched.items():
                 await self._project(partition, records)
+            if sum(map(len, fetched.values())) >= _CROWD:
+                # In a crowd a few larger transactions cost less than many small ones.
+                await asyncio.sleep(_GATHER_S)
             if loop.time() >= look_at_lag:
                 look_at_lag = loop.time() + _LAG_LOG_EVERY_S
                 await self.measure_lag()

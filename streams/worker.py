@@ -30,6 +30,7 @@ EXIT_CANNOT_START = 1
 # Any number nobody else locks: "dawsos projector" by its initials.
 PROJECTOR_LOCK = 0x64_70_72_6A
 _START_OVER_S = 2.0
+_PROJECTOR_NICE = 10
 # A little less than the supervisor waits before it kills.
 _AGENTS_DRAIN_S = 9.0
 T = TypeVar("T")
@@ -166,6 +167,8 @@ async def _serve_projector(settings: Settings, stop: asyncio.Event, ready: Calla
     from streams.outbox_relay import OutboxRelay
     from streams.projector import Projector
 
+    # Nobody waits for the projection as they wait for a result: under load it yields, and catches up afterwards.
+    os.nice(_PROJECTOR_NICE)
     await check_topics(settings, load_catalogue(settings).agents)
     pool = await _patiently(lambda: open_pool(settings.postgres_url()), settings.start_timeout_s)
     producer = await start_producer(settings, "projector")

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import aiokafka.util
+from aiokafka.producer.sender import Sender, SendProduceReqHandler
 
 from streams.durable import fetch_codec
 
@@ -15,6 +16,12 @@ FETCH_MAX_WAIT_IDLE_MS = 500
 # A fetched record that nobody has taken yet blocks fetching from its broker for this long (stock: 100 ms, which is
 # the p99 of an idle system).
 PREFETCH_BACKOFF_S = 0.002
+# From so many records per poll or per produce request on, records are gathered for a few milliseconds: a request costs
+# broker and client as much CPU as several executions' worth of records, and in a crowd nobody waits for one hop alone.
+CROWD_RECORDS = 8
+CROWD_WAIT_MS = 8
+CROWD_BYTES_MIN = 16_384
+CROWD_LINGER_S = 0.006
 
 
 def use_fast_paths() -> None:
@@ -24,10 +31,27 @@ def use_fast_paths() -> None:
     """
     fetch_codec.install()
     aiokafka.util.get_running_loop = asyncio.get_running_loop  # type: ignore[assignment]
+    Sender._send_produce_req = _send_produce_req  # type: ignore[method-assign]
 
 
-def pace_fetches(consumer: Any, busy: bool) -> None:
-    """Choose how long fetches wait for data: call with what the last poll brought."""
+async def _send_produce_req(sender: Any, node_id: int, batches: dict[Any, Any]) -> None:
+    """Send one produce request; after a crowded one, let records gather before the next to that broker."""
+    await SendProduceReqHandler(sender, batches).do(node_id)
+    if sum(batch.record_count for batch in batches.values()) >= CROWD_RECORDS:
+        await asyncio.sleep(CROWD_LINGER_S)
+    sender._in_flight.remove(node_id)
+    for partition in batches:
+        sender._muted_partitions.remove(partition)
+
+
+def pace_fetches(consumer: Any, records: int) -> None:
+    """Choose how long fetches wait for data: call with how many records the last poll brought."""
     fetcher = consumer._fetcher
-    if fetcher is not None:
-        fetcher._fetch_max_wait_ms = FETCH_MAX_WAIT_MS if busy else FETCH_MAX_WAIT_IDLE_MS
+    if fetcher is None:
+        return
+    crowded = records >= CROWD_RECORDS
+    fetcher._fetch_min_bytes = CROWD_BYTES_MIN if crowded else 1
+    if crowded:
+        fetcher._fetch_max_wait_ms = CROWD_WAIT_MS
+    else:
+        fetcher._fetch_max_wait_ms = FETCH_MAX_WAIT_MS if records else FETCH_MAX_WAIT_IDLE_MS

@@ -80,7 +80,7 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
     async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109
         snapshot = None if active_partitions is None else frozenset(active_partitions)
         records = await super().getmany(snapshot, timeout)  # type: ignore[arg-type]
-        pace_fetches(self._consumer, bool(records))
+        pace_fetches(self._consumer, sum(map(len, records.values())) if records else 0)
         return records
 
     def set_fetching(self, partitions: Iterable[TP], fetch: bool) -> None:
