@@ -71,7 +71,13 @@ def key_figures(metrics: Mapping[str, Any], badge: Html | None = None) -> Html:
             _why(reasons, "twr") or "since inception",
             tone=metrics.get("twr"),
         ),
-        _card("Deepest drawdown", percent(fall.get("depth")), "", _fall_note(fall), tone=fall.get("depth")),
+        _card(
+            "Deepest drawdown",
+            percent(fall.get("depth")),
+            "",
+            _why(reasons, "drawdown") or _fall_note(fall),
+            tone=fall.get("depth"),
+        ),
     ]
     periods = [
         tag(
