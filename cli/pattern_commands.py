@@ -245,7 +245,9 @@ def _expand(files: list[Path]) -> list[Path]:
     found: list[Path] = []
     for file in files:
         found += (
-            sorted(each for each in file.rglob("*.json") if each.name != "schema.json") if file.is_dir() else [file]
+            sorted(each for each in file.rglob("*.json") if each.name != "schema.json" and each.is_file())
+            if file.is_dir()
+            else [file]
         )
     if not found:
         raise CommandFailed("expected at least one pattern file, found none", Exit.USAGE)

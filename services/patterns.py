@@ -28,7 +28,7 @@ def pattern_sources(folders: Iterable[Path]) -> Iterator[tuple[str, bytes]]:
     for folder in folders:
         if not folder.is_dir():
             raise PatternFaults([Fault(str(folder), "", "expected a folder of patterns (DAWSOS_PATTERNS), found none")])
-        for path in sorted(folder.rglob("*.json")):
+        for path in sorted(each for each in folder.rglob("*.json") if each.is_file()):
             if path.name in _NOT_PATTERNS:
                 continue
             try:
