@@ -4,7 +4,7 @@ Money, prices and quantities are Decimals that travel as plain decimal strings; 
 rounded to 12 decimals. So equal figures give equal bytes.
 """
 
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Annotated, Any
 
 from pydantic import BaseModel as _BaseModel
@@ -13,6 +13,8 @@ from pydantic import BeforeValidator, ConfigDict, PlainSerializer, StringConstra
 RATIO_DECIMALS = 12
 _PATTERN = r"^-?[0-9]+(\.[0-9]+)?$"
 _MONEY_STEP = Decimal("0.000001")
+# Products of the largest numbers a ledger may hold, to six decimals.
+_WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 
 def plain(value: Decimal) -> str:
@@ -25,7 +27,7 @@ def plain(value: Decimal) -> str:
 
 def money(value: Decimal) -> str:
     """Return an amount to 6 decimals, half to even, as a plain decimal string."""
-    return plain(value.quantize(_MONEY_STEP))
+    return plain(value.quantize(_MONEY_STEP, context=_WIDE))
 
 
 def _decimal(value: Any) -> Any:

@@ -8,6 +8,8 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from math import isfinite
 
 CONTEXT = Context(prec=28, rounding=ROUND_HALF_EVEN)
+# For writing only: the largest amounts have more digits before the point than is computed with.
+_WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
 MONEY_PLACES = 6
 RATIO_PLACES = 12
 _MONEY_STEP = Decimal(1).scaleb(-MONEY_PLACES)
@@ -24,7 +26,7 @@ def plain(number: Decimal) -> str:
 
 def money(amount: Decimal | None) -> str | None:
     """Return an amount as a decimal string with at most six decimals, None for None."""
-    return None if amount is None else plain(amount.quantize(_MONEY_STEP, context=CONTEXT))
+    return None if amount is None else plain(amount.quantize(_MONEY_STEP, context=_WIDE))
 
 
 def ratio(value: float | None) -> float | None:

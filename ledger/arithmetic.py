@@ -1,7 +1,7 @@
 """Numbers of a ledger: `1,234.50`, and sums written out such as `(10 + 5) * 2 / 3`."""
 
 import re
-from decimal import Decimal, DivisionByZero, InvalidOperation
+from decimal import Decimal, DivisionByZero, InvalidOperation, Overflow
 
 _PLAIN = re.compile(r"[-+]?(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d*)?$|[-+]?\.\d+$")
 _TOKEN = re.compile(r"\s*(?:((?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d*)?|\.\d+)|([-+*/()]))")
@@ -24,7 +24,7 @@ def number(text: str) -> Decimal:
     tokens = _tokens(text)
     try:
         value, rest = _sum(tokens, 0)
-    except (IndexError, InvalidOperation, DivisionByZero):
+    except (IndexError, InvalidOperation, DivisionByZero, Overflow):
         raise NotANumber(f"expected a number, got {text[:60]!r}") from None
     if rest != len(tokens):
         raise NotANumber(f"expected a number, got {text[:60]!r}")

@@ -31,6 +31,8 @@ from ledger.directives import (
 BOOKING_METHODS = ("STRICT", "STRICT_WITH_SIZE", "FIFO", "LIFO", "HIFO", "AVERAGE")
 
 _CURRENCY = r"[A-Z](?:[A-Z0-9'._\-]*[A-Z0-9])?"
+# Above it a value in money, units times price, could not be kept to its last decimal.
+_NUMBER_END = Decimal(10**12)
 _NUMBER = r"[-+(\d.][-+*/().,\d\s]*"
 _ACCOUNT = r"(?:Assets|Liabilities|Equity|Income|Expenses)(?::[\w\-]+)+"
 _DATED = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})\s+(\S+)\s*(.*)", re.S)
@@ -354,9 +356,12 @@ def _amount(text: str, what: str) -> Amount:
 
 def _number(text: str) -> Decimal:
     try:
-        return number(text)
+        value = number(text)
     except NotANumber as bad:
         raise _Bad(str(bad)) from None
+    if abs(value) >= _NUMBER_END:
+        raise _Bad(f"expected a number below {_NUMBER_END:,}, got {_short(text)}")
+    return value
 
 
 def _date(year: str, month: str, day: str) -> date:

@@ -19,6 +19,7 @@ PRICE_COLUMNS = ("date", "symbol", "close", "currency")
 RATE_COLUMNS = ("date", "base", "quote", "rate")
 _CURRENCY = re.compile(r"[A-Z]{3}|GBp|ZAc|ILa")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_NUMBER_END = Decimal(10**12)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INVERSE_ERROR_MAX = Decimal("1e-9")
 _FAULTS_MAX = 100
@@ -172,6 +173,9 @@ def _positive(file: _File, line: int, what: str, text: str) -> Decimal | None:
         number = None
     if number is None:
         file.fault(line, f"expected a number as {what}, got {text!r}")
+        return None
+    if number >= _NUMBER_END:
+        file.fault(line, f"expected a {what} below {_NUMBER_END:,}, got {text[:40]}")
         return None
     if number <= 0:
         file.fault(line, f"expected a {what} above zero, got {text}")

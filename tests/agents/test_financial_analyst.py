@@ -42,6 +42,7 @@ LEDGER = """
 """
 PRICES = "2020-01-02,SYN-A,10,USD\n2020-01-03,SYN-A,11,USD\n2020-01-06,SYN-A,12,USD\n"
 RATES = "2020-01-02,USD,CAD,1.30\n2020-01-03,USD,CAD,1.32\n2020-01-06,USD,CAD,1.25\n"
+_OPEN = LEDGER.split('2020-01-02 * "Deposit"')[0]
 R2, R3 = Fraction(86, 1300), Fraction(-11, 1518)
 TWR = (1 + R2) * (1 + R3) - 1
 
@@ -149,6 +150,15 @@ async def test_a_missing_rate_is_null_with_a_reason_never_one() -> None:
     assert found["drawdown"] == {"depth": None, "peak": None, "trough": None, "recovery": None, "current": None}
 
 
+async def test_the_largest_numbers_are_written_to_their_last_decimal() -> None:
+    ledger = _OPEN + (
+        '2020-01-02 * "Buy"\n  Assets:Shares  999999999999 SYN-A {999999999999.99 USD}\n  Equity:Contributions\n'
+    )
+    desk = Desk(local_data(ledger, "2020-01-02,SYN-A,999999999999.99,USD\n", RATES, base="USD"))
+    found = await desk.metrics(await desk.pins())
+    assert found["total_value"] == found["series"]["nav"][0] == str(999999999999 * 99999999999999)[:-2] + ".01"
+
+
 @pytest.mark.parametrize("rates", [RATES, "2020-01-02,EUR,CAD,1.45\n"])
 async def test_deposits_on_days_without_a_value_are_not_left_out_of_a_sum(rates: str) -> None:
     ledger = LEDGER.split('2020-01-06 * "Sell"')[0].replace("2020-01-03", "2020-01-13")
@@ -188,7 +198,6 @@ async def test_a_short_position_has_a_negative_value_and_weight() -> None:
     assert found["total_value"] == "1125" and found["twr"] == round(1125 / 1300 - 1, 12)
 
 
-_OPEN = LEDGER.split('2020-01-02 * "Deposit"')[0]
 SHORT_ONLY = _OPEN + '2020-01-02 * "Short"\n  Assets:Shares  -50 SYN-A {10 USD}\n  Equity:Contributions\n'
 LOST = _OPEN + (
     '2020-01-02 * "Deposit"\n  Assets:Cash:USD  50 USD\n  Equity:Contributions\n'

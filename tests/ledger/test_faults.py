@@ -69,6 +69,8 @@ def test_all_faults_of_a_file_come_at_once(faults: tuple[Fault, ...]) -> None:
         ("Assets:Stock 1/0 USD", "expected a number"),
         ("Assets:Stock (1+ USD", "expected a number"),
         ("Assets:Stock 1,00 USD", "expected a number"),
+        ("Assets:Stock 1000000000000 USD", "expected a number below 1,000,000,000,000"),
+        ("Assets:Stock " + "*".join(["9" * 40_000] * 30) + " USD", "expected a number"),
     ],
 )
 def test_a_bad_posting_says_what_is_wrong(line: str, message: str) -> None:

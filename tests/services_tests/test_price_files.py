@@ -30,6 +30,7 @@ def test_rows_come_ordered_whatever_the_order_of_lines_and_columns() -> None:
         ("2020-01-02,A,-5,USD", "expected a close above zero, got -5"),
         ("2020-01-02,A,NaN,USD", "expected a number as close, got 'NaN'"),
         ("2020-01-02,A,1e3,USD", "expected a number"),
+        ("2020-01-02,A,1000000000000,USD", "expected a close below 1,000,000,000,000"),
         ("2020-01-02,A,,USD", "expected a number as close, got ''"),
         ("2020-01-02,,1,USD", "expected a symbol"),
         ("2020-01-02,A,1,usd", "expected a currency code like USD, got 'usd'"),
