@@ -196,7 +196,7 @@ def _valued_money(row: PositionRow, item: ValuedMoney) -> ValuedRow:
             "value_base": item.value_base,
             "unrealized_pl": None if item.value_base is None else Decimal(0),
             "weight": item.weight,
-            "status": "missing" if item.value_base is None else "ok",
+            "status": "missing" if item.value_base is None else "stale" if item.reason else "ok",
             "reason": item.reason or None,
         }
     )

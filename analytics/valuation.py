@@ -63,7 +63,10 @@ class ValuedPosition:
 
 @dataclass(frozen=True, slots=True)
 class ValuedMoney:
-    """Cash or a receivable in base currency; `symbol` and `pay_date` for receivables only."""
+    """Cash or a receivable in base currency; `symbol` and `pay_date` for receivables only.
+
+    `reason` says why there is no value, or how old the exchange rate is.
+    """
 
     currency: str
     amount: Decimal
@@ -177,6 +180,9 @@ def _value(
     known = sum((item.value_base for item in everything if item.value_base is not None), ZERO)
     warnings = list(holdings.warnings)
     warnings += [f"{item.symbol}: {item.reason}" for item in positions if item.status == "stale"]
+    warnings += [
+        f"{item.currency}: {item.reason}" for item in (*cash, *owed) if item.reason and item.value_base is not None
+    ]
     warnings += unknown
     if total is not None and total <= 0:
         warnings.append("NAV is not above zero: weights are not defined")
@@ -267,7 +273,8 @@ def _money(
     if rate is None:
         reason = f"no {currency}/{base} rate in the pack"
         return ValuedMoney(currency, amount, None, None, None, reason, symbol, pay_date)
-    return ValuedMoney(currency, amount, rate.rate, amount * rate.rate, None, "", symbol, pay_date)
+    reason = f"{currency}/{base} rate is {rate.age_days} days old" if rate.age_days else ""
+    return ValuedMoney(currency, amount, rate.rate, amount * rate.rate, None, reason, symbol, pay_date)
 
 
 def _sum(values: list[Decimal | None]) -> Decimal | None:

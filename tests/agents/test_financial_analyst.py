@@ -177,6 +177,14 @@ async def test_a_carried_price_is_stale_and_says_how_old_it_is() -> None:
     assert answer.metadata is not None and any("SYN-A" in text for text in answer.metadata.warnings)
 
 
+async def test_cash_at_a_carried_rate_is_stale_and_says_how_old_it_is() -> None:
+    desk = Desk(local_data(LEDGER, PRICES, RATES.replace("2020-01-06,USD,CAD,1.25\n", "")))
+    pins = await desk.pins()
+    _, cad, usd = await desk.valued(pins)
+    assert (cad["status"], usd["status"], usd["fx_rate"]) == ("ok", "stale", "1.32")
+    assert usd["reason"] == "USD/CAD rate is 3 days old"
+
+
 async def test_a_price_carried_over_a_split_is_on_the_new_share_basis() -> None:
     ledger = LEDGER.split('2020-01-06 * "Sell"')[0] + '2020-01-06 custom "split" "SYN-A" 2\n'
     prices = "2020-01-02,SYN-A,10,USD\n2020-01-03,SYN-A,11,USD\n2020-01-06,SYN-B,5,USD\n"
