@@ -116,7 +116,9 @@ class Supervisor:
         try:
             await self._prepare(addresses.apply(self._settings))
         except Exception as error:
-            raise LocalError(f"preparing schema and topics failed: {type(error).__name__}: {error}") from error
+            raise LocalError(
+                f"preparing schema and topics failed: {getattr(error, 'message', None) or error}"
+            ) from error
 
     def state(self) -> State:
         """The state as of now."""

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import aiokafka
@@ -38,6 +40,23 @@ async def wait_for_kafka(settings: Settings, timeout_s: float | None = None) -> 
     Raises:
         KafkaUnavailable: nobody answered.
     """
+    with _one_voice():
+        await _until_a_broker_answers(settings, timeout_s)
+
+
+@contextmanager
+def _one_voice() -> Iterator[None]:
+    """While we say that we wait for Kafka, aiokafka need not complain of each try too."""
+    noisy = logging.getLogger("aiokafka")
+    before = noisy.level
+    noisy.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        noisy.setLevel(before)
+
+
+async def _until_a_broker_answers(settings: Settings, timeout_s: float | None) -> None:
     address = settings.kafka_address()
     limit_s = settings.start_timeout_s if timeout_s is None else timeout_s
     loop = asyncio.get_running_loop()

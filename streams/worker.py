@@ -88,12 +88,25 @@ async def _main(settings: Settings, name: str, serve: Serve) -> None:
             write_ready()
 
         try:
-            await wait_for_kafka(settings)
-            await serve(settings, stop, ready)
+            if await _unless_stopped(stop, wait_for_kafka(settings)):
+                await serve(settings, stop, ready)
         except (KafkaUnavailable, TopicsWrong, CannotStart) as error:
             log.error("%s cannot start: %s", name, error)
             raise SystemExit(EXIT_CANNOT_START) from None
     log.info("%s has stopped", name)
+
+
+async def _unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Do some work of the start; returns False when it was given up because the worker is to stop."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if working.done():
+        working.result()
+        return True
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    return False
 
 
 class CannotStart(Exception):
