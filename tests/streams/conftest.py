@@ -9,9 +9,13 @@ from tests.services import environment_settings
 from tests.streams.system import System, running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def system(services: Addresses, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    """One engine in this process for all tests that do not kill it."""
+    """One engine in this process for the tests of a module.
+
+    Not for the whole session: while a test elsewhere holds up the loop for more than 3 s, the engine has to believe
+    that its process was suspended, and ends it.
+    """
     folder: Path = tmp_path_factory.mktemp("system")
     settings = services.apply(environment_settings()).model_copy(
         update={
