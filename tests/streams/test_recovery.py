@@ -121,19 +121,26 @@ async def two_more(producer: Any, topic: str) -> None:
 
 
 async def test_stock_recovery_skips_events(service_settings: Settings, tmp_path: Path) -> None:
-    group, topic = f"{service_settings.topic_prefix}stock", f"{service_settings.topic_prefix}in"
-    producer = await prepare(service_settings, topic, f"{group}-rows-changelog")
+    # How many is a matter of timing (seen: 46 to 2,570 at a time), so a lucky run gets another chance to fail.
+    for attempt in range(3):
+        if await skipped_by_stock(service_settings, f"stock{attempt}", tmp_path):
+            return
+    pytest.fail("stock recovery skipped nothing in three runs: does the control still bite?")
+
+
+async def skipped_by_stock(settings: Settings, name: str, folder: Path) -> set[int]:
+    """Return the events that were never processed although later ones of the same partitions were."""
+    group, topic = f"{settings.topic_prefix}{name}", f"{settings.topic_prefix}{name}-in"
+    producer = await prepare(settings, topic, f"{group}-rows-changelog")
     try:
-        app = stock_app(group, service_settings.kafka_address().hosts[0], tmp_path)
+        app = stock_app(group, settings.kafka_address().hosts[0], folder / name)
 
         async def handle(_: Any) -> None: ...
 
         run = await asyncio.wait_for(work(app, topic, handle, noack=False, last=lambda: two_more(producer, topic)), 120)
     finally:
         await producer.stop()
-    skipped = set(range(EVENTS)) - run.seen
-    # Later events of the same partitions were processed, these never: they had been fetched and thrown away.
-    assert len(skipped) > EVENTS // 10
+    return set(range(EVENTS)) - run.seen
 
 
 async def test_our_recovery_skips_none(service_settings: Settings, tmp_path: Path) -> None:
