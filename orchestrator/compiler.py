@@ -59,7 +59,9 @@ def compile_pattern(
     outputs = _outputs(document.get("outputs"), names, where, faults)
     compiler = StepCompiler(steps, names, inputs, catalogue, where, limits, faults)
     compiled = compiler.compile(frozenset(outputs.values()))
-    needs_pins = compiler.reads_context or any(step.needs for step in compiled)
+    needs_pins = compiler.reads_context or any(
+        step.needs or (step.compensate and step.compensate.needs) for step in compiled
+    )
     resolve = _resolver(catalogue, needs_pins, where, faults)
     gate = _gate(document.get("gate"), where, faults)
     deadline_s = _deadline_s(document.get("deadline_s"), where, limits, faults)
@@ -84,6 +86,7 @@ def compile_pattern(
         resolve=resolve,
         capabilities=_versions(compiled, resolve),
         output_ok=output_ok,
+        compensates=any(step.compensate for step in compiled),
         portfolio_readers=tuple(
             step.id for step in compiled if step.condition is None and {"portfolio", "ledger"} & set(step.needs)
         ),
@@ -219,6 +222,7 @@ def _digest(document: Mapping[str, Any], where: str, faults: list[Fault]) -> str
 
 def _versions(steps: tuple[CompiledStep, ...], resolve: CapabilitySpec | None) -> dict[str, int]:
     versions = {step.capability: step.version for step in steps}
+    versions.update((step.compensate.capability, step.compensate.version) for step in steps if step.compensate)
     if resolve is not None:
         versions[resolve.name] = resolve.version
     return dict(sorted(versions.items()))

@@ -87,6 +87,9 @@ def _facts(step: CompiledStep) -> Iterator[str]:
     )
     if step.on_error.action != "fail":
         yield f"on error {step.on_error.action}"
+    if step.compensate is not None:
+        undo = step.compensate
+        yield f"undone by {undo.capability}@{undo.version} on {undo.agent}, {undo.retry.attempts_max} attempts"
 
 
 def _default(pattern: CompiledPattern, name: str) -> str:

@@ -77,6 +77,7 @@ def record(
     metadata: ResultMetadata | None = None,
     error: ErrorBody | None = None,
     skip_reason: str | None = None,
+    lost: bool = False,
 ) -> StepRecord:
     """Return a step record with its encoding.
 
@@ -102,6 +103,8 @@ def record(
         data["error"] = _model(error)
     if skip_reason is not None:
         data["skip"] = skip_reason
+    if lost:
+        data["lost"] = True
     return StepRecord(
         step_id,
         status,
@@ -119,6 +122,7 @@ def record(
         metadata,
         error,
         skip_reason,
+        lost,
         orjson.dumps(data),
     )
 
@@ -146,4 +150,5 @@ def decode_record(data: Mapping[str, Any]) -> StepRecord:
         metadata=None if metadata is None else ResultMetadata.model_validate_json(orjson.dumps(metadata)),
         error=None if error is None else ErrorBody.model_validate_json(orjson.dumps(error)),
         skip_reason=data.get("skip"),
+        lost=data.get("lost", False),
     )

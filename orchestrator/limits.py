@@ -16,6 +16,7 @@ class Limits:
         template_depth_max: nesting of lists and objects in `args`.
         retention_s: how long finished executions are remembered; older requests are REQUEST_EXPIRED.
         clock_skew_s: how far in the future `submitted_at` may lie.
+        compensation_s: what compensating may take after the deadline.
         resolve_rounds_max: how often pins are resolved again because the pack changed meanwhile.
         pack_retry_after_s: advice to callers that were rejected because the pack is warming.
         inline_bytes: answers up to this many bytes come inline.
@@ -33,6 +34,7 @@ class Limits:
     template_depth_max: int = 32
     retention_s: float = 900.0
     clock_skew_s: float = 300.0
+    compensation_s: float = 60.0
     resolve_rounds_max: int = 5
     pack_retry_after_s: float = 30.0
     inline_bytes: int = 8 * 1024

@@ -11,6 +11,8 @@ from orchestrator.templates import Template
 from topics.messages import Gate
 
 RESOLVE_STEP = "$resolve"
+UNDO = "$undo:"
+"""Begins the name of the command that undoes a step; no id a pattern gives begins so."""
 
 OutputCheck = Callable[[Any], bool]
 
@@ -26,6 +28,23 @@ class OnError:
 
     action: Literal["fail", "continue", "value"] = "fail"
     value: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compensation:
+    """How a step is undone: the command that takes back what it did.
+
+    Attributes:
+        args: may also read the step's own output, when it is known.
+    """
+
+    capability: str
+    version: int
+    agent: str
+    timeout_ms: int
+    retry: RetryPolicy
+    args: Template
+    needs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +84,15 @@ class CompiledStep:
     digest_head: bytes
     needs: tuple[str, ...]
     on_error: OnError = OnError()
+    compensate: Compensation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the name of a command stands for: a step or its undoing."""
+
+    step: CompiledStep
+    undo: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +111,7 @@ class CompiledPattern:
         capabilities: version of every capability the pattern uses.
         output_ok: whether `data` fits the pattern's `output_schema`; None when it declares none.
         portfolio_readers: ids of unconditional steps whose capability needs a portfolio.
+        compensates: whether any step can be undone.
     """
 
     id: str
@@ -102,6 +131,22 @@ class CompiledPattern:
     capabilities: Mapping[str, int]
     output_ok: OutputCheck | None
     portfolio_readers: tuple[str, ...]
+    compensates: bool = False
+
+    def target(self, name: str) -> Target | None:
+        """Return what a command of this name is about; None if the pattern has no such command."""
+        undo = name.startswith(UNDO)
+        step = self.step_by_id.get(name.removeprefix(UNDO))
+        if step is None or (undo and step.compensate is None):
+            return None
+        return Target(step, undo)
+
+    def place(self, name: str) -> int:
+        """Return where a command stands among others: the pattern's order, undoing from the last to the first."""
+        if name in self.step_by_id:
+            return self.step_by_id[name].index
+        target = self.target(name)
+        return -1 if target is None else len(self.steps) - target.step.index
 
     @property
     def inputs_schema(self) -> Mapping[str, Any]:

@@ -7,8 +7,9 @@ from orchestrator.catalogue import RetryPolicy
 from orchestrator.execution import Outstanding, StepRecord, StepStatus
 from orchestrator.operators import ConditionFailed
 from orchestrator.pattern import RESOLVE_STEP, CompiledStep
+from orchestrator.requests import backoff_ms, request_for, request_of
 from orchestrator.templates import TemplateFailed
-from orchestrator.turn import Turn, backoff_ms, request_of, resolve_request
+from orchestrator.turn import Turn
 from topics.canonical import NotCanonical, canonical_bytes, digest
 from topics.errors import Code
 from topics.messages import CapabilityResult, ErrorBody
@@ -78,8 +79,18 @@ def _skip(turn: Turn, step: CompiledStep, reason: str) -> None:
     turn.settle(items.record(step.id, StepStatus.SKIPPED, 0, None, turn.at_ms, skip_reason=reason))
 
 
-def fail_step(turn: Turn, step: CompiledStep, command: Outstanding | None, error: ErrorBody) -> None:
-    """Settle a step as failed; by its `on_error` the execution fails with it or goes on."""
+def fail_step(
+    turn: Turn, step: CompiledStep, command: Outstanding | None, error: ErrorBody, lost: bool = False
+) -> None:
+    """Settle a step as failed; by its `on_error` the execution fails with it or goes on.
+
+    Args:
+        turn: of this event.
+        step: that failed.
+        command: under way; None when it was never asked for.
+        error: why.
+        lost: it may have had its effect nevertheless.
+    """
     policy = step.on_error
     value = policy.value if policy.action == "value" else None
     failed = items.record(
@@ -92,6 +103,7 @@ def fail_step(turn: Turn, step: CompiledStep, command: Outstanding | None, error
         inline=policy.action == "value",
         output_digest=digest(value) if policy.action == "value" else None,
         error=error,
+        lost=step.compensate is not None and (lost or is_lost(command, error)),
     )
     turn.settle(failed)
     if policy.action == "fail":
@@ -105,7 +117,16 @@ def succeed_step(turn: Turn, step: CompiledStep, command: Outstanding, answer: C
     except (NotCanonical, TypeError) as error:
         wanted = "JSON with finite numbers and integers within 2^53"
         message = f"step {step.id}: expected {wanted} from {step.capability}: {error}"
-        fail_step(turn, step, command, ErrorBody(code=Code.INVALID_OUTPUT, message=message))
+        fail_step(turn, step, command, ErrorBody(code=Code.INVALID_OUTPUT, message=message), lost=True)
+
+
+def is_lost(command: Outstanding | None, error: ErrorBody | None) -> bool:
+    """Whether nobody knows what a command did.
+
+    An attempt that got no answer may have had its effect, and so may one whose upstream failed half-way; besides, the
+    broker may have delivered it twice. Only an error that no repetition would change says that nothing was done.
+    """
+    return (command is not None and command.lost) or (error is not None and error.retryable)
 
 
 def _success(turn: Turn, step: CompiledStep, command: Outstanding, answer: CapabilityResult) -> StepRecord:
@@ -159,7 +180,7 @@ def attempt_failed(turn: Turn, step_id: str, command: Outstanding, error: ErrorB
     due_at_ms = turn.at_ms + pause_ms
     if due_at_ms >= turn.deadline_at_ms:
         return error
-    turn.command(step_id, command.attempt, True, command.started_at_ms, due_at_ms)
+    turn.command(step_id, command.attempt, True, command.started_at_ms, due_at_ms, is_lost(command, error))
     return None
 
 
@@ -172,17 +193,18 @@ def timed_out(step_id: str, command: Outstanding) -> ErrorBody:
 def next_attempt(turn: Turn, step_id: str, command: Outstanding) -> None:
     """Send the attempt a pause was waiting for."""
     timeout_ms = _policy(turn, step_id)[0]
-    again = turn.command(step_id, command.attempt + 1, False, command.started_at_ms, turn.at_ms + timeout_ms)
-    if step_id == RESOLVE_STEP:
-        turn.emits.append(resolve_request(turn, again))
-    else:
-        turn.emits.append(request_of(turn, turn.pattern.step_by_id[step_id], again))
+    due_at_ms = turn.at_ms + timeout_ms
+    again = turn.command(step_id, command.attempt + 1, False, command.started_at_ms, due_at_ms, command.lost)
+    turn.emits.append(request_for(turn, step_id, again))
 
 
 def _policy(turn: Turn, step_id: str) -> tuple[int, RetryPolicy]:
     if step_id != RESOLVE_STEP:
-        step = turn.pattern.step_by_id[step_id]
-        return step.timeout_ms, step.retry
+        target = turn.pattern.target(step_id)
+        if target is None:
+            raise AssertionError(f"pattern {turn.pattern.id} has no command {step_id}")
+        how = target.step.compensate if target.undo and target.step.compensate else target.step
+        return how.timeout_ms, how.retry
     spec = turn.pattern.resolve
     if spec is None:
         raise AssertionError(f"pattern {turn.pattern.id} resolves pins without {RESOLVE_STEP}")

@@ -10,11 +10,11 @@ import orjson
 
 from orchestrator.execution import Admission, Execution, Status, StepRecord, StepStatus
 from orchestrator.limits import Limits
-from orchestrator.pattern import RESOLVE_STEP, CompiledPattern, CompiledStep
+from orchestrator.pattern import RESOLVE_STEP, UNDO, CompiledPattern, CompiledStep
 from orchestrator.references import Scope
 from topics.canonical import NotCanonical, canonical_bytes, digest, sha256_hex
 from topics.messages import ExecutionResult, ExecutionStatus, Pins
-from topics.trace import PanelStaleness, StepError, StepTrace, Trace
+from topics.trace import CompensationTrace, PanelStaleness, StepError, StepTrace, Trace
 
 CHARTS = "charts"
 
@@ -33,7 +33,7 @@ def build_result(state: Execution, pattern: CompiledPattern | None, limits: Limi
     data: dict[str, Any] = {}
     refs: dict[str, str] = {}
     if state.status == Status.SUCCEEDED and pattern is not None:
-        data, refs = outputs(state, pattern, limits)
+        data, refs = outputs(state.finished, pattern, limits)
     return ExecutionResult(
         execution_id=state.execution_id,
         request_id=admission.request.request_id,
@@ -52,7 +52,9 @@ def build_result(state: Execution, pattern: CompiledPattern | None, limits: Limi
     )
 
 
-def outputs(state: Execution, pattern: CompiledPattern, limits: Limits) -> tuple[dict[str, Any], dict[str, str]]:
+def outputs(
+    finished: Mapping[str, StepRecord], pattern: CompiledPattern, limits: Limits
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the outputs by name, and those left in the artifact store: JSON pointer into the result → SHA-256.
 
     Outputs are taken in the pattern's order as long as they fit; what has no artifact stays inline in any case.
@@ -61,7 +63,7 @@ def outputs(state: Execution, pattern: CompiledPattern, limits: Limits) -> tuple
     refs: dict[str, str] = {}
     left = limits.output_bytes
     for name, step_id in pattern.outputs.items():
-        record = state.finished.get(step_id)
+        record = finished.get(step_id)
         data[name] = None
         if record is None or not record.has_output:
             continue
@@ -76,10 +78,10 @@ def outputs(state: Execution, pattern: CompiledPattern, limits: Limits) -> tuple
     return data, refs
 
 
-def inline_bytes(state: Execution, pattern: CompiledPattern, limits: Limits) -> int:
+def inline_bytes(finished: Mapping[str, StepRecord], pattern: CompiledPattern, limits: Limits) -> int:
     """Return how many bytes of outputs a result would carry inline."""
-    data, _ = outputs(state, pattern, limits)
-    kept = [(name, state.finished[step]) for name, step in pattern.outputs.items() if data[name] is not None]
+    data, _ = outputs(finished, pattern, limits)
+    kept = [(name, finished[step]) for name, step in pattern.outputs.items() if data[name] is not None]
     return sum(len(record.encoded) * (2 if name == CHARTS else 1) for name, record in kept)
 
 
@@ -88,7 +90,8 @@ def execution_digest(
 ) -> str:
     """Return the digest of canonical `[pattern digest, inputs, pins, [digest of each step in order]]`.
 
-    A step that has no digest counts as `[status, reason]`. The list is put together from canonical parts.
+    A step that has no digest counts as `[status, reason]`, one that was to be undone as `[status of that, digest or
+    reason]`. The list is put together from canonical parts.
 
     Args:
         admission: names pattern and inputs.
@@ -96,18 +99,20 @@ def execution_digest(
         finished: settled steps by id.
         pattern: gives their order; None if it is unknown, then there are no steps.
     """
-    steps = [_step_entry(finished.get(step.id)) for step in pattern.steps] if pattern else []
+    steps = [_step_entry(step, finished) for step in pattern.steps] if pattern else []
     head = canonical_bytes([admission.pattern_digest, admission.inputs])
     return sha256_hex(b"%s,%s,%s]" % (head[:-1], pins_json or b"null", canonical_bytes(steps)))
 
 
-def _step_entry(record: StepRecord | None) -> Any:
+def _step_entry(step: CompiledStep, finished: Mapping[str, StepRecord]) -> Any:
+    record = finished.get(step.id)
     if record is None:
         return ["blocked", None]
+    undo = finished.get(UNDO + step.id) if step.compensate else None
     if record.digest is not None:
-        return record.digest
+        return record.digest if undo is None else [undo.status.value, record.digest]
     reason = record.skip_reason or (record.error.code if record.error else None)
-    return [record.status.value, None if reason is None else str(reason)]
+    return [(undo or record).status.value, None if reason is None else str(reason)]
 
 
 def _charts(value: Any) -> list[Any]:
@@ -159,14 +164,15 @@ def _pinned(pins: Pins | None, admission: Admission) -> dict[str, Any]:
 def _capabilities_used(state: Execution, pattern: CompiledPattern | None) -> tuple[str, ...]:
     if pattern is None:
         return ()
-    used = {pattern.step_by_id[name].capability for name, record in state.finished.items() if _used(name, record)}
+    used: set[str] = set()
+    for name, record in state.finished.items():
+        target = pattern.target(name) if record.attempts > 0 else None
+        if target is not None:
+            undo = target.step.compensate if target.undo else None
+            used.add(undo.capability if undo else target.step.capability)
     if pattern.resolve is not None and RESOLVE_STEP in state.finished:
         used.add(pattern.resolve.name)
     return tuple(sorted(used))
-
-
-def _used(name: str, record: StepRecord) -> bool:
-    return name != RESOLVE_STEP and record.attempts > 0
 
 
 def _warnings(state: Execution) -> tuple[str, ...]:
@@ -233,7 +239,8 @@ def _steps(state: Execution, pattern: CompiledPattern, limits: Limits) -> tuple[
         if record is not None and record.args_digest and record.args_bytes <= min(left, limits.args_bytes_in_trace):
             args = step.args.render(scope)
             left -= record.args_bytes
-        found.append(_step(step.id, step.as_, step.capability, step.version, record, state, args))
+        traced = _step(step.id, step.as_, step.capability, step.version, record, state, args)
+        found.append(traced if step.compensate is None else _with_undo(traced, step, state))
     return tuple(found)
 
 
@@ -286,20 +293,37 @@ def _step(
     return StepTrace(**given)
 
 
+def _with_undo(traced: StepTrace, step: CompiledStep, state: Execution) -> StepTrace:
+    undo = state.finished.get(UNDO + step.id)
+    if undo is None or step.compensate is None:
+        return traced
+    error = undo.error
+    compensation = CompensationTrace(
+        capability=step.compensate.capability,
+        version=step.compensate.version,
+        status=undo.status.value,  # type: ignore[arg-type]
+        attempts=undo.attempts,
+        started_at_ms=undo.started_at_ms,
+        finished_at_ms=undo.finished_at_ms,
+        error=None if error is None else StepError(code=error.code.value, message=error.message),
+    )
+    return traced.model_copy(update={"status": undo.status.value, "success": False, "compensation": compensation})
+
+
 def _sorted(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(names)))
 
 
-def fits(state: Execution, pattern: CompiledPattern, limits: Limits) -> str | None:
+def fits(finished: Mapping[str, StepRecord], pattern: CompiledPattern, limits: Limits) -> str | None:
     """Return why the outputs cannot be published as they are, or None.
 
     Too large without an artifact to refer to, or not what the pattern's `output_schema` promises.
     """
-    size = inline_bytes(state, pattern, limits)
+    size = inline_bytes(finished, pattern, limits)
     if size > limits.message_bytes_max:
         return f"expected outputs of at most {limits.message_bytes_max} bytes without artifacts, got {size}"
     if pattern.output_ok is not None:
-        data, refs = outputs(state, pattern, limits)
+        data, refs = outputs(finished, pattern, limits)
         if not refs and not pattern.output_ok(data):
             return "the outputs do not fit the pattern's output_schema"
     return None

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import orjson
 
-from orchestrator.execution import Execution, Outstanding, Parked, Status
+from orchestrator.execution import Ending, Execution, Outstanding, Parked, Status
 from orchestrator.items import decode_admission, decode_record
 from orchestrator.pattern import RESOLVE_STEP, CompiledPattern
 from orchestrator.turn import items, pins_bytes
@@ -105,7 +105,7 @@ def decode_rows(
 
 def _check_steps(execution: Execution, pattern: CompiledPattern) -> None:
     for name in (*execution.finished, *execution.outstanding):
-        if name not in pattern.step_by_id and name != RESOLVE_STEP:
+        if name != RESOLVE_STEP and pattern.target(name) is None:
             raise RowsDamaged(f"expected steps of {pattern.id}, execution {execution.execution_id} has {name!r}")
 
 
@@ -144,6 +144,10 @@ def _header(state: Execution) -> bytes:
         head["pins"] = _fragment(state.pins)
     if state.parked is not None:
         head["parked"] = [str(state.parked.pack_id), state.parked.until_ms, state.parked.origin]
+    if state.ending is not None:
+        ending = state.ending
+        error = None if ending.error is None else _fragment(ending.error)
+        head["ending"] = [ending.status.value, error, ending.until_ms, ending.step, ending.item]
     if state.resolve_record is not None:
         head["resolve"] = orjson.Fragment(state.resolve_record.encoded)
     if state.outstanding:
@@ -161,7 +165,15 @@ def _groups(outstanding: Mapping[str, Outstanding]) -> list[Any]:
     for name, command in outstanding.items():
         groups.setdefault(id(command), (command, []))[1].append(name)
     return [
-        [command.attempt, command.waiting, command.started_at_ms, command.due_at_ms, command.origin, names]
+        [
+            command.attempt,
+            command.waiting,
+            command.started_at_ms,
+            command.due_at_ms,
+            command.origin,
+            names,
+            *((True,) if command.lost else ()),
+        ]
         for command, names in groups.values()
     ]
 
@@ -180,7 +192,7 @@ def _execution(head: Mapping[str, Any], rows: Mapping[bytes, bytes]) -> Executio
         "digest": head.get("digest"),
         "reason": head.get("reason", ""),
         "cut": head.get("cut", False),
-        "error": None if error is None else ErrorBody.model_validate_json(orjson.dumps(error)),
+        "error": None if error is None else _error(error),
     }
     if "items" not in head:
         return Execution(**base)
@@ -212,6 +224,7 @@ def _execution(head: Mapping[str, Any], rows: Mapping[bytes, bytes]) -> Executio
         page_ends=page_ends,
         tail_bytes=sum(len(item) + 1 for item in items(admission, finished, page_ends[-1] if page_ends else 0)),
         pins_json=b"" if pins is None else pins_bytes(pins),
+        ending=_ending(head.get("ending")),
     )
 
 
@@ -232,10 +245,21 @@ def _items(head: Mapping[str, Any], rows: Mapping[bytes, bytes], page_ends: tupl
 
 def _outstanding(groups: Any) -> dict[str, Outstanding]:
     found: dict[str, Outstanding] = {}
-    for attempt, waiting, started_at_ms, due_at_ms, origin, names in groups:
-        command = Outstanding(attempt, waiting, started_at_ms, due_at_ms, origin)
+    for attempt, waiting, started_at_ms, due_at_ms, origin, names, *lost in groups:
+        command = Outstanding(attempt, waiting, started_at_ms, due_at_ms, origin, bool(lost))
         found.update(dict.fromkeys(names, command))
     return found
+
+
+def _ending(data: Any) -> Ending | None:
+    if data is None:
+        return None
+    status, error, until_ms, step, item = data
+    return Ending(Status(status), None if error is None else _error(error), until_ms, step, item)
+
+
+def _error(data: Any) -> ErrorBody:
+    return ErrorBody.model_validate_json(orjson.dumps(data))
 
 
 def _resolution(value: Any) -> Resolution:

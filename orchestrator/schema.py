@@ -28,6 +28,15 @@ _RETRY = {
         "cap_s": {"type": "number", "minimum": 0, "maximum": 86_400},
     },
 }
+_COMPENSATE = {
+    "type": "object",
+    "description": "The command that takes back what the step did; it runs when the execution cannot succeed.",
+    "required": ["capability"],
+    "properties": {
+        "capability": {"type": "string"},
+        "args": {"type": "object", "description": "May also read the step's own output."},
+    },
+}
 _STEP = {
     "type": "object",
     "required": ["capability"],
@@ -59,6 +68,7 @@ _STEP = {
                 {"type": "object", "required": ["value"]},
             ],
         },
+        "compensate": _COMPENSATE,
     },
 }
 SCHEMA: dict[str, Any] = {
@@ -93,4 +103,5 @@ SCHEMA: dict[str, Any] = {
 PATTERN_KEYS = tuple(SCHEMA["properties"])
 STEP_KEYS = tuple(_STEP["properties"])
 GATE_KEYS = tuple(_GATE["properties"])
+COMPENSATE_KEYS = tuple(_COMPENSATE["properties"])
 RETRY_KEYS = tuple(_RETRY["properties"])

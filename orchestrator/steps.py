@@ -9,9 +9,9 @@ from orchestrator.conditions import Condition, compile_condition
 from orchestrator.faults import nearest, pointer, unknown_key
 from orchestrator.inputs import Inputs
 from orchestrator.limits import Limits
-from orchestrator.pattern import CompiledStep, OnError
+from orchestrator.pattern import Compensation, CompiledStep, OnError
 from orchestrator.references import CTX_NAMES, Reference, Written
-from orchestrator.schema import RETRY_KEYS, STEP_KEYS
+from orchestrator.schema import COMPENSATE_KEYS, RETRY_KEYS, STEP_KEYS
 from orchestrator.schemas import NUMBER, Kinds, NoSuchPath, kinds_at
 from orchestrator.templates import Template, compile_template
 from orchestrator.validation import schema_faults, shown
@@ -90,7 +90,9 @@ class StepCompiler:
         self._where = where
         self._limits = limits
         self._faults = faults
-        self._specs = tuple(self._spec(index) for index in range(len(steps)))
+        self._specs = tuple(
+            self._spec(self._data(index).get("capability"), f"/steps/{index}/capability") for index in range(len(steps))
+        )
         self.reads_context = False
 
     def compile(self, outputs: frozenset[str]) -> tuple[CompiledStep, ...]:
@@ -109,14 +111,13 @@ class StepCompiler:
     def _fault(self, place: str, message: str) -> None:
         self._faults.append(Fault(self._where, place, message))
 
-    def _spec(self, index: int) -> CapabilitySpec | None:
-        name = self._data(index).get("capability")
+    def _spec(self, name: Any, place: str) -> CapabilitySpec | None:
         if not isinstance(name, str):
             return None
         spec = self._catalogue.find(name)
         if spec is None:
             known = nearest(name, self._catalogue.capabilities)
-            self._fault(f"/steps/{index}/capability", f"unknown capability {name!r}{known}")
+            self._fault(place, f"unknown capability {name!r}{known}")
         return spec
 
     def _step(self, index: int, outputs: frozenset[str]) -> CompiledStep | None:
@@ -124,27 +125,17 @@ class StepCompiler:
         for key in data:
             if key not in STEP_KEYS:
                 self._fault(at + pointer(key), unknown_key(key, STEP_KEYS))
-        args = data.get("args", {})
-        args = args if isinstance(args, Mapping) else {}
-        template = compile_template(
-            args,
-            lambda written, at_place: self._resolve(index, written, at_place),
-            f"{at}/args",
-            self._where,
-            self._limits.template_depth_max,
-            self._faults,
-        )
-        if spec is not None:
-            self._check_args(template, args, spec, f"{at}/args")
+        template = self._args(index, data.get("args"), spec, f"{at}/args")
         condition = self._condition(index, data.get("condition"), f"{at}/condition")
         explicit = self._depends_on(index, data.get("depends_on"), f"{at}/depends_on")
         timeout_s = self._timeout_s(data, spec, at)
         retry = self._retry(data, spec, at)
         on_error = self._on_error(data.get("on_error", "fail"), f"{at}/on_error")
+        compensate = self._compensate(index, data.get("compensate"), f"{at}/compensate")
         if spec is None:
             return None
         own = self._names.ids[index]
-        after, requires = _order(template, condition, explicit)
+        after, requires = _order(own, template, condition, explicit, compensate)
         return CompiledStep(
             index=index,
             id=own,
@@ -165,10 +156,47 @@ class StepCompiler:
             digest_head=canonical_bytes([spec.name, spec.version])[:-1],
             needs=spec.needs,
             on_error=on_error,
+            compensate=compensate,
         )
 
-    def _resolve(self, index: int, written: Written, place: str) -> Reference | None:
-        found = self._find(index, written)
+    def _args(
+        self, index: int, given: Any, spec: CapabilitySpec | None, place: str, own_output: bool = False
+    ) -> Template:
+        args = given if isinstance(given, Mapping) else {}
+        template = compile_template(
+            args,
+            lambda written, at: self._resolve(index, written, at, own_output),
+            place,
+            self._where,
+            self._limits.template_depth_max,
+            self._faults,
+        )
+        if spec is not None:
+            self._check_args(template, args, spec, place)
+        return template
+
+    def _compensate(self, index: int, given: Any, place: str) -> Compensation | None:
+        if not isinstance(given, Mapping):
+            return None
+        for key in given:
+            if key not in COMPENSATE_KEYS:
+                self._fault(place + pointer(key), unknown_key(key, COMPENSATE_KEYS))
+        spec = self._spec(given.get("capability"), f"{place}/capability")
+        template = self._args(index, given.get("args"), spec, f"{place}/args", own_output=True)
+        if spec is None:
+            return None
+        return Compensation(
+            capability=spec.name,
+            version=spec.version,
+            agent=spec.agent,
+            timeout_ms=max(1, round(spec.timeout_s * 1000)),
+            retry=replace(spec.retry, attempts_max=min(spec.retry.attempts_max, self._limits.attempts_max)),
+            args=template,
+            needs=spec.needs,
+        )
+
+    def _resolve(self, index: int, written: Written, place: str, own_output: bool = False) -> Reference | None:
+        found = self._find(index, written, own_output)
         if isinstance(found, str):
             self._fault(place, f"{written.text}: {found}")
             return None
@@ -178,7 +206,7 @@ class StepCompiler:
             return None
         return found
 
-    def _find(self, index: int, written: Written) -> Reference | str:
+    def _find(self, index: int, written: Written, own_output: bool) -> Reference | str:
         """Return the reference, or what is wrong with it."""
         first, rest = written.keys[0], written.keys[1:]
         if written.root == "inputs":
@@ -190,7 +218,7 @@ class StepCompiler:
                 return f"unknown context name {first!r}{nearest(first, CTX_NAMES)}"
             self.reads_context = True
             return Reference(written.text, "ctx", None, written.keys, ".".join(written.keys))
-        maker = self._names.maker_before(first, index)
+        maker = self._names.maker_before(first, index + own_output)
         if maker is not None:
             return Reference(written.text, "state", self._names.ids[maker], rest, ".".join(rest))
         makers = self._names.makers.get(first, ())
@@ -316,13 +344,21 @@ def _is_number(value: Any) -> bool:
 
 
 def _order(
-    template: Template, condition: Condition | None, explicit: tuple[str, ...]
+    own: str,
+    template: Template,
+    condition: Condition | None,
+    explicit: tuple[str, ...],
+    compensate: Compensation | None,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the steps to wait for, and those among them without which this step is skipped."""
+    """Return the steps to wait for, and those among them without which this step is skipped.
+
+    What undoing it will read must exist before it starts: a step that could not be undone must not run.
+    """
     args = [reference.step for reference in template.references if reference.step]
     asked = [reference.step for reference in condition.references if reference.step] if condition else []
     tested = {reference.step for reference in condition.tested if reference.step} if condition else set()
-    after = tuple(dict.fromkeys([*args, *asked, *explicit]))
+    undo = [reference.step for reference in compensate.args.references if reference.step] if compensate else []
+    after = tuple(dict.fromkeys([*args, *asked, *explicit, *(step for step in undo if step != own)]))
     return after, tuple(step for step in after if step not in tested)
 
 
@@ -335,7 +371,11 @@ def _joined(steps: list[CompiledStep]) -> tuple[CompiledStep, ...]:
             for earlier in step.after:
                 if earlier in readers:
                     readers[earlier].append(step.index)
-        references = [*step.args.references, *(step.condition.references if step.condition else ())]
+        references = [
+            *step.args.references,
+            *(step.condition.references if step.condition else ()),
+            *(step.compensate.args.references if step.compensate else ()),
+        ]
         for reference in references:
             if reference.step in projections and reference.keys:
                 projections[reference.step][reference.path] = None

@@ -33,6 +33,22 @@ StepStatus = Literal[
 ]
 
 
+class CompensationTrace(_Part):
+    """How a step was undone, or was not: then its effect may still stand, and a dead letter says so.
+
+    Attributes:
+        attempts: made; 0 when its arguments could not be made or its time was up before.
+    """
+
+    capability: str
+    version: int
+    status: Literal["compensated", "compensation_failed"]
+    attempts: int = 0
+    started_at_ms: int | None = None
+    finished_at_ms: int | None = None
+    error: StepError | None = None
+
+
 class StepTrace(_Part):
     """One step as it went.
 
@@ -45,6 +61,8 @@ class StepTrace(_Part):
         refs: arguments that are artifacts: JSON pointer into `args` → sha256.
         ttl: seconds the output may be cached; null = does not age.
         stale: true when made on a pack that is not the one of the day asked for.
+        compensation: how the step was undone, when it had to be; status is then `compensated` or
+            `compensation_failed`, everything else says how the step itself went.
     """
 
     step_id: str
@@ -73,6 +91,7 @@ class StepTrace(_Part):
     stale: bool = False
     warnings: tuple[str, ...] = ()
     error: StepError | None = None
+    compensation: CompensationTrace | None = None
 
 
 class PanelStaleness(_Part):

@@ -193,7 +193,17 @@ def test_limits() -> None:
         (noop("a", on_error="ignore"), "/steps/0/on_error: expected one of 'fail', 'continue', got 'ignore' or"),
         (noop("a", on_error={"value": 1, "x": 2}), "/steps/0/on_error/x: unknown key 'x'; accepted: value"),
         (noop("a", on_error={"value": "x" * 9000}), "/steps/0/on_error/value: expected at most 8192 bytes"),
-        (noop("a", compensate={}), "/steps/0/compensate: unknown key 'compensate'; accepted: capability, as, args"),
+        (noop("a", compensate={}), "/steps/0/compensate: 'capability' is missing"),
+        (noop("a", compensate={"capability": "t.nop"}), "/steps/0/compensate/capability: unknown capability 't.nop'"),
+        (noop("a", compensate={"capability": "t.noop", "arg": 1}), "/steps/0/compensate/arg: unknown key 'arg'; did"),
+        (
+            noop("a", compensate={"capability": "t.noop", "args": {"x": "{{state.b}}"}}),
+            "/steps/0/compensate/args/x: state.b: no earlier step makes 'b'",
+        ),
+        (
+            noop("a", compensate={"capability": "ledger.positions", "args": {"limits": 1}}),
+            "/steps/0/compensate/args/limits: ledger.positions has no argument 'limits'; nearest: limit",
+        ),
         (noop("a", retry={"attempts_max": 11}), "/steps/0/retry/attempts_max: expected at most 10 attempts, got 11"),
         (noop("a", retry={"factor": 0.5}), "/steps/0/retry/factor: expected at least 1, got 0.5"),
         (
