@@ -50,13 +50,13 @@ def _dead_letters(turn: Turn) -> list[DeadLetter]:
         target = turn.pattern.target(name) if record.status == StepStatus.COMPENSATION_FAILED else None
         if target is None or target.step.compensate is None or record.error is None:
             continue
-        reason = f"step {target.step.id} could not be undone: {record.error.code}: {record.error.message}"
+        reason = f"step {target.done} could not be undone: {record.error.code}: {record.error.message}"
         attempt = max(1, record.attempts)
         try:
-            send = undo_request(turn, target.step, attempt, turn.at_ms + target.step.compensate.timeout_ms)
-            found.append(DeadLetter(target.step.id, reason, send.agent, send.request))
+            send = undo_request(turn, target, attempt, turn.at_ms + target.step.compensate.timeout_ms)
+            found.append(DeadLetter(target.done, reason, send.agent, send.request))
         except (TemplateFailed, NotCanonical):
-            found.append(DeadLetter(target.step.id, reason, "", None))
+            found.append(DeadLetter(target.done, reason, "", None))
     return found
 
 

@@ -101,6 +101,21 @@ class Parked:
 
 
 @dataclass(frozen=True, slots=True)
+class Fan:
+    """A foreach step under way.
+
+    Attributes:
+        count: items there are.
+        started, settled: so many of them, in their order.
+    """
+
+    count: int
+    started: int
+    settled: int
+    started_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ending:
     """How an execution will end when everything that has to be undone is undone.
 
@@ -130,6 +145,7 @@ class StepRecord:
         projections: sub-paths of an output that is not inline.
         args_bytes: canonical size of the arguments; 0 if they were never made.
         lost: it has no output, but nobody knows what it did; only kept for steps that can be undone.
+        count: items of a foreach step; its output is the list of theirs.
         encoded: its row, made once.
     """
 
@@ -150,12 +166,13 @@ class StepRecord:
     error: ErrorBody | None = None
     skip_reason: str | None = None
     lost: bool = False
+    count: int | None = None
     encoded: bytes = field(default=b"", compare=False, repr=False)
 
     @property
     def has_output(self) -> bool:
         """Whether dependants can read an output."""
-        return self.inline or self.ref is not None
+        return self.inline or self.ref is not None or (self.count is not None and self.status == StepStatus.SUCCEEDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +195,7 @@ class Execution:
         origin: of the event that ended it.
         cut: only the terminal record is left; the result is confirmed.
         ending: set while it is compensating.
+        fans: foreach steps under way, by step id.
     """
 
     execution_id: str
@@ -209,6 +227,7 @@ class Execution:
     pins_json: bytes = field(default=b"", compare=False, repr=False)
     reason: str = ""
     ending: Ending | None = None
+    fans: Mapping[str, Fan] = field(default_factory=dict)
 
     @property
     def is_terminal(self) -> bool:

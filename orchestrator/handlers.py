@@ -8,21 +8,21 @@ import orjson
 from orchestrator.admission import check_request, request_sha256
 from orchestrator.ending import end_admitted, finish, fresh
 from orchestrator.events import Decision, Event, EventMessage, IllegalTransition, Note, PublishResult, StartTimer
-from orchestrator.execution import Admission, Ending, Execution, Status, StepStatus
+from orchestrator.execution import Admission, Ending, Execution, Outstanding, Status, StepStatus
+from orchestrator.fan import count_settled, fail_item, succeed_item
 from orchestrator.gate import ask_for_pins, meet_pack, warming
 from orchestrator.items import record
 from orchestrator.limits import Limits
-from orchestrator.pattern import RESOLVE_STEP, CompiledPattern
+from orchestrator.pattern import RESOLVE_STEP, CompiledPattern, Target
 from orchestrator.progress import (
     attempt_failed,
-    fail_step,
     next_attempt,
     start_all,
     start_ready,
-    succeed_step,
     timed_out,
 )
 from orchestrator.repeats import conflict, repeated, turn_of
+from orchestrator.settling import fail_step, succeed_step
 from orchestrator.transitions import Action
 from orchestrator.turn import Turn
 from orchestrator.undo import fold_answer, fold_due, give_up, succeed
@@ -128,8 +128,10 @@ def _answer_step(state: Execution | None, event: Event, pattern: CompiledPattern
     answer, turn = _message(event, CapabilityResult), turn_of(state, event, pattern, limits)
     step = turn.pattern.step_by_id.get(answer.step_id)
     command = turn.outstanding.get(answer.step_id)
-    if command is None or step is None:
+    if command is None:
         return repeated(turn.before, event, pattern, limits, _why_ignored(turn, answer.step_id))
+    if step is None:
+        return _answer_item(turn, event, answer, command)
     if answer.error is None:
         succeed_step(turn, step, command, answer)
     elif answer.attempt != command.attempt or command.waiting:
@@ -141,6 +143,29 @@ def _answer_step(state: Execution | None, event: Event, pattern: CompiledPattern
         fail_step(turn, step, command, final)
     start_ready(turn, list(step.readers))
     return _after_steps(turn)
+
+
+def _answer_item(turn: Turn, event: Event, answer: CapabilityResult, command: Outstanding) -> Decision:
+    target = _target(turn, answer.step_id)
+    if answer.error is None:
+        succeed_item(turn, target, command, answer)
+    elif answer.attempt != command.attempt or command.waiting:
+        return repeated(turn.before, event, turn.pattern, turn.limits, Note.STALE_ERROR)
+    else:
+        final = attempt_failed(turn, answer.step_id, command, answer.error)
+        if final is None:
+            return _decided(turn, Status.RUNNING)
+        fail_item(turn, target, command, final)
+    if count_settled(turn, target.step):
+        start_ready(turn, list(target.step.readers))
+    return _after_steps(turn)
+
+
+def _target(turn: Turn, name: str) -> Target:
+    target = turn.pattern.target(name)
+    if target is None:
+        raise IllegalTransition(f"expected a command of pattern {turn.pattern.id}, got {name}")
+    return target
 
 
 def _why_ignored(turn: Turn, name: str) -> Note:
@@ -179,9 +204,15 @@ def _settle_due(state: Execution | None, event: Event, pattern: CompiledPattern 
             continue
         if name == RESOLVE_STEP:
             return _resolve_failed(turn, final)
-        step = turn.pattern.step_by_id[name]
-        fail_step(turn, step, command, final)
-        start_ready(turn, list(step.readers))
+        step = turn.pattern.step_by_id.get(name)
+        if step is not None:
+            fail_step(turn, step, command, final)
+            start_ready(turn, list(step.readers))
+            continue
+        target = _target(turn, name)
+        fail_item(turn, target, command, final)
+        if count_settled(turn, target.step):
+            start_ready(turn, list(target.step.readers))
     if turn.status == Status.RUNNING:
         return _after_steps(turn, rearm=True)
     return _decided(turn, turn.status, rearm=True)

@@ -78,6 +78,7 @@ def record(
     error: ErrorBody | None = None,
     skip_reason: str | None = None,
     lost: bool = False,
+    count: int | None = None,
 ) -> StepRecord:
     """Return a step record with its encoding.
 
@@ -105,6 +106,8 @@ def record(
         data["skip"] = skip_reason
     if lost:
         data["lost"] = True
+    if count is not None:
+        data["count"] = count
     return StepRecord(
         step_id,
         status,
@@ -123,6 +126,7 @@ def record(
         error,
         skip_reason,
         lost,
+        count,
         orjson.dumps(data),
     )
 
@@ -151,4 +155,5 @@ def decode_record(data: Mapping[str, Any]) -> StepRecord:
         error=None if error is None else ErrorBody.model_validate_json(orjson.dumps(error)),
         skip_reason=data.get("skip"),
         lost=data.get("lost", False),
+        count=data.get("count"),
     )

@@ -98,6 +98,7 @@ def internal_failure(
         outstanding={},
         parked=None,
         ending=None,
+        fans={},
         error=error,
         finished_at_ms=event.at_ms,
         origin=event.origin,

@@ -1,5 +1,6 @@
 """A compiled pattern: everything `advance` needs, checked and resolved once."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -7,10 +8,12 @@ from typing import Any, Literal
 from orchestrator.catalogue import CapabilitySpec, RetryPolicy
 from orchestrator.conditions import Condition
 from orchestrator.inputs import Inputs
+from orchestrator.references import Reference
 from orchestrator.templates import Template
 from topics.messages import Gate
 
 RESOLVE_STEP = "$resolve"
+_ITEM = re.compile(r"(.+)\[(0|[1-9][0-9]{0,8})\]")
 UNDO = "$undo:"
 """Begins the name of the command that undoes a step; no id a pattern gives begins so."""
 
@@ -45,6 +48,21 @@ class Compensation:
     retry: RetryPolicy
     args: Template
     needs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Foreach:
+    """The list a step runs once per item of.
+
+    Attributes:
+        text: as written.
+        length: where its length stands, for a list in the artifact store.
+    """
+
+    text: str
+    source: Reference
+    length: Reference
+    concurrency_max: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +103,31 @@ class CompiledStep:
     needs: tuple[str, ...]
     on_error: OnError = OnError()
     compensate: Compensation | None = None
+    foreach: Foreach | None = None
+
+
+def item_name(step_id: str, index: int) -> str:
+    """Return the name of one item of a foreach step."""
+    return f"{step_id}[{index}]"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the name of a command stands for: a step or its undoing."""
+    """What the name of a command stands for: a step or one item of it, or the undoing of that."""
 
     step: CompiledStep
     undo: bool
+    item: int | None = None
+
+    @property
+    def done(self) -> str:
+        """Name of what is done or undone."""
+        return self.step.id if self.item is None else item_name(self.step.id, self.item)
+
+    @property
+    def name(self) -> str:
+        """Name of the command."""
+        return UNDO + self.done if self.undo else self.done
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +171,24 @@ class CompiledPattern:
     def target(self, name: str) -> Target | None:
         """Return what a command of this name is about; None if the pattern has no such command."""
         undo = name.startswith(UNDO)
-        step = self.step_by_id.get(name.removeprefix(UNDO))
-        if step is None or (undo and step.compensate is None):
+        done, item = name.removeprefix(UNDO), None
+        matched = _ITEM.fullmatch(done) if done.endswith("]") else None
+        if matched is not None:
+            done, item = matched[1], int(matched[2])
+        step = self.step_by_id.get(done)
+        if step is None or (undo and step.compensate is None) or (item is None) != (step.foreach is None):
             return None
-        return Target(step, undo)
+        return Target(step, undo, item)
 
-    def place(self, name: str) -> int:
+    def place(self, name: str) -> tuple[int, int]:
         """Return where a command stands among others: the pattern's order, undoing from the last to the first."""
         if name in self.step_by_id:
-            return self.step_by_id[name].index
+            return self.step_by_id[name].index, 0
         target = self.target(name)
-        return -1 if target is None else len(self.steps) - target.step.index
+        if target is None:
+            return -1, 0
+        item = target.item or 0
+        return (-target.step.index, -item) if target.undo else (target.step.index, item)
 
     @property
     def inputs_schema(self) -> Mapping[str, Any]:

@@ -5,7 +5,8 @@ import hashlib
 from orchestrator.catalogue import RetryPolicy
 from orchestrator.events import SendRequest
 from orchestrator.execution import Outstanding
-from orchestrator.pattern import RESOLVE_STEP, UNDO, CompiledStep
+from orchestrator.pattern import RESOLVE_STEP, UNDO, CompiledStep, Target, item_name
+from orchestrator.references import ItemScope
 from orchestrator.turn import Turn
 from topics.messages import CapabilityRequest
 
@@ -26,7 +27,16 @@ def request_for(turn: Turn, name: str, command: Outstanding) -> SendRequest:
     target = turn.pattern.target(name)
     if target is None:
         raise AssertionError(f"pattern {turn.pattern.id} has no command {name}")
-    return undo_request(turn, target.step, command.attempt, command.due_at_ms)
+    if target.undo:
+        return undo_request(turn, target, command.attempt, command.due_at_ms)
+    return _item_request(turn, target, command)
+
+
+def item_scope(turn: Turn, step: CompiledStep, index: int) -> ItemScope:
+    """Return what one item of a foreach step can read."""
+    if step.foreach is None:
+        raise AssertionError(f"step {step.id} has no items")
+    return ItemScope(turn.scope, step.foreach.source, index, item_name(step.id, index))
 
 
 def request_of(turn: Turn, step: CompiledStep, command: Outstanding) -> SendRequest:
@@ -56,18 +66,47 @@ def request_of(turn: Turn, step: CompiledStep, command: Outstanding) -> SendRequ
     return SendRequest(step.agent, request, step.compensate is not None)
 
 
-def undo_request(turn: Turn, step: CompiledStep, attempt: int, due_at_ms: int) -> SendRequest:
-    """Return the request that undoes a step.
+def _item_request(turn: Turn, target: Target, command: Outstanding) -> SendRequest:
+    step, limits = target.step, turn.limits
+    scope = item_scope(turn, step, target.item or 0)
+    args, refs = step.args.render(scope)
+    fan = turn.fans.get(step.id)
+    count = max(1, (fan.count if fan else turn.finished[step.id].count) or 1)
+    share = min(limits.output_bytes // count, limits.output_bytes if step.output else limits.inline_bytes)
+    execution_id = turn.before.execution_id
+    request = CapabilityRequest(
+        execution_id=execution_id,
+        tenant=turn.before.tenant,
+        user_id=turn.before.user_id,
+        step_id=target.name,
+        attempt=command.attempt,
+        capability=step.capability,
+        version=step.version,
+        args=args,
+        refs=refs,
+        picks=scope.picks,
+        pins=turn.pins,
+        deadline_at_ms=command.due_at_ms,
+        idempotency_key=f"{execution_id}/{target.name}",
+        projections=step.projections,
+        inline_bytes_max=max(limits.item_bytes_min, share),
+    )
+    return SendRequest(step.agent, request, step.compensate is not None)
+
+
+def undo_request(turn: Turn, target: Target, attempt: int, due_at_ms: int) -> SendRequest:
+    """Return the request that undoes a step, or one item of it.
 
     Raises:
         TemplateFailed: an argument names something that does not exist, as the output of a step that timed out.
     """
-    undo = step.compensate
+    undo = target.step.compensate
     if undo is None:
-        raise AssertionError(f"step {step.id} cannot be undone")
-    args, refs = undo.args.render(turn.scope)
+        raise AssertionError(f"step {target.step.id} cannot be undone")
+    item = None if target.item is None else item_scope(turn, target.step, target.item)
+    args, refs = undo.args.render(item or turn.scope)
     execution_id = turn.before.execution_id
-    name = UNDO + step.id
+    name = UNDO + target.done
     request = CapabilityRequest(
         execution_id=execution_id,
         tenant=turn.before.tenant,
@@ -78,6 +117,7 @@ def undo_request(turn: Turn, step: CompiledStep, attempt: int, due_at_ms: int) -
         version=undo.version,
         args=args,
         refs=refs,
+        picks=item.picks if item else {},
         pins=turn.pins,
         deadline_at_ms=due_at_ms,
         idempotency_key=f"{execution_id}/{name}",

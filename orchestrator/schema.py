@@ -69,6 +69,16 @@ _STEP = {
             ],
         },
         "compensate": _COMPENSATE,
+        "foreach": {
+            "type": "string",
+            "description": "Path of a list, as `state.x.items`: the step runs once per item, which its args read as "
+            "`{{item}}`, `{{item.name}}` and `{{index}}`; its output is the list of the items' outputs.",
+        },
+        "concurrency_max": {
+            "type": "integer",
+            "minimum": 1,
+            "description": "Items of a foreach step under way at a time; 16 when absent.",
+        },
     },
 }
 SCHEMA: dict[str, Any] = {

@@ -9,8 +9,8 @@ from orchestrator.conditions import Condition, compile_condition
 from orchestrator.faults import nearest, pointer, unknown_key
 from orchestrator.inputs import Inputs
 from orchestrator.limits import Limits
-from orchestrator.pattern import Compensation, CompiledStep, OnError
-from orchestrator.references import CTX_NAMES, Reference, Written
+from orchestrator.pattern import Compensation, CompiledStep, Foreach, OnError
+from orchestrator.references import CTX_NAMES, Reference, Written, parse_path
 from orchestrator.schema import COMPENSATE_KEYS, RETRY_KEYS, STEP_KEYS
 from orchestrator.schemas import NUMBER, Kinds, NoSuchPath, kinds_at
 from orchestrator.templates import Template, compile_template
@@ -94,6 +94,7 @@ class StepCompiler:
             self._spec(self._data(index).get("capability"), f"/steps/{index}/capability") for index in range(len(steps))
         )
         self.reads_context = False
+        self._foreach: dict[int, Foreach] = {}
 
     def compile(self, outputs: frozenset[str]) -> tuple[CompiledStep, ...]:
         """Return all steps, joined to each other; meaningful only if no fault was recorded.
@@ -125,6 +126,7 @@ class StepCompiler:
         for key in data:
             if key not in STEP_KEYS:
                 self._fault(at + pointer(key), unknown_key(key, STEP_KEYS))
+        foreach = self._compile_foreach(index, data, at)
         template = self._args(index, data.get("args"), spec, f"{at}/args")
         condition = self._condition(index, data.get("condition"), f"{at}/condition")
         explicit = self._depends_on(index, data.get("depends_on"), f"{at}/depends_on")
@@ -135,7 +137,7 @@ class StepCompiler:
         if spec is None:
             return None
         own = self._names.ids[index]
-        after, requires = _order(own, template, condition, explicit, compensate)
+        after, requires = _order(own, template, condition, explicit, compensate, foreach)
         return CompiledStep(
             index=index,
             id=own,
@@ -157,7 +159,36 @@ class StepCompiler:
             needs=spec.needs,
             on_error=on_error,
             compensate=compensate,
+            foreach=foreach,
         )
+
+    def _compile_foreach(self, index: int, data: Mapping[str, Any], at: str) -> Foreach | None:
+        given: Any = data.get("foreach")
+        at_once: Any = data.get("concurrency_max", self._limits.concurrency_default)
+        if "concurrency_max" in data and "foreach" not in data:
+            self._fault(f"{at}/concurrency_max", "concurrency_max is for steps with foreach")
+        if type(at_once) is int and at_once > self._limits.concurrency_max:
+            message = f"expected at most {self._limits.concurrency_max} items at a time, got {at_once}"
+            self._fault(f"{at}/concurrency_max", message)
+        if not isinstance(given, str):
+            return None
+        text = given.strip().removeprefix("{{").removesuffix("}}").strip()
+        written = parse_path(text)
+        if written is None or written.root not in ("state", "inputs"):
+            self._fault(
+                f"{at}/foreach", f"expected the path of a list, as state.x.items or inputs.x, got {shown(given)}"
+            )
+            return None
+        source = self._resolve(index, written, f"{at}/foreach")
+        if source is None:
+            return None
+        kinds = self.kinds(source)
+        if isinstance(kinds, frozenset) and "array" not in kinds:
+            self._fault(f"{at}/foreach", f"expected a list, {text} is {' or '.join(sorted(kinds))}")
+        keys = (*source.keys, "length")
+        length = replace(source, keys=keys, path=".".join(keys))
+        self._foreach[index] = Foreach(text, source, length, at_once if type(at_once) is int else 1)
+        return self._foreach[index]
 
     def _args(
         self, index: int, given: Any, spec: CapabilitySpec | None, place: str, own_output: bool = False
@@ -208,6 +239,8 @@ class StepCompiler:
 
     def _find(self, index: int, written: Written, own_output: bool) -> Reference | str:
         """Return the reference, or what is wrong with it."""
+        if written.root in ("item", "index", "output"):
+            return self._find_item(index, written, own_output)
         first, rest = written.keys[0], written.keys[1:]
         if written.root == "inputs":
             if first not in self._inputs.schema["properties"]:
@@ -218,7 +251,9 @@ class StepCompiler:
                 return f"unknown context name {first!r}{nearest(first, CTX_NAMES)}"
             self.reads_context = True
             return Reference(written.text, "ctx", None, written.keys, ".".join(written.keys))
-        maker = self._names.maker_before(first, index + own_output)
+        if own_output and index in self._foreach and first == self._names.as_[index] != LAST:
+            return "an item of a foreach step that is undone reads its own output as {{output}}"
+        maker = self._names.maker_before(first, index + (own_output and index not in self._foreach))
         if maker is not None:
             return Reference(written.text, "state", self._names.ids[maker], rest, ".".join(rest))
         makers = self._names.makers.get(first, ())
@@ -228,6 +263,17 @@ class StepCompiler:
             return f"{first!r} is made by a later step (/steps/{makers[0]})"
         known = sorted({self._names.as_[earlier] for earlier in range(index)})
         return f"no earlier step makes {first!r}{nearest(first, known)}"
+
+    def _find_item(self, index: int, written: Written, own_output: bool) -> Reference | str:
+        path = ".".join(written.keys)
+        if written.root == "output":
+            if not own_output:
+                return "output exists only in the args of compensate"
+            if index not in self._foreach:
+                return Reference(written.text, "state", self._names.ids[index], written.keys, path)
+        elif index not in self._foreach:
+            return f"{written.root} exists only in a step with foreach"
+        return Reference(written.text, written.root, self._names.ids[index], written.keys, path)
 
     def kinds(self, reference: Reference) -> Kinds | NoSuchPath | None:
         """Return what the schemas say about the values at a reference."""
@@ -239,8 +285,17 @@ class StepCompiler:
             return frozenset({"string", "null"} if nullable else {"string"})
         if reference.root == "inputs":
             return kinds_at(self._inputs.schema, reference.keys)
-        spec = self._specs[self._names.ids.index(reference.step or "")]
-        kinds = None if spec is None else kinds_at(spec.output_schema, reference.keys)
+        maker = self._names.ids.index(reference.step or "")
+        if reference.root == "index":
+            return NUMBER
+        if reference.root == "item":
+            source = self._foreach[maker].source
+            return self.kinds(replace(source, keys=(*source.keys, "0", *reference.keys)))
+        spec = self._specs[maker]
+        if spec is not None and maker in self._foreach and reference.root == "state":
+            kinds = kinds_at(_list_of(spec.output_schema), reference.keys)
+        else:
+            kinds = None if spec is None else kinds_at(spec.output_schema, reference.keys)
         # Without a schema `length` is that of a list or text in all but odd cases, and those fail at run time.
         return NUMBER if kinds is None and reference.keys[-1:] == ("length",) else kinds
 
@@ -349,22 +404,38 @@ def _order(
     condition: Condition | None,
     explicit: tuple[str, ...],
     compensate: Compensation | None,
+    foreach: Foreach | None,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the steps to wait for, and those among them without which this step is skipped.
 
     What undoing it will read must exist before it starts: a step that could not be undone must not run.
     """
-    args = [reference.step for reference in template.references if reference.step]
+    args = [reference.step for reference in template.references if reference.step and reference.root == "state"]
+    if foreach is not None and foreach.source.step is not None:
+        args.append(foreach.source.step)
     asked = [reference.step for reference in condition.references if reference.step] if condition else []
     tested = {reference.step for reference in condition.tested if reference.step} if condition else set()
-    undo = [reference.step for reference in compensate.args.references if reference.step] if compensate else []
+    read = compensate.args.references if compensate else ()
+    undo = [reference.step for reference in read if reference.step and reference.root == "state"]
     after = tuple(dict.fromkeys([*args, *asked, *explicit, *(step for step in undo if step != own)]))
     return after, tuple(step for step in after if step not in tested)
+
+
+def _projected(reference: Reference, fan: bool) -> str:
+    """Return the path a reference reads in an answer; of a foreach step each answer is one item."""
+    return ".".join(reference.keys[1:]) if fan else reference.path
+
+
+def _list_of(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the schema of a list of what another describes."""
+    shared = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
+    return {"type": "array", "items": {key: value for key, value in schema.items() if key not in shared}, **shared}
 
 
 def _joined(steps: list[CompiledStep]) -> tuple[CompiledStep, ...]:
     """Give each step its readers and the projections that others need of it."""
     readers: dict[str, list[int]] = {step.id: [] for step in steps}
+    fans = {step.id for step in steps if step.foreach is not None}
     projections: dict[str, dict[str, None]] = {step.id: {} for step in steps}
     for step in steps:
         if step.parallel:
@@ -375,10 +446,13 @@ def _joined(steps: list[CompiledStep]) -> tuple[CompiledStep, ...]:
             *step.args.references,
             *(step.condition.references if step.condition else ()),
             *(step.compensate.args.references if step.compensate else ()),
+            *((step.foreach.source, step.foreach.length) if step.foreach else ()),
         ]
         for reference in references:
-            if reference.step in projections and reference.keys:
-                projections[reference.step][reference.path] = None
+            if reference.step in projections and reference.root in ("state", "output"):
+                path = _projected(reference, reference.root == "state" and reference.step in fans)
+                if path:
+                    projections[reference.step][path] = None
     return tuple(
         replace(step, readers=tuple(readers[step.id]), projections=tuple(sorted(projections[step.id])))
         for step in steps

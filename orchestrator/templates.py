@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.faults import pointer
-from orchestrator.references import Absent, Reference, Resolve, Scope, Stored, parse_path
+from orchestrator.references import Absent, Gathered, ItemScope, Picked, Reference, Resolve, Scope, Stored, parse_path
 from topics.canonical import canonical_bytes
 from topics.errors import Fault
 from topics.paths import Missing
@@ -42,6 +42,7 @@ class _Object:
     items: tuple[tuple[str, Any], ...]
 
 
+_SPECIAL = frozenset({Absent, Gathered, Missing, Picked, Stored})
 _NODES = (_Whole, _Text, _List, _Object)
 
 
@@ -160,12 +161,7 @@ def _render(node: Any, scope: Scope, place: str, refs: dict[str, str]) -> Any:
     kind = type(node)
     if kind is _Whole:
         value = scope.read(node.reference, by_reference=True)
-        if type(value) is Stored:
-            refs[place] = value.sha256
-            return None
-        if type(value) is Missing or type(value) is Absent:
-            raise _failed(node.reference, value, place)
-        return value
+        return _special(node.reference, value, scope, place, refs) if type(value) in _SPECIAL else value
     if kind is _Text:
         return "".join(part if type(part) is str else _text(part, scope, place) for part in node.parts)
     if kind is _Object:
@@ -175,11 +171,28 @@ def _render(node: Any, scope: Scope, place: str, refs: dict[str, str]) -> Any:
     return node
 
 
+def _special(reference: Reference, value: Any, scope: Scope, place: str, refs: dict[str, str]) -> Any:
+    """Return what stands for a value that is not at hand, its artifact noted; or say that there is none."""
+    if type(value) is Stored:
+        refs[place] = value.sha256
+        return None
+    if type(value) is Gathered:
+        refs.update((f"{place}/{index}", sha256) for index, sha256 in value.stored.items())
+        return value.values
+    if type(value) is Picked and isinstance(scope, ItemScope):
+        refs[place] = value.sha256
+        scope.picks[place] = value.path
+        return None
+    if type(value) is Missing or type(value) is Absent:
+        raise _failed(reference, value, place)
+    raise AssertionError(f"{reference.text} reads an item outside of a foreach step")
+
+
 def _text(reference: Reference, scope: Scope, place: str) -> str:
     value = scope.read(reference)
     if type(value) is Missing or type(value) is Absent:
         raise _failed(reference, value, place)
-    if type(value) is Stored:
+    if type(value) in _SPECIAL:
         raise TemplateFailed(f"args{place}: {{{{{reference.text}}}}} is too large to stand inside text")
     return value if type(value) is str else canonical_bytes(value).decode()
 

@@ -9,6 +9,7 @@ from orchestrator.execution import (
     Admission,
     Ending,
     Execution,
+    Fan,
     Outstanding,
     Parked,
     Status,
@@ -43,6 +44,7 @@ class Turn:
         "ending",
         "error",
         "failure",
+        "fans",
         "finished",
         "gate_until_ms",
         "limits",
@@ -83,6 +85,7 @@ class Turn:
         self.pins: Pins | None = before.pins
         self.pins_json = before.pins_json
         self.ending: Ending | None = before.ending
+        self.fans: Mapping[str, Fan] = before.fans
         self.error: ErrorBody | None = None
         self.failure: ErrorBody | None = None
         self.emits: list[Emit] = []
@@ -101,6 +104,10 @@ class Turn:
         self.pins_json = pins_bytes(pins)
         self.scope = Scope(self.finished, self.admission.inputs, pins, self.before.user_id)
 
+    def fan(self, step_id: str, fan: Fan) -> None:
+        """Remember how far a foreach step is."""
+        self.fans = {**self.fans, step_id: fan}
+
     def under_way(self) -> list[str]:
         """Return the ids of the outstanding steps in the pattern's order, which no history can change."""
         if len(self.outstanding) < 2:
@@ -111,6 +118,8 @@ class Turn:
         """Record how a step ended."""
         self.outstanding.pop(record.step_id, None)
         self.finished[record.step_id] = record
+        if record.step_id in self.fans:
+            self.fans = {name: fan for name, fan in self.fans.items() if name != record.step_id}
         steps, prefix = self.pattern.steps, self.prefix
         while prefix < len(steps) and steps[prefix].id in self.finished:
             prefix += 1
@@ -154,6 +163,7 @@ class Turn:
         self.outstanding = {}
         self.parked = None
         self.ending = None
+        self.fans = {}
         self.error = error
         return self._execution(status, 0, "", digest, self.at_ms, self.origin)
 
@@ -201,6 +211,7 @@ class Turn:
             self.admission.request_sha256,
             self.pins_json,
             ending=self.ending,
+            fans=self.fans,
         )
 
 

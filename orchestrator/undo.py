@@ -16,10 +16,12 @@ from orchestrator import items
 from orchestrator.ending import finish
 from orchestrator.events import Decision, Event
 from orchestrator.execution import Ending, Outstanding, Status, StepRecord, StepStatus
-from orchestrator.pattern import RESOLVE_STEP, UNDO, CompiledStep
-from orchestrator.progress import attempt_failed, fail_step, is_lost, next_attempt, succeed_step, timed_out
+from orchestrator.fan import end_fans, fail_item, succeed_item
+from orchestrator.outputs import fits
+from orchestrator.pattern import RESOLVE_STEP, UNDO, CompiledStep, Target, item_name
+from orchestrator.progress import attempt_failed, next_attempt, timed_out
 from orchestrator.requests import undo_request
-from orchestrator.result import fits
+from orchestrator.settling import fail_step, succeed_step
 from orchestrator.templates import TemplateFailed
 from orchestrator.turn import Turn
 from topics.canonical import NotCanonical
@@ -64,6 +66,7 @@ def give_up(turn: Turn, status: Status, error: ErrorBody | None) -> Decision:
     turn.emits.clear()
     for name in turn.under_way():
         _settle_or_drop(turn, name, turn.outstanding[name])
+    end_fans(turn)
     last = len(turn.pattern.steps) - 1
     if not turn.outstanding and not any(_is_due_for_undo(turn, step) for step in turn.pattern.steps):
         return finish(turn, status, error)
@@ -83,13 +86,14 @@ def proceed(turn: Turn, ending: Ending, rearm: bool = False) -> Decision:
     Cost: O(steps passed over), which is O(steps of the pattern) for all events together.
     """
     if all(name.startswith(UNDO) for name in turn.outstanding):
-        steps, index = turn.pattern.steps, ending.step
-        while index >= 0 and not turn.outstanding:
-            step = steps[index]
-            if _is_due_for_undo(turn, step):
-                _start(turn, step, turn.at_ms >= ending.until_ms)
-            index -= 1
-        turn.ending = replace(ending, step=index)
+        index, item = ending.step, ending.item
+        while index >= 0:
+            step = turn.pattern.steps[index]
+            item = _start_undoing(turn, step, item, turn.at_ms >= ending.until_ms)
+            if turn.outstanding:
+                break
+            index, item = index - 1, None
+        turn.ending = replace(ending, step=index, item=item)
     if turn.outstanding:
         return Decision(turn.close(Status.COMPENSATING, rearm), tuple(turn.emits))
     return finish(turn, ending.status, ending.error)
@@ -139,22 +143,52 @@ def _cancel(turn: Turn, name: str, command: Outstanding, lost: bool) -> None:
 
 
 def _is_due_for_undo(turn: Turn, step: CompiledStep) -> bool:
-    record = turn.finished.get(step.id) if step.compensate is not None else None
+    return step.compensate is not None and any(
+        _was_done(turn.finished.get(name)) for name in (_doing(step, item) for item in range(_count(turn, step)))
+    )
+
+
+def _was_done(record: StepRecord | None) -> bool:
     return record is not None and (record.status == StepStatus.SUCCEEDED or record.lost)
 
 
-def _start(turn: Turn, step: CompiledStep, expired: bool) -> None:
-    undo, name = step.compensate, UNDO + step.id
+def _count(turn: Turn, step: CompiledStep) -> int:
+    """Return how many commands a step may have had: one, or one for each item."""
+    if step.foreach is None:
+        return 1
+    record = turn.finished.get(step.id)
+    return 0 if record is None else record.count or 0
+
+
+def _doing(step: CompiledStep, item: int) -> str:
+    return step.id if step.foreach is None else item_name(step.id, item)
+
+
+def _start_undoing(turn: Turn, step: CompiledStep, item: int | None, expired: bool) -> int | None:
+    """Undo a step, or its items from the last on, as many at a time as they ran; returns the item to go on with."""
+    if step.compensate is None:
+        return None
+    at_once = step.foreach.concurrency_max if step.foreach else 1
+    left = _count(turn, step) - 1 if item is None else item
+    while left >= 0 and len(turn.outstanding) < at_once:
+        if _was_done(turn.finished.get(_doing(step, left))):
+            _start(turn, Target(step, True, None if step.foreach is None else left), expired)
+        left -= 1
+    return left
+
+
+def _start(turn: Turn, target: Target, expired: bool) -> None:
+    undo, name = target.step.compensate, target.name
     if undo is None:
-        raise AssertionError(f"step {step.id} cannot be undone")
+        raise AssertionError(f"step {target.step.id} cannot be undone")
     if expired:
         _undone(turn, name, None, None, _too_late(turn))
         return
     command = turn.command(name, 1, False, turn.at_ms, turn.at_ms + undo.timeout_ms)
     try:
-        turn.emits.append(undo_request(turn, step, 1, command.due_at_ms))
+        turn.emits.append(undo_request(turn, target, 1, command.due_at_ms))
     except (TemplateFailed, NotCanonical) as error:
-        message = f"undoing step {step.id}: {error}"
+        message = f"undoing step {target.done}: {error}"
         _undone(turn, name, None, None, ErrorBody(code=Code.TEMPLATE_FAILED, message=message))
 
 
@@ -172,10 +206,15 @@ def _fold_answer(turn: Turn, name: str, answer: CapabilityResult) -> None:
     target, command = turn.pattern.target(name), turn.outstanding.get(name)
     if target is None or target.undo or command is None:
         return
-    if answer.error is None:
+    if target.item is not None:
+        if answer.error is None:
+            succeed_item(turn, target, command, answer)
+        else:
+            fail_item(turn, target, command, answer.error)
+    elif answer.error is None:
         succeed_step(turn, target.step, command, answer)
     else:
-        fail_step(turn, target.step, command, answer.error, lost=is_lost(command, answer.error))
+        fail_step(turn, target.step, command, answer.error)
     turn.failure = None
 
 

@@ -36,16 +36,27 @@ PARALLEL = {
 }
 UNDO = {"capability": "t.undo", "args": {"x": "{{inputs.n}}"}}
 EFFECTS = {
-    "inputs": {"n": {"type": "integer", "default": 1}},
+    "inputs": {"n": {"type": "integer", "default": 1}, "list": {"type": "array", "default": [5, 6, 7]}},
     "steps": [
         noop("a", compensate=UNDO),
         *[noop(f"p{n}", parallel=True, depends_on=["a"], compensate=UNDO) for n in range(3)],
         noop("q", parallel=True),
+        noop("each", parallel=True, foreach="inputs.list", concurrency_max=2, args={"x": "{{item}}"}, compensate=UNDO),
         noop("refused", parallel=True, depends_on=["p1"]),
     ],
     "outputs": ["refused"],
 }
-PATTERNS = [pattern_of(SEQUENTIAL), pattern_of(PARALLEL)]
+FANNED = {
+    "inputs": {"list": {"type": "array", "default": [1, 2, 3, 4, 5, 6, 7]}},
+    "steps": [
+        noop("e", foreach="inputs.list", concurrency_max=3, args={"x": "{{item}}", "i": "{{index}}"}),
+        noop("f", parallel=True, foreach="state.e", concurrency_max=2, args={"x": "{{item.n}}"}),
+        noop("g", parallel=True, args={"x": "{{state.e.2.n}}"}),
+        noop("join", args={"all": "{{state.f}}", "g": "{{state.g}}"}),
+    ],
+    "outputs": ["f", "join"],
+}
+PATTERNS = [pattern_of(SEQUENTIAL), pattern_of(PARALLEL), pattern_of(FANNED)]
 
 
 def answer(request: CapabilityRequest) -> CapabilityResult:
@@ -198,7 +209,7 @@ EXPECTED = [undisturbed(pattern) for pattern in PATTERNS]
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.integers(0, 2**32), st.sampled_from([0, 1]))
+@given(st.integers(0, 2**32), st.sampled_from([0, 1, 2]))
 def test_there_is_one_result_and_it_is_the_undisturbed_one(seed: int, which: int) -> None:
     broker = Broker(PATTERNS[which], Random(seed))
     broker.run()
@@ -225,6 +236,10 @@ def test_whatever_was_done_is_undone_or_reported(seed: int, cancel_at: int | Non
     assert first.status in ("failed", "cancelled")
     steps = {step.step_id: step for step in first.trace.steps}
     reported = {name for name, step in steps.items() if step.status == "compensation_failed"}
+    each = steps["each"].items
+    reported |= (
+        {f"each[{item.index}]" for item in each.failures if item.status == "compensation_failed"} if each else set()
+    )
     assert broker.effects <= reported | {"q"}, f"seed {seed}: {broker.effects} still stand"
     assert not any(step.success for name, step in steps.items() if name != "q")
 
