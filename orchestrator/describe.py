@@ -64,22 +64,30 @@ def describe(pattern: CompiledPattern) -> str:
     lines.extend(f"  input {name}: {kind}{_default(pattern, name)}" for name, kind in pattern.inputs.types.items())
     for step in pattern.steps:
         how = "parallel" if step.parallel else "sequential"
+        if step.part is not None:
+            lines.append(f"  {'begin' if step.part.begins else 'end'} {step.part.step} = {step.capability}, {how}")
+            lines.extend(f"    {fact}" for fact in _order_facts(step))
+            continue
         lines.append(f"  step {step.id} = {step.capability}@{step.version} on {step.agent}, {how}")
         lines.extend(f"    {fact}" for fact in _facts(step))
     lines.extend(f"  output {name} from {step}" for name, step in pattern.outputs.items())
     return "\n".join(lines) + "\n"
 
 
-def _facts(step: CompiledStep) -> Iterator[str]:
+def _order_facts(step: CompiledStep) -> Iterator[str]:
     if step.condition:
         yield f"if {step.condition.text}"
-    if step.foreach is not None:
-        yield f"for each of {step.foreach.text}, at most {step.foreach.concurrency_max} at a time"
     if step.after:
         yield f"after {', '.join(step.after)}"
-    tested = [name for name in step.after if name not in step.requires]
+    tested = [name for name in step.after if name not in step.requires and step.part is None]
     if tested:
         yield f"runs without {', '.join(tested)}"
+
+
+def _facts(step: CompiledStep) -> Iterator[str]:
+    yield from _order_facts(step)
+    if step.foreach is not None:
+        yield f"for each of {step.foreach.text}, at most {step.foreach.concurrency_max} at a time"
     if step.projections:
         yield f"others read {', '.join(step.projections)}"
     retry = step.retry

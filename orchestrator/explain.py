@@ -5,7 +5,7 @@ from typing import Any
 
 from orchestrator.execution import Admission, Execution, StepRecord, StepStatus
 from orchestrator.limits import Limits
-from orchestrator.pattern import RESOLVE_STEP, UNDO, CompiledPattern, CompiledStep, item_name
+from orchestrator.pattern import BEGIN, RESOLVE_STEP, UNDO, CompiledPattern, CompiledStep, item_name
 from orchestrator.references import Scope
 from topics.messages import Pins, ResultMetadata
 from topics.trace import CompensationTrace, ItemError, ItemsTrace, PanelStaleness, StepError, StepTrace, Trace
@@ -124,7 +124,11 @@ def _steps(state: Execution, pattern: CompiledPattern, limits: Limits) -> tuple[
         found.append(_step(RESOLVE_STEP, RESOLVE_STEP, spec.name, spec.version, resolved, state, None))
     left = limits.trace_args_bytes
     for step in pattern.steps:
+        if step.part is not None and step.part.begins:
+            continue
         record = state.finished.get(step.id)
+        if record is None and step.part is not None and (begun := state.finished.get(step.id + BEGIN)):
+            record = None if begun.status == StepStatus.SUCCEEDED else begun
         args = None
         if record is not None and 0 < record.args_bytes <= min(left, limits.args_bytes_in_trace):
             args = step.args.render(scope)

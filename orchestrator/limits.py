@@ -10,6 +10,7 @@ class Limits:
     Attributes:
         pattern_bytes_max: longest pattern file.
         steps_max: steps in a pattern.
+        pattern_depth_max: sub-patterns in sub-patterns.
         items_max: items of a foreach step.
         concurrency_max: items of a foreach step under way at a time that a pattern may ask for;
         concurrency_default: that are when it does not say.
@@ -33,6 +34,7 @@ class Limits:
 
     pattern_bytes_max: int = 1024 * 1024
     steps_max: int = 500
+    pattern_depth_max: int = 8
     items_max: int = 10_000
     concurrency_max: int = 256
     concurrency_default: int = 16

@@ -40,18 +40,33 @@ def collect_outputs(finished: Mapping[str, StepRecord], pattern: CompiledPattern
     for name, step_id in pattern.outputs.items():
         # Charts stand twice in a result: under their name and beside the data.
         times = 2 if name == CHARTS else 1
-        at = "/data" + pointer(name)
-        record = finished.get(step_id)
-        if record is None or not record.has_output:
-            found.data[name] = None
-        elif record.count is not None:
-            items = [finished[item_name(step_id, index)] for index in range(record.count)]
-            found.data[name] = [_take(found, item, f"{at}/{index}", times, limits) for index, item in enumerate(items)]
-        else:
-            found.data[name] = _take(found, record, at, times, limits)
+        found.data[name] = _output(found, finished, pattern, step_id, "/data" + pointer(name), times, limits)
     if f"/data/{CHARTS}" in found.refs:
         found.refs[f"/{CHARTS}"] = found.refs[f"/data/{CHARTS}"]
     return found
+
+
+def _output(
+    found: Outputs,
+    finished: Mapping[str, StepRecord],
+    pattern: CompiledPattern,
+    step_id: str,
+    at: str,
+    times: int,
+    limits: Limits,
+) -> Any:
+    record, part = finished.get(step_id), pattern.step_by_id[step_id].part
+    if record is None or not record.has_output:
+        return None
+    if part is not None:
+        return {
+            name: _output(found, finished, pattern, inner, at + pointer(name), times, limits)
+            for name, inner in part.outputs.items()
+        }
+    if record.count is not None:
+        items = [finished[item_name(step_id, index)] for index in range(record.count)]
+        return [_take(found, item, f"{at}/{index}", times, limits) for index, item in enumerate(items)]
+    return _take(found, record, at, times, limits)
 
 
 def _take(found: Outputs, record: StepRecord, at: str, times: int, limits: Limits) -> Any:

@@ -14,6 +14,8 @@ from topics.messages import Gate
 
 RESOLVE_STEP = "$resolve"
 _ITEM = re.compile(r"(.+)\[(0|[1-9][0-9]{0,8})\]")
+BEGIN = "/$begin"
+"""Ends the id of the begin of a sub-pattern."""
 UNDO = "$undo:"
 """Begins the name of the command that undoes a step; no id a pattern gives begins so."""
 
@@ -66,6 +68,23 @@ class Foreach:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """The begin or the end of an inlined sub-pattern: a step the engine settles itself.
+
+    Attributes:
+        step: id of the step that names the sub-pattern, which is the id of the end.
+        begins: whether this is the begin.
+        inputs: of the sub-pattern, to be checked at the begin.
+        outputs: output name → id of the step that makes it.
+    """
+
+    step: str
+    begins: bool
+    inputs: Inputs
+    outputs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledStep:
     """One step of a pattern.
 
@@ -104,6 +123,7 @@ class CompiledStep:
     on_error: OnError = OnError()
     compensate: Compensation | None = None
     foreach: Foreach | None = None
+    part: Part | None = None
 
 
 def item_name(step_id: str, index: int) -> str:
@@ -136,7 +156,7 @@ class CompiledPattern:
 
     Attributes:
         digest: SHA-256 of the canonical pattern document.
-        source: the pattern file, byte for byte.
+        source: the pattern file, byte for byte; with sub-patterns, canonical bytes of the file and all of them.
         document: the parsed file.
         inputs: schema, defaults and types of the inputs.
         outputs: output name → id of the step that makes it, in the pattern's order.

@@ -4,8 +4,9 @@ from orchestrator import items
 from orchestrator.catalogue import RetryPolicy
 from orchestrator.execution import Outstanding, StepStatus
 from orchestrator.fan import end_fans, start_fan
+from orchestrator.inputs import check_inputs
 from orchestrator.operators import ConditionFailed
-from orchestrator.pattern import RESOLVE_STEP, CompiledStep
+from orchestrator.pattern import BEGIN, RESOLVE_STEP, CompiledStep, Part
 from orchestrator.requests import backoff_ms, request_for, request_of
 from orchestrator.settling import fail_step, is_lost
 from orchestrator.templates import TemplateFailed
@@ -14,6 +15,7 @@ from topics.canonical import NotCanonical
 from topics.errors import Code
 from topics.messages import ErrorBody
 
+_FAULTS_SHOWN_MAX = 5
 _MESSAGE_CHARS_MAX = 2000
 
 
@@ -58,11 +60,14 @@ def _start(turn: Turn, step: CompiledStep) -> bool:
     missing = next((name for name in step.requires if not turn.finished[name].has_output), None)
     if missing is not None:
         how = "was skipped" if turn.finished[missing].status == StepStatus.SKIPPED else "failed"
-        _skip(turn, step, f"needs {missing}, which {how}")
+        _skip(turn, step, _not_begun(turn, step, missing) or f"needs {missing.removesuffix(BEGIN)}, which {how}")
         return True
     try:
         if step.condition is not None and not step.condition.holds(turn.scope):
             _skip(turn, step, f"condition is false: {step.condition.text}")
+            return True
+        if step.part is not None:
+            _settle_part(turn, step, step.part)
             return True
         if step.foreach is not None:
             return start_fan(turn, step, step.foreach)
@@ -74,6 +79,26 @@ def _start(turn: Turn, step: CompiledStep) -> bool:
     except (TemplateFailed, NotCanonical) as error:
         fail_step(turn, step, None, ErrorBody(code=Code.TEMPLATE_FAILED, message=f"step {step.id}: {error}"))
     return True
+
+
+def _not_begun(turn: Turn, step: CompiledStep, missing: str) -> str | None:
+    """Return why a sub-pattern as a whole was skipped, for its end."""
+    if step.part is None or step.part.begins or missing != step.id + BEGIN:
+        return None
+    return turn.finished[missing].skip_reason
+
+
+def _settle_part(turn: Turn, step: CompiledStep, part: Part) -> None:
+    """Begin a sub-pattern with valid inputs, or end it. Inputs in the artifact store cannot be looked at."""
+    if part.begins:
+        args, refs = step.args.render(turn.scope)
+        found = [] if refs else check_inputs(part.inputs, args, None)
+        if isinstance(found, list) and found:
+            faults = "; ".join(f"{fault.pointer}: {fault.message}" for fault in found[:_FAULTS_SHOWN_MAX])
+            message = f"step {part.step} ({step.capability}): {faults}"
+            fail_step(turn, step, None, ErrorBody(code=Code.INVALID_INPUT, message=message))
+            return
+    turn.settle(items.record(step.id, StepStatus.SUCCEEDED, 0, None, turn.at_ms, inline=True))
 
 
 def _skip(turn: Turn, step: CompiledStep, reason: str) -> None:

@@ -11,10 +11,11 @@ from typing import Any, Literal
 from uuid import UUID
 
 from orchestrator.execution import StepRecord
+from orchestrator.schemas import Kinds
 from topics.messages import Pins
 from topics.paths import Missing, lookup
 
-Root = Literal["state", "inputs", "ctx", "item", "index", "output"]
+Root = Literal["state", "inputs", "ctx", "item", "index", "output", "bound"]
 CTX_NAMES = (
     "asof",
     "base_ccy",
@@ -41,6 +42,9 @@ class Reference:
         step: id of the step whose output it reads, for `state`; None for the other roots.
         keys: path inside that output, the inputs or the context.
         path: `keys` joined by dots, the name of the projection.
+        node, evaluate: for `bound`, an input of a sub-pattern that its caller computes: the template, and its value.
+        leaves: what a bound one reads itself.
+        declared: kinds of value the sub-pattern declares for its input; None for any other reference.
     """
 
     text: str
@@ -48,6 +52,15 @@ class Reference:
     step: str | None
     keys: tuple[str, ...]
     path: str
+    node: Any = None
+    evaluate: "Callable[[Scope], Any] | None" = None
+    leaves: "tuple[Reference, ...]" = ()
+    declared: Kinds | None = None
+
+    @property
+    def reads(self) -> "tuple[Reference, ...]":
+        """What it reads in the end."""
+        return self.leaves if self.root == "bound" else (self,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +154,8 @@ class Scope:
             return _read_output(record, reference, by_reference)
         if reference.root == "inputs":
             return lookup(self._inputs, reference.keys)
+        if reference.evaluate is not None:
+            return reference.evaluate(self)
         if self._ctx is None:
             self._ctx = context_of(self._pins, self._user_id)
         return lookup(self._ctx, reference.keys)
@@ -149,7 +164,8 @@ class Scope:
         """Return how many items a list has, or why there is none."""
         whole = self.read(source)
         if type(whole) is Stored:
-            return self.read(length)
+            found = self.read(length)
+            return found if isinstance(found, (int, Missing, Absent)) else NoList(found)
         if type(whole) is Gathered:
             return len(whole.values)
         if type(whole) is Missing or type(whole) is Absent:

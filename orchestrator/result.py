@@ -57,7 +57,8 @@ def execution_digest(
     """Return the digest of canonical `[pattern digest, inputs, pins, [digest of each step in order]]`.
 
     A step that has no digest counts as `[status, reason]`, one that was to be undone as `[status of that, digest or
-    reason]`. The list is put together from canonical parts.
+    reason]`. The begin and the end of a sub-pattern do not count, the steps between them do. The list is put
+    together from canonical parts.
 
     Args:
         admission: names pattern and inputs.
@@ -65,7 +66,7 @@ def execution_digest(
         finished: settled steps by id.
         pattern: gives their order; None if it is unknown, then there are no steps.
     """
-    steps = [digest_entry(step, finished) for step in pattern.steps] if pattern else []
+    steps = [digest_entry(step, finished) for step in pattern.steps if step.part is None] if pattern else []
     head = canonical_bytes([admission.pattern_digest, admission.inputs])
     return sha256_hex(b"%s,%s,%s]" % (head[:-1], pins_json or b"null", canonical_bytes(steps)))
 

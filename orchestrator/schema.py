@@ -41,7 +41,10 @@ _STEP = {
     "type": "object",
     "required": ["capability"],
     "properties": {
-        "capability": {"type": "string", "description": "Name in the capability catalogue."},
+        "capability": {
+            "type": "string",
+            "description": "Name in the capability catalogue; or `pattern.<id>`, whose steps then run in its place.",
+        },
         "as": {"type": "string", "description": "Name of the output in `state`; `last` when absent."},
         "args": {
             "type": "object",
@@ -106,6 +109,11 @@ SCHEMA: dict[str, Any] = {
         "outputs": {"type": "array", "items": {"type": "string"}},
         "deadline_s": {"type": "number", "exclusiveMinimum": 0},
         "gate": _GATE,
+        "patterns": {
+            "type": "object",
+            "description": "Sub-patterns by id, whole documents; those that are not here are looked up by id.",
+            "additionalProperties": {"type": "object"},
+        },
         "output_schema": {"type": "object", "description": "JSON Schema 2020-12 of the result's `data`."},
         "presentation": {"type": "object", "description": "Hints for user interfaces; the engine does not read them."},
     },

@@ -181,7 +181,7 @@ def test_limits() -> None:
     ("step", "fault"),
     [
         ({"capability": "t.nop"}, "/steps/0/capability: unknown capability 't.nop'; nearest: t.noop"),
-        ({"capability": "pattern.other"}, "/steps/0/capability: unknown capability 'pattern.other'; there is: "),
+        ({"capability": "pattern.other"}, "/steps/0/capability: there is no pattern 'other'"),
         (noop("a", arg={}), "/steps/0/arg: unknown key 'arg'; did you mean 'args'?"),
         (noop("a b"), "/steps/0/as: expected a letter, then letters, digits or '_' (at most 64), got 'a b'"),
         (noop("$resolve"), "/steps/0/as: expected a letter"),

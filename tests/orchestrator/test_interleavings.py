@@ -56,7 +56,29 @@ FANNED = {
     ],
     "outputs": ["f", "join"],
 }
-PATTERNS = [pattern_of(SEQUENTIAL), pattern_of(PARALLEL), pattern_of(FANNED)]
+INLINED = {
+    "patterns": {
+        "child": {
+            "id": "child",
+            "name": "C",
+            "inputs": {"n": {"type": "string", "required": True}},
+            "steps": [
+                noop("x", args={"n": "{{inputs.n}}"}),
+                noop("y", parallel=True, args={"n": "{{state.x.n}} {{inputs.n}}"}),
+                noop("z", condition="has(state.x.nothing) || true"),
+            ],
+            "outputs": ["y"],
+        }
+    },
+    "steps": [
+        noop("a"),
+        {"capability": "pattern.child", "as": "one", "parallel": True, "args": {"n": "{{state.a.n}}"}},
+        {"capability": "pattern.child", "as": "two", "parallel": True, "args": {"n": "fixed"}},
+        noop("join", args={"all": ["{{state.one}}", "{{state.two.y.n}}"]}),
+    ],
+    "outputs": ["join", "two"],
+}
+PATTERNS = [pattern_of(SEQUENTIAL), pattern_of(PARALLEL), pattern_of(FANNED), pattern_of(INLINED)]
 
 
 def answer(request: CapabilityRequest) -> CapabilityResult:
@@ -209,7 +231,7 @@ EXPECTED = [undisturbed(pattern) for pattern in PATTERNS]
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.integers(0, 2**32), st.sampled_from([0, 1, 2]))
+@given(st.integers(0, 2**32), st.sampled_from([0, 1, 2, 3]))
 def test_there_is_one_result_and_it_is_the_undisturbed_one(seed: int, which: int) -> None:
     broker = Broker(PATTERNS[which], Random(seed))
     broker.run()
