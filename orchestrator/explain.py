@@ -56,8 +56,12 @@ def _capabilities_used(state: Execution, pattern: CompiledPattern | None) -> tup
         return ()
     used: set[str] = set()
     for name, record in state.finished.items():
-        target = pattern.target(name) if record.attempts > 0 else None
-        if target is not None:
+        if record.attempts == 0:
+            continue
+        step = pattern.step_by_id.get(name)
+        if step is not None:
+            used.add(step.capability)
+        elif (target := pattern.target(name)) is not None:
             undo = target.step.compensate if target.undo else None
             used.add(undo.capability if undo else target.step.capability)
     if pattern.resolve is not None and RESOLVE_STEP in state.finished:
@@ -87,12 +91,15 @@ def _panels(state: Execution, pattern: CompiledPattern) -> tuple[PanelStaleness,
 def _panel(name: str, step: CompiledStep, record: StepRecord | None, state: Execution) -> PanelStaleness:
     stale = state.pins is not None and state.pins.stale
     if record is not None and record.status == StepStatus.SUCCEEDED:
-        together = _gathered(_metadata(step, record, state))
+        asof, ttl = (record.metadata.asof, record.metadata.ttl_s) if record.metadata else (None, None)
+        if step.foreach is not None:
+            together = _gathered(_metadata(step, record, state))
+            asof, ttl = together.get("asof"), together.get("ttl")
         return PanelStaleness(
             output=name,
             capability=step.capability,
-            asof=together.get("asof"),
-            ttl=together.get("ttl"),
+            asof=asof,
+            ttl=ttl,
             stale=stale,
             status="stale" if stale else "fresh",
             reason=f"the pack of {state.pins.asof_requested} is warming" if stale and state.pins else None,
@@ -281,7 +288,7 @@ def digest_entry(step: CompiledStep, finished: Mapping[str, StepRecord]) -> Any:
     record = finished.get(step.id)
     if record is None:
         return ["blocked", None]
-    undo = _undo(step, finished)
+    undo = _undo(step, finished) if step.compensate is not None else None
     if record.digest is not None:
         return record.digest if undo is None else [undo.status, record.digest]
     reason = record.skip_reason or (record.error.code if record.error else None)

@@ -40,7 +40,7 @@ def collect_outputs(finished: Mapping[str, StepRecord], pattern: CompiledPattern
     for name, step_id in pattern.outputs.items():
         # Charts stand twice in a result: under their name and beside the data.
         times = 2 if name == CHARTS else 1
-        found.data[name] = _output(found, finished, pattern, step_id, "/data" + pointer(name), times, limits)
+        found.data[name] = _output(found, finished, pattern, step_id, f"/data/{name}", times, limits)
     if f"/data/{CHARTS}" in found.refs:
         found.refs[f"/{CHARTS}"] = found.refs[f"/data/{CHARTS}"]
     return found

@@ -89,7 +89,7 @@ def success(
     """
     args, refs = step.args.render(scope)
     given: dict[str, object] = {"args": args, "refs": refs}
-    if isinstance(scope, ItemScope) and scope.picks:
+    if not whole and isinstance(scope, ItemScope) and scope.picks:
         given["picks"] = scope.picks
     data = canonical_bytes(given)
     args_bytes = len(data) - _EMPTY_REFS_BYTES if not refs else len(canonical_bytes(args))

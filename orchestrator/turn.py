@@ -118,7 +118,7 @@ class Turn:
         """Record how a step ended."""
         self.outstanding.pop(record.step_id, None)
         self.finished[record.step_id] = record
-        if record.step_id in self.fans:
+        if self.fans and record.step_id in self.fans:
             self.fans = {name: fan for name, fan in self.fans.items() if name != record.step_id}
         steps, prefix = self.pattern.steps, self.prefix
         while prefix < len(steps) and steps[prefix].id in self.finished:
@@ -240,7 +240,13 @@ def paged(admission: Admission, finished: Mapping[str, StepRecord], before: Exec
     of an event does not depend on how much came before it.
     """
     known = 0 if before.admission is None else 1 + len(before.finished)
-    tail_bytes = before.tail_bytes + sum(len(item) + 1 for item in items(admission, finished, known))
+    new = 1 + len(finished) - known
+    tail_bytes = before.tail_bytes
+    if new == 1 and known:
+        values: Any = finished.values()
+        tail_bytes += len(next(reversed(values)).encoded) + 1
+    elif new:
+        tail_bytes += sum(len(item) + 1 for item in items(admission, finished, known))
     if tail_bytes <= TAIL_BYTES_MAX:
         return before.page_ends, tail_bytes
     return (*before.page_ends, 1 + len(finished)), 0

@@ -211,7 +211,7 @@ class CapabilityRequest(Wire):
             `$undo:step` and `$undo:step[17]` for what undoes them.
         args: declared arguments; a value that is an artifact is null here and named in `refs`.
         picks: of an artifact only a part is meant: `{"/item": "17.symbol"}` beside `{"/item": sha256}` in `refs` means
-            the value at that dotted path (as in `projections`). Part of what tells two requests apart.
+            the value at that dotted path (as in `projections`). Part of what tells two requests apart; null for none.
         idempotency_key: equal for all attempts of a step: `<execution_id>/<step_id>`. The one of an undoing holds that
             of what it undoes: `<execution_id>/$undo:<step_id>`.
         projections: dotted paths the engine will read from the answer if the answer is too large to be inline.
@@ -230,7 +230,7 @@ class CapabilityRequest(Wire):
     version: int
     args: dict[str, Any]
     refs: Refs = Field(default_factory=dict)
-    picks: Picks = Field(default_factory=dict)
+    picks: Picks | None = None
     pins: Pins | None = None
     deadline_at_ms: int
     idempotency_key: str

@@ -246,9 +246,9 @@ def test_one_foreach_feeds_another() -> None:
     one.stored("e[1]", SHA)
     one.error("e[2]", retryable=False)
     assert [(sent.step_id, sent.args, sent.refs, sent.picks) for sent in one.sent] == [
-        ("f[0]", {"y": {"n": 1}}, {}, {}),
-        ("f[1]", {"y": None}, {"/y": SHA}, {}),
-        ("f[2]", {"y": None}, {}, {}),
+        ("f[0]", {"y": {"n": 1}}, {}, None),
+        ("f[1]", {"y": None}, {"/y": SHA}, None),
+        ("f[2]", {"y": None}, {}, None),
     ]
 
 

@@ -269,6 +269,18 @@ def test_an_execution_under_way_finishes_on_the_version_it_began_with() -> None:
     assert one.result.trace.pattern_digest == old.digest
 
 
+def test_an_execution_under_way_keeps_the_capability_versions_it_was_admitted_with() -> None:
+    old = compiled([noop("a"), noop("b")])
+    versions = {**old.capabilities, "t.noop": 7}
+    pinned = compile_pattern(old.source, CATALOGUE.pinned(versions), "pattern-versions/x")
+    assert pinned.digest == old.digest
+    assert pinned.capabilities == {"t.noop": 7}
+    one = begun(old)
+    one.pattern = pinned
+    one.answer("a")
+    assert one.sent[0].version == 7
+
+
 @pytest.mark.parametrize(
     ("step", "fault"),
     [
