@@ -85,13 +85,16 @@ class ValuedRow(PositionRow):
 
 
 class DrawdownRow(Part):
-    """The deepest fall of the return index: `depth` ≤ 0; `recovery` null while not recovered."""
+    """The deepest fall of the return index: `depth` ≤ 0; `recovery` null while not recovered.
 
-    depth: Ratio
+    Without a return there is no fall either: `depth` and `current` are null.
+    """
+
+    depth: Ratio | None
     peak: date | None
     trough: date | None
     recovery: date | None
-    current: Ratio
+    current: Ratio | None
 
 
 class DailySeries(Part):
@@ -119,6 +122,7 @@ class PerformanceMetrics(Part):
         annualised: null for less than a year.
         total_value: NAV with cash, receivables and shorts.
         total_cost: cost of securities at trade-date FX, cash and receivables at value.
+        net_flows: null when some flows fell on days without a value since.
         reasons: field → why it is null.
         reconciliation_bp: distance between the positions' value and the series' end.
     """
@@ -133,7 +137,7 @@ class PerformanceMetrics(Part):
     total_value: Money | None
     total_cost: Money | None
     unrealized_pl: Money | None
-    net_flows: Money
+    net_flows: Money | None
     base_currency: str
     asof: date
     start: date | None

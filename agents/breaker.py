@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 FAILURES_MAX = 5
 PAUSE_MS = 60_000
-# A trial whose worker died reports nothing; after this the next caller may try.
-TRIAL_MS = PAUSE_MS
+# How long others wait for a trial's outcome. A trial whose worker died reports nothing.
+TRIAL_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,8 +95,10 @@ class AnswerCache:
         return None if entry is None else _read(entry)
 
     async def set(self, key: str, data: bytes, notes: Notes, ttl_s: int | None) -> None:
-        """Remember an answer; too large ones are not."""
+        """Remember an answer for `ttl_s` seconds; 0 means not at all, and too large ones are not either."""
         if self._store is None or self._clock() < self._rest_until_ms or len(data) > _ENTRY_BYTES_MAX:
+            return
+        if ttl_s is not None and ttl_s <= 0:
             return
         head = {
             "sha256": sha256_hex(data),

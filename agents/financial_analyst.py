@@ -299,25 +299,28 @@ def _metrics(
         reasons["total_cost"] = "; ".join(f"{row.symbol}: {row.reason}" for row in positions if row.cost_base is None)
     if worth is None or cost is None:
         reasons["unrealized_pl"] = reasons.get("total_value") or reasons["total_cost"]
+    if twr.net_flows is None:
+        gap = twr.gaps[-1]
+        reasons["net_flows"] = f"external flows since the last valued day; {gap.on}: {gap.reason}"
     series = twr.as_json()["series"]
     return PerformanceMetrics(
         twr=figure("twr", twr.twr, twr.reason),
-        annualised=figure("annualised", twr.annualised, twr.reason or "less than one year"),
+        annualised=figure("annualised", twr.annualised, twr.reason or _not_annualised(twr)),
         **{name: period(name, periods[key]) for name, key in _PERIODS.items()},
         inception=figure("inception", twr.twr, twr.reason),
         total_value=worth,
         total_cost=cost,
         unrealized_pl=None if worth is None or cost is None else worth - cost,
-        net_flows=sum(twr.flow, Decimal(0)),
+        net_flows=twr.net_flows,
         base_currency=pins.base_ccy,
         asof=pins.asof,
         start=twr.dates[twr.segment] if twr.dates else None,
         drawdown=DrawdownRow(
-            depth=twr.drawdown.depth,
+            depth=figure("drawdown", twr.drawdown.depth, twr.reason),
             peak=twr.drawdown.peak,
             trough=twr.drawdown.trough,
             recovery=twr.drawdown.recovery,
-            current=twr.drawdown.current,
+            current=None if unpriced else twr.drawdown.current,
         ),
         series=DailySeries(
             dates=twr.dates,
@@ -336,6 +339,10 @@ def _metrics(
         n_obs=max(len(twr.dates) - 1, 0),
         warnings=twr.warnings,
     )
+
+
+def _not_annualised(twr: Twr) -> str:
+    return "everything was lost" if twr.twr is not None and twr.twr <= -1.0 else "less than one year"
 
 
 def _attribution(pins: Pins, found: Attribution, unvalued: bool) -> CurrencyAttribution:

@@ -172,14 +172,17 @@ class AgentRuntime:
 
     async def _answer(self, bound: _Bound, request: CapabilityRequest, notes: Notes, started_at_ms: int) -> "_Answer":
         description = bound.description
-        # Arguments are checked before the cache is asked: the same fault must be reported whether or not an
-        # answer to equal-looking arguments is remembered.
-        arguments = await self._arguments(description, request)
         key = cache_key(description, request) if description.terms.pure and self._cache.on else None
+        # Small arguments are checked before the cache is asked: the same fault must be reported whether or not an
+        # answer to equal-looking arguments (1 and 1.0) is remembered. Artifacts are canonical, so what was once
+        # valid still is, and need not be fetched and parsed for an answer that is remembered.
+        arguments = None if key is not None and request.refs else await self._arguments(description, request)
         if key is not None:
             remembered = await self._cache.get(key)
             if remembered is not None:
                 return await self._from_cache(request, remembered)
+        if arguments is None:
+            arguments = await self._arguments(description, request)
         admitted = await self._circuits.admit(description)
         try:
             raw = await self._call(bound, request, arguments, notes, started_at_ms)
@@ -190,7 +193,8 @@ class AgentRuntime:
         value, data = _checked(description, raw)
         if key is None:
             return _Answer(await self._pack(request, data, value), sha256_hex(data), notes, "off")
-        ttl_s = notes.ttl_s or description.terms.ttl_s or self._cache_ttl_s
+        declared = notes.ttl_s if notes.ttl_s is not None else description.terms.ttl_s
+        ttl_s = self._cache_ttl_s if declared is None else declared
         packed, _ = await asyncio.gather(self._pack(request, data, value), self._cache.set(key, data, notes, ttl_s))
         return _Answer(packed, sha256_hex(data), notes, "miss")
 

@@ -9,13 +9,15 @@ sum over holdings exactly to the return of what was held. Trades enter at trade 
 FX as a separate `trading` effect (close value of units traded plus the money they moved, fees
 included), so local + fx + interaction + trading is the day's return. Days are linked after
 Carino (1999): with k_t = ln(1 + R_t)/R_t and K = ln(1 + R)/R, each effect is Σ (k_t / K)·c_t and
-the linked effects sum to the geometrically linked return R without residual.
+the linked effects sum to the geometrically linked return R without residual. Intervals that open
+without a value above zero have no return and are left out; a loss of everything cannot be linked.
 
 The sum is checked against the return computed from NAV alone, which shares no formula with it.
 """
 
 from dataclasses import dataclass
 from datetime import date
+from math import fsum
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from analytics.numbers import ratio
 from analytics.returns import Twr
 
 RESIDUAL_BP_MAX = 0.1
+RESIDUAL_PLACES = 6
 COSTS = "costs and exchange"
 Floats = NDArray[np.float64]
 
@@ -136,10 +139,14 @@ def attribute(history: History, twr: Twr, *, start: date | None = None) -> Attri
         on_or_before = [at for at, on in enumerate(history.dates) if on <= start]
         first = max(first, on_or_before[-1] if on_or_before else 0)
     # A first day with a return of its own (flows at its start) is attributed too.
-    own_return = first < len(history.dates) and first == 0 and not np.isnan(twr.returns[0])
-    days = np.arange(first + (0 if own_return and start is None else 1), len(history.dates))
-    if not len(days):
+    own_return = start is None and first < len(history.dates) and not np.isnan(twr.returns[first])
+    days = np.arange(first + (0 if own_return else 1), len(history.dates))
+    days = days[~np.isnan(twr.returns[days])]
+    lost = days[twr.returns[days] <= -1.0]
+    if not len(days) or len(lost):
         reason = twr.reason or "no two valued days in the period"
+        if len(lost):
+            reason = f"everything was lost on {history.dates[lost[0]]}: effects cannot be linked over that day"
         return Attribution(None, None, None, (), (), None, None, 0, reason, twr.warnings)
     local, fx, interaction, trading, costs, weight = _daily(history, twr, days)
     daily = local.sum(axis=1) + fx.sum(axis=1) + interaction.sum(axis=1)
@@ -168,7 +175,8 @@ def attribute(history: History, twr: Twr, *, start: date | None = None) -> Attri
     if spent:
         rows.append(Effects(COSTS, history.base, 0.0, 0.0, 0.0, 0.0, spent))
     total = _sum("total", history.base, rows)
-    residual_bp = abs(total.total - expected) * 10_000
+    # What is left is the noise of float64; its digits beyond a millionth would differ between machines.
+    residual_bp = round(abs(total.total - expected) * 10_000, RESIDUAL_PLACES)
     if not residual_bp < RESIDUAL_BP_MAX:
         raise NotAdditive(
             f"effects sum to {total.total:.12f}, the return is {expected:.12f}:"
@@ -257,9 +265,9 @@ def _sum(name: str, currency: str, rows: list[Effects]) -> Effects:
     return Effects(
         name,
         currency,
-        sum(row.weight for row in rows),
-        sum(row.local for row in rows),
-        sum(row.fx for row in rows),
-        sum(row.interaction for row in rows),
-        sum(row.trading for row in rows),
+        fsum(row.weight for row in rows),
+        fsum(row.local for row in rows),
+        fsum(row.fx for row in rows),
+        fsum(row.interaction for row in rows),
+        fsum(row.trading for row in rows),
     )

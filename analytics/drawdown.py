@@ -19,17 +19,17 @@ class Drawdown:
     """The deepest fall below an earlier high.
 
     Attributes:
-        depth: trough over peak − 1, ≤ 0; 0 when the index never fell.
+        depth: trough over peak − 1, ≤ 0; 0 when the index never fell; None when there is no return.
         peak, trough: their days; None when the index never fell.
         recovery: first day at or above the peak again; None while not recovered.
-        current: last value over the running high − 1.
+        current: last value over the running high − 1; None when there is no return.
     """
 
-    depth: float
+    depth: float | None
     peak: date | None
     trough: date | None
     recovery: date | None
-    current: float
+    current: float | None
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON: ratios and ISO days."""
@@ -42,6 +42,9 @@ class Drawdown:
         }
 
 
+NO_DRAWDOWN = Drawdown(None, None, None, None, None)
+
+
 def underwater(index: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return index over its running maximum − 1, per value."""
     return index / np.maximum.accumulate(index) - 1.0
@@ -50,7 +53,7 @@ def underwater(index: NDArray[np.float64]) -> NDArray[np.float64]:
 def max_drawdown(dates: Sequence[date], index: NDArray[np.float64]) -> Drawdown:
     """Return the deepest drawdown; `index` includes its starting value on `dates[0]`."""
     if len(index) == 0:
-        return Drawdown(0.0, None, None, None, 0.0)
+        return NO_DRAWDOWN
     below = underwater(index)
     trough = int(np.argmin(below))
     depth = float(below[trough])

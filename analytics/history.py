@@ -50,6 +50,7 @@ class History:
         gaps: days between the first and last that could not be valued.
         flow_in_gap: valued days whose interval spans a gap and has flows on more than its last
             day, where a return is an approximation.
+        flow_after: days with external flows after the last valued day: part of no `flow`.
         symbols, currencies: column names.
         symbol_currency: per security, the column of its price currency.
         price: K×N, on the share basis of the day; 0 where nothing is held then or before.
@@ -71,6 +72,7 @@ class History:
     flow: tuple[Decimal, ...]
     gaps: tuple[Gap, ...]
     flow_in_gap: tuple[date, ...]
+    flow_after: tuple[date, ...]
     symbols: tuple[str, ...]
     currencies: tuple[str, ...]
     symbol_currency: NDArray[np.intp]
@@ -152,6 +154,7 @@ class _Folder:
         self.flow: list[Decimal] = []
         self.gaps: list[Gap] = []
         self.flow_in_gap: list[date] = []
+        self.flow_after: list[date] = []
         self.qty_changes: list[list[tuple[int, Decimal]]] = [[] for _ in self.symbols]
         self.money_rows: list[list[Decimal]] = []
         self.sparse: dict[str, list[tuple[int, int, Decimal]]] = {
@@ -183,6 +186,8 @@ class _Folder:
             interval = _Interval()
             changed = set()
         self.gaps.extend(pending_gaps)
+        if pending_gaps:
+            self.flow_after = sorted(interval.days_with_flow)
 
     def _apply(self, row: BookingRow, interval: _Interval, changed: set[int]) -> None:
         kind = row.kind
@@ -346,6 +351,7 @@ class _Folder:
             flow=tuple(self.flow),
             gaps=tuple(self.gaps),
             flow_in_gap=tuple(self.flow_in_gap),
+            flow_after=tuple(self.flow_after),
             symbols=self.symbols,
             currencies=self.currencies,
             symbol_currency=np.asarray(self.price_money, dtype=np.intp),

@@ -1,4 +1,8 @@
-"""How numbers are computed and printed: 28 digits inside, rounded once on the way out."""
+"""How numbers are computed and printed: 28 digits inside, rounded once on the way out.
+
+Floats are added with `math.fsum`: the built-in `sum` rounds differently from Python 3.12 on, and answers must not
+depend on that.
+"""
 
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from math import isfinite

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from math import fsum
 from typing import Any
 
 from analytics.fundamentals import Filing, Ratio, known_on, pays_dividends, ratios
@@ -137,14 +138,14 @@ def rate(
         for name, weight in rubric.overall.items()
         if scores[name].applies and scores[name].value is not None
     }
-    wanted = sum(weight for name, weight in rubric.overall.items() if scores[name].applies)
-    coverage = sum(have.values()) / wanted if wanted else 0.0
+    wanted = fsum(weight for name, weight in rubric.overall.items() if scores[name].applies)
+    coverage = fsum(have.values()) / wanted if wanted else 0.0
     overall = None
     reason = ""
     if coverage >= rubric.component_coverage_min - _ROUNDING:
-        overall = sum(
+        overall = fsum(
             weight * value for name, weight in have.items() if (value := scores[name].value) is not None
-        ) / sum(have.values())
+        ) / fsum(have.values())
     else:
         reason = f"scores at hand weigh {coverage:.0%} of the overall rating"
     return Rating(symbol, asof, scores, overall, coverage, known[-1].accession, reason)
@@ -165,7 +166,7 @@ def aggregate(
         asof: the day of the values.
     """
     held = {symbol: float(value) for symbol, value in sorted(values.items()) if value > 0}
-    total = sum(held.values())
+    total = fsum(held.values())
     averages: dict[str, float | None] = {}
     coverage: dict[str, float | None] = {}
     reasons: dict[str, str] = {}

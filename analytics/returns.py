@@ -3,7 +3,8 @@
 With external flows at the end of the day, r_t = (V_t − F_t) / V_{t−1} − 1; with flows at the
 start, r_t = V_t / (V_{t−1} + F_t) − 1. Daily returns are linked geometrically (GIPS 2020,
 2.A.24.f) and never annualised for less than a year (2.A.12). Where V_{t−1} ≤ 0 no return exists:
-the index stops and starts again at 1, flagged, and figures since inception count from there.
+the index stops and starts again at 1, flagged, and figures since inception count from there; no
+figure is measured from such a day.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics.drawdown import Drawdown, max_drawdown, underwater
+from analytics.drawdown import NO_DRAWDOWN, Drawdown, max_drawdown, underwater
 from analytics.history import Gap, History
 from analytics.numbers import ZERO, money, ratio
 
@@ -54,6 +55,7 @@ class Twr:
         annualised: geometric, None for less than a year.
         returns: per valued day of `dates`; NaN on the first and on restarts.
         index: per valued day, 1 at the start and at each restart.
+        net_flows: sum of all external flows; None when some fell on days after the last valued one.
         segment: index of the first valued day of the current segment.
         restarts: days the index started again.
     """
@@ -69,6 +71,7 @@ class Twr:
     dates: tuple[date, ...]
     nav: tuple[Decimal, ...]
     flow: tuple[Decimal, ...]
+    net_flows: Decimal | None
     returns: NDArray[np.float64]
     index: NDArray[np.float64]
     segment: int
@@ -95,7 +98,7 @@ class Twr:
                 for period in self.periods
             },
             "drawdown": self.drawdown.as_json(),
-            "net_flows": money(sum(self.flow, ZERO)),
+            "net_flows": money(self.net_flows),
             "series": {
                 "dates": [on.isoformat() for on in self.dates],
                 "nav": [money(amount) for amount in self.nav],
@@ -148,15 +151,16 @@ def compute_twr(history: History, timing: FlowTiming = "end_of_day") -> Twr:
             " that interval treats them as made at its end"
         )
     asof = history.dates[-1] if count else None
-    measured = count - segment > 1 or (count == 1 and not np.isnan(returns[0]))
+    measured = not np.isnan(returns[segment:]).all()
     twr = float(index[-1]) - 1.0 if measured else None
-    reason = "" if measured else "no two valued days in a row" if count else "nothing was held"
+    reason = "" if measured else _no_return(history, segment)
     days = (history.dates[-1] - history.dates[segment]).days if count else 0
     annualised = None
     if twr is not None and days >= DAYS_PER_YEAR and twr > -1.0:
         annualised = (1.0 + twr) ** (DAYS_PER_YEAR / days) - 1.0
     elif twr is not None:
-        warnings.append("less than one year: not annualised")
+        why = "less than one year" if days < DAYS_PER_YEAR else "everything was lost"
+        warnings.append(f"{why}: not annualised")
     tail = history.dates[segment:]
     return Twr(
         asof=asof,
@@ -165,11 +169,12 @@ def compute_twr(history: History, timing: FlowTiming = "end_of_day") -> Twr:
         twr=twr,
         annualised=annualised,
         reason=reason,
-        periods=_periods(tail, index[segment:], twr),
-        drawdown=_drawdown(tail, index[segment:]),
+        periods=_periods(tail, index[segment:], returns[segment:], twr, reason),
+        drawdown=_drawdown(tail, index[segment:]) if measured else NO_DRAWDOWN,
         dates=history.dates,
         nav=history.nav,
         flow=history.flow,
+        net_flows=None if history.flow_after else sum(history.flow, ZERO),
         returns=returns,
         index=index,
         segment=segment,
@@ -219,6 +224,15 @@ def _daily(history: History, timing: FlowTiming) -> tuple[NDArray[np.float64], l
     return returns, sorted(at for at in stopped if nav[at] > 0.0)
 
 
+def _no_return(history: History, segment: int) -> str:
+    """Say why a history has no return."""
+    if not history.dates:
+        return history.gaps[0].reason if history.gaps else "nothing was held"
+    if history.nav[segment] <= 0:
+        return f"the value was not above zero on {history.dates[segment]}"
+    return "no two valued days in a row"
+
+
 def _drawdown(dates: Sequence[date], index: NDArray[np.float64]) -> Drawdown:
     """Return the drawdown from 1, also when the first day has a return of its own."""
     if len(index) and index[0] != 1.0:
@@ -226,10 +240,16 @@ def _drawdown(dates: Sequence[date], index: NDArray[np.float64]) -> Drawdown:
     return max_drawdown(dates, index)
 
 
-def _periods(dates: Sequence[date], index: NDArray[np.float64], itd: float | None) -> tuple[Period, ...]:
+def _periods(
+    dates: Sequence[date],
+    index: NDArray[np.float64],
+    returns: NDArray[np.float64],
+    itd: float | None,
+    reason: str,
+) -> tuple[Period, ...]:
     """Return MTD, QTD, YTD, 1Y and ITD, each from the last valued day before it starts."""
     if not dates:
-        return tuple(Period(name, None, None, "nothing was held") for name in PERIOD_NAMES)
+        return tuple(Period(name, None, None, reason) for name in PERIOD_NAMES)
     last = dates[-1]
     quarter = last.replace(month=(last.month - 1) // 3 * 3 + 1, day=1)
     starts = {
@@ -242,11 +262,11 @@ def _periods(dates: Sequence[date], index: NDArray[np.float64], itd: float | Non
     for name, boundary in starts.items():
         at = _last_on_or_before(dates, boundary)
         if at is None:
-            reason = f"history starts on {dates[0]}, after {boundary}"
-            found.append(Period(name, None, None, reason))
+            found.append(Period(name, None, None, f"history starts on {dates[0]}, after {boundary}"))
+        elif index[at] <= 0.0 or np.isnan(returns[at + 1 :]).all():
+            found.append(Period(name, dates[at], None, f"the value was not above zero on {dates[at]}"))
         else:
             found.append(Period(name, dates[at], float(index[-1] / index[at]) - 1.0))
-    reason = "" if itd is not None else "no two valued days in a row"
     found.append(Period("ITD", dates[0], itd, reason))
     return tuple(found)
 

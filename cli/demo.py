@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +14,7 @@ from cli.console import say
 from cli.options import AsJson
 
 if TYPE_CHECKING:
+    from local.stack import Stack
     from services.demo_data import DemoPortfolio
     from settings import Settings
 
@@ -60,10 +63,10 @@ async def _demo(chosen: DemoPortfolio, out_dir: Path, as_json: bool) -> None:
     from cli.results import deliver, leave, result_bytes, write_file
     from cli.stored import complete
     from local.stack import Stack
-    from services.demo_data import TENANT
+    from services.demo_users import TENANT
 
     stack = Stack(settings(), report=say)
-    async with stack as found:
+    async with _started(stack) as found:
         await _load(found)
         request = make_request(_PATTERN, tenant=TENANT, user_id=chosen.user_id, portfolio_id=chosen.id, inputs={})
         result = await execute(found, request, f"{chosen.name}: {_PATTERN} over Kafka", quiet=False)
@@ -84,6 +87,24 @@ async def _demo(chosen: DemoPortfolio, out_dir: Path, as_json: bool) -> None:
         if stack.started_here:
             say("stopping what was started; `dawsos up --detach` keeps an instance running, then try `dawsos run`")
     leave(stored.result)
+
+
+@asynccontextmanager
+async def _started(stack: Stack) -> AsyncIterator[Settings]:
+    """Use the stack; why it did not start was reported line by line already."""
+    from cli.exits import Exit
+    from cli.failures import CommandFailed
+    from local.errors import ServiceFailed
+
+    try:
+        found = await stack.__aenter__()
+    except ServiceFailed as error:
+        first = str(error).partition("\n")[0].rstrip(":")
+        raise CommandFailed(f"{first}; the lines above say why", Exit.UNAVAILABLE) from error
+    try:
+        yield found
+    finally:
+        await stack.__aexit__(None, None, None)
 
 
 async def _load(found: Settings) -> None:

@@ -31,9 +31,9 @@ def list_command(
     """List executions, the last finished first."""
     import asyncio
 
-    from cli.instance import user_id_of
+    from cli.instance import find_user
 
-    user_id = user_id_of(user)
+    user_id = find_user(user)
 
     async def read() -> tuple[ExecutionSummary, ...]:
         from cli.instance import app_pool, connected
@@ -87,9 +87,9 @@ def show(
     """Show one execution with its trace; --report writes its HTML report."""
     import asyncio
 
-    from cli.instance import user_id_of
+    from cli.instance import find_user
 
-    asyncio.run(_show(parse_uuid(execution, "ID"), tenant, user_id_of(user), as_json, report))
+    asyncio.run(_show(parse_uuid(execution, "ID"), tenant, find_user(user), as_json, report))
 
 
 async def _show(execution_id: UUID, tenant: str, user_id: UUID, as_json: bool, report: Path | None) -> None:
@@ -102,7 +102,7 @@ async def _show(execution_id: UUID, tenant: str, user_id: UUID, as_json: bool, r
         found = await ExecutionRepository(pool).show(tenant, user_id, execution_id)
         if found is None:
             raise CommandFailed(f"there is no finished execution {execution_id} of this user")
-        stored = await complete(pool, found)
+        stored = await complete(pool, found, details=report is not None or not as_json)
     deliver(
         stored.result,
         as_json=as_json,

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from db.postgres import Pool
     from settings import Settings
 
-DEMO_USERS = ("alice", "bob")
-
 
 def set_data_dir(folder: Path | None) -> None:
     """Use another data directory, here and in processes started from here."""
@@ -84,7 +82,7 @@ async def _pool(url: str) -> AsyncIterator[Pool]:
         await pool.close()
 
 
-def user_id_of(name: str) -> UUID:
+def find_user(name: str) -> UUID:
     """Return a user's id from a UUID or the name of a demo user.
 
     Raises:
@@ -93,9 +91,10 @@ def user_id_of(name: str) -> UUID:
     try:
         return UUID(name)
     except ValueError:
-        if name in DEMO_USERS:
-            from services.demo_data import user_id_of as demo_user_id
+        pass
+    from services.demo_users import USERS, user_id_of
 
-            return demo_user_id(name)
-    expected = f"a UUID or the name of a demo user ({', '.join(DEMO_USERS)})"
+    if name in USERS:
+        return user_id_of(name)
+    expected = f"a UUID or the name of a demo user ({', '.join(USERS)})"
     raise CommandFailed(f"--user: expected {expected}, got {name!r}", Exit.USAGE)

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from cli.console import say
 from cli.exits import Exit
 from cli.failures import CommandFailed
 
@@ -48,6 +49,7 @@ async def execute(found: Settings, request: ExecuteRequest, title: str, *, quiet
                         reason="interrupted at the command line",
                     )
                 )
+                say("the execution was told to stop")
                 raise
 
 

@@ -66,5 +66,6 @@ Tenant = Annotated[str, typer.Option(help="Tenant the data belongs to.", rich_he
 User = Annotated[
     str, typer.Option(metavar="UUID|NAME", help="User who asks; a demo user's name works.", rich_help_panel=Switch.WHO)
 ]
+# Of services.demo_users, which help texts need not load.
 DEMO_TENANT = "demo"
 DEMO_USER = "alice"

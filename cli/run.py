@@ -85,7 +85,7 @@ def run_command(
     """
     import asyncio
 
-    from cli.instance import user_id_of
+    from cli.instance import find_user
     from cli.requests import parse_gate, parse_inputs, parse_uuid
 
     order = _Order(
@@ -95,7 +95,7 @@ def run_command(
         asof=asof,
         gate=parse_gate(gate),
         tenant=tenant,
-        user_id=user_id_of(user),
+        user_id=find_user(user),
         deadline_s=deadline,
         pack_id=parse_uuid(pack, "--pack") if pack else None,
         commit=commit,
@@ -130,7 +130,7 @@ async def _run(order: _Order, as_json: bool, report: Path | None) -> None:
             request_id=order.request_id,
         )
         result = await execute(found, request, f"{order.pattern} over Kafka", quiet=as_json)
-        stored = await complete(pool, result)
+        stored = await complete(pool, result, details=report is not None or not as_json)
     deliver(
         stored.result,
         as_json=as_json,

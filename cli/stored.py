@@ -28,8 +28,14 @@ class Stored:
     pattern_name: str | None
 
 
-async def complete(pool: Pool, result: ExecutionResult) -> Stored:
-    """Read what a result refers to. Values whose lease is over stay references."""
+async def complete(pool: Pool, result: ExecutionResult, *, details: bool = True) -> Stored:
+    """Read what a result refers to. Values whose lease is over stay references.
+
+    Args:
+        pool: with the application's role.
+        result: as it travelled.
+        details: also read holdings and names, which only people want.
+    """
     from cli.artifacts import read_all, with_outputs
     from cli.holdings import find_holdings
     from db.artifacts import ArtifactRepository
@@ -37,6 +43,8 @@ async def complete(pool: Pool, result: ExecutionResult) -> Stored:
 
     store = ArtifactRepository(pool)
     whole = await with_outputs(store, result)
+    if not details:
+        return Stored(whole, [], None, None)
     holdings = find_holdings(whole, await read_all(store, whole))
     name = None
     if result.trace.portfolio_id:

@@ -99,7 +99,8 @@ def _performance(metrics: Mapping[str, Any]) -> RenderableType:
     grid.add_row(
         "Cost", amount(metrics.get("total_cost")), "Drawdown", _toned(fall.get("depth"), percent(fall.get("depth")))
     )
-    since = f"{fall.get('peak')} → {fall.get('trough')}" if fall.get("trough") else "none yet"
+    none = "" if fall.get("depth") is None else "none yet"
+    since = f"{fall.get('peak')} → {fall.get('trough')}" if fall.get("trough") else none
     gained = _toned(gain, amount(gain, plus=True) + share)
     grid.add_row("Profit/loss", gained, "", Text(since, "dim"))
     returns = Table.grid(padding=(0, 3))

@@ -2,14 +2,14 @@
 
 from redis.asyncio import Redis
 
-from db.circuit import FAILURES_MAX, PAUSE_MS, Admission
+from db.circuit import FAILURES_MAX, PAUSE_MS, TRIAL_MS, Admission
 from db.memory import MemoryBreaker
 from db.redis_link import RedisLink
 
 # An idle circuit is forgotten after this; also the longest that a wrong clock can keep one open.
 _KEPT_MS = 3_600_000
 
-# The rules of db/circuit.py, in one atomic step each. KEYS[1] circuit; ARGV: now, pause, failures, kept.
+# The rules of db/circuit.py, in one atomic step each. KEYS[1] circuit; ARGV: now, pause, failures, kept, trial.
 _ADMIT = """
 local state = redis.call('HMGET', KEYS[1], 'failures', 'open', 'trial')
 local failures, open, trial = tonumber(state[1] or 0), tonumber(state[2] or 0), tonumber(state[3] or 0)
@@ -17,7 +17,7 @@ local now = tonumber(ARGV[1])
 if open == 0 then return {-1, failures} end
 local wait = math.max(open, trial) - now
 if wait > 0 then return {wait, failures} end
-redis.call('HSET', KEYS[1], 'trial', string.format('%.0f', now + tonumber(ARGV[2])))
+redis.call('HSET', KEYS[1], 'trial', string.format('%.0f', now + tonumber(ARGV[5])))
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return {-1, failures}
 """
@@ -67,7 +67,14 @@ class RedisBreaker:
 
     async def _run(self, redis: Redis, script: str, circuit: str, now_ms: int) -> object:
         return await redis.eval(  # pyright: ignore[reportGeneralTypeIssues]
-            script, 1, self._name(circuit), str(now_ms), str(PAUSE_MS), str(FAILURES_MAX), str(_KEPT_MS)
+            script,
+            1,
+            self._name(circuit),
+            str(now_ms),
+            str(PAUSE_MS),
+            str(FAILURES_MAX),
+            str(_KEPT_MS),
+            str(TRIAL_MS),
         )
 
     def _name(self, circuit: str) -> str:

@@ -5,13 +5,14 @@
        └───────────success────────────┼────────────────┘      │
                                       └───────failure─────────┘
 
-A trial that is never reported (its worker died) makes room for another one after the same 60 s.
+Others wait for a trial's outcome for 10 s; after that (its worker died, or it is slow) there is another one.
 """
 
 from dataclasses import dataclass, replace
 
 FAILURES_MAX = 5
 PAUSE_MS = 60_000
+TRIAL_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def admit(circuit: Circuit, now_ms: int) -> tuple[Circuit, Admission]:
     wait_ms = max(circuit.open_until_ms, circuit.trial_until_ms) - now_ms
     if wait_ms > 0:
         return circuit, Admission(wait_ms / 1000, circuit.failures)
-    return replace(circuit, trial_until_ms=now_ms + PAUSE_MS), Admission(None, circuit.failures)
+    return replace(circuit, trial_until_ms=now_ms + TRIAL_MS), Admission(None, circuit.failures)
 
 
 def failed(circuit: Circuit, now_ms: int) -> Circuit:

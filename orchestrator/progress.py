@@ -17,6 +17,7 @@ from topics.messages import ErrorBody
 
 _FAULTS_SHOWN_MAX = 5
 _MESSAGE_CHARS_MAX = 2000
+_REFUSALS_EXTRA_MAX = 3
 
 
 def start_all(turn: Turn) -> None:
@@ -109,15 +110,20 @@ def attempt_failed(turn: Turn, step_id: str, command: Outstanding, error: ErrorB
     """Plan the next attempt after an error; returns the final error when there is none.
 
     `retry_after_s` of the upstream is honoured; a next attempt that could not start before the deadline is not made.
+    AGENT_UNAVAILABLE says that nothing was tried because a circuit is open. It may be repeated beyond the policy's
+    attempts, and each execution comes back at a moment of its own: all are told the same end of the pause, and only
+    the first to come is let through until its outcome is known.
     """
     if len(error.message) > _MESSAGE_CHARS_MAX:
         error = error.model_copy(update={"message": error.message[:_MESSAGE_CHARS_MAX] + "…"})
     retry = _policy(turn, step_id)[1]
-    if not error.retryable or command.attempt >= retry.attempts_max:
+    refused = error.code is Code.AGENT_UNAVAILABLE and retry.attempts_max > 1
+    if not error.retryable or command.attempt >= retry.attempts_max + (_REFUSALS_EXTRA_MAX if refused else 0):
         return error
     pause_ms = backoff_ms(retry, turn.before.execution_id, step_id, command.attempt)
     if error.retry_after_s is not None:
-        pause_ms = max(pause_ms, round(error.retry_after_s * 1000))
+        asked_ms = round(error.retry_after_s * 1000)
+        pause_ms = asked_ms + pause_ms if refused else max(pause_ms, asked_ms)
     due_at_ms = turn.at_ms + pause_ms
     if due_at_ms >= turn.deadline_at_ms:
         return error

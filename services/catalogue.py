@@ -5,6 +5,7 @@ language, bring a JSON file of the same form (`DAWSOS_CATALOGUES`).
 """
 
 import importlib
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,9 @@ def load_catalogue(settings: Settings) -> Catalogue:
 
 def _agent_class(name: str) -> type[BaseAgent]:
     module_name, _, class_name = name.partition(":")
+    # An installed command does not look into the folder it is run from; people's own agents mostly live there.
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
     try:
         found = getattr(importlib.import_module(module_name), class_name)
     except (ImportError, AttributeError) as error:

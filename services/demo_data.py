@@ -7,20 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import UUID, uuid5
 
 from db.pack_writer import PackWriter
 from db.portfolios import Portfolio, PortfolioRepository
 from db.postgres import Pool
 from ledger.sources import commit_files
+from services.demo_users import NAMESPACE, TENANT, user_id_of
 from services.ledgers import BRANCH
 from services.packs_build import POLICY, build_packs
 from topics.messages import PackStatus
 
-TENANT = "demo"
 START, END = date(2004, 1, 2), date(2012, 12, 31)
 LEDGERS = Path(__file__).resolve().parent.parent / "data" / "demo" / "ledger"
-_NAMESPACE = uuid5(NAMESPACE_URL, "dawsos-executor:demo")
 _AUTHOR = "Demo <demo@example.invalid>"
 # The commit is made of what it says, not of when the demo was loaded: everyone gets the same hash.
 _COMMITTED_AT = datetime(2013, 1, 1, tzinfo=UTC)
@@ -44,7 +43,7 @@ class DemoPortfolio:
     @property
     def id(self) -> UUID:
         """The same on every machine."""
-        return uuid5(_NAMESPACE, f"portfolio:{self.path}")
+        return uuid5(NAMESPACE, f"portfolio:{self.path}")
 
 
 PORTFOLIOS = (
@@ -66,11 +65,6 @@ class DemoReport:
     commit: str
     packs_written: int
     packs: int
-
-
-def user_id_of(name: str) -> UUID:
-    """Return the id of a demo user, `alice` or `bob`."""
-    return uuid5(_NAMESPACE, f"user:{name}")
 
 
 def stored(demo: DemoPortfolio) -> Portfolio:

@@ -6,7 +6,7 @@ Booking is pure, so a commit is booked once: remembered in this process, and in 
 import asyncio
 from collections.abc import Callable
 from hashlib import sha256
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from uuid import UUID
 
 from agents.memo import Memo
@@ -83,7 +83,7 @@ class GitLedgers:
             tree = from_git(self._repository, commit, portfolio.ledger_path)
         except (UnknownCommit, UnknownLedger) as error:
             raise TerminalError(Code.UNKNOWN_LEDGER_COMMIT, str(error)) from None
-        snapshot = booked_snapshot(_own_directory(tree), portfolio.booking, commit)
+        snapshot = booked_snapshot(tree, portfolio.booking, commit)
         return snapshot, [row.as_row() for row in snapshot.rows if isinstance(row, Booking)]
 
 
@@ -131,10 +131,3 @@ def text_commit(tree: Tree, booking: str | None) -> str:
         seal.update(f"{name}\0{len(text)}\0".encode())
         seal.update(text)
     return seal.hexdigest()[:40]
-
-
-def _own_directory(tree: Tree) -> Tree:
-    """Return the files beside and below the main file: a portfolio cannot include another one's ledger."""
-    home = PurePosixPath(tree.main).parent
-    kept = {name: text for name, text in tree.files.items() if PurePosixPath(name).is_relative_to(home)}
-    return Tree(kept, tree.main, tree.commit)

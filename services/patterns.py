@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from orchestrator.registry import PatternRegistry
-
 from orchestrator.catalogue import Catalogue
 from orchestrator.faults import PatternFaults
+from orchestrator.registry import PatternRegistry
 from settings import Settings
 from topics.errors import Fault
 

@@ -16,6 +16,7 @@ import aiokafka
 from settings import Settings
 from streams.clients import MESSAGE_BYTES_MAX, start_consumer, topic_name
 from streams.dead_letter import Stage, dead_letter
+from streams.durable.pace import pace_fetches
 from streams.failstop import PauseWatch, fail_stop
 from streams.headers import as_list, carried
 from streams.logs import position
@@ -33,6 +34,7 @@ ANSWER_BYTES_MAX = 1_900_000
 SESSION_TIMEOUT_S = 6.0
 _COMMIT_INTERVAL_S = 1.0
 _REVOKE_WAIT_S = 10.0
+_STOP_WAIT_S = 7.0
 Handle = Callable[[CapabilityRequest], Awaitable[CapabilityResult]]
 
 
@@ -101,7 +103,7 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
         for loop in self._loops[:1]:
             loop.cancel()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_REVOKE_WAIT_S)
+            await asyncio.wait(self._tasks, timeout=_STOP_WAIT_S)
         for loop in self._loops[1:]:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
@@ -136,7 +138,9 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
     async def _consume(self) -> None:
         consumer = self._consumer
         while not self._stopping.is_set():
-            for partition, records in (await consumer.getmany(timeout_ms=1000, max_records=500)).items():
+            fetched = await consumer.getmany(timeout_ms=1000, max_records=500)
+            pace_fetches(consumer, sum(map(len, fetched.values())))
+            for partition, records in fetched.items():
                 for record in records:
                     await self._uncommitted.acquire()
                     await self._running.acquire()

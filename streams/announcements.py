@@ -12,6 +12,7 @@ from db.postgres import Pool
 from settings import Settings
 from streams.clients import start_consumer, topic_name
 from streams.dead_letter import Stage, dead_letter
+from streams.durable.pace import FETCH_MAX_WAIT_IDLE_MS
 from streams.logs import position
 from topics.codec import Undecodable, decode
 from topics.errors import RetryableError, TerminalError
@@ -45,7 +46,7 @@ class AnnouncementApplier:
             topic_name(self._settings, PACK_ANNOUNCEMENTS),
             client_id="announcements",
             group_id=topic_name(self._settings, "announcements"),
-            fetch_max_wait_ms=500,
+            fetch_max_wait_ms=FETCH_MAX_WAIT_IDLE_MS,
         )
         try:
             while True:

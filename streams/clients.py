@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from settings import Settings
-from streams.durable.transport import FETCH_MAX_WAIT_MS, PREFETCH_BACKOFF_S, use_fast_loop_lookup
+from streams.durable.pace import FETCH_MAX_WAIT_MS, PREFETCH_BACKOFF_S, use_fast_paths
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ async def wait_for_kafka(settings: Settings, timeout_s: float | None = None) -> 
 
 async def start_producer(settings: Settings, client_id: str) -> aiokafka.AIOKafkaProducer:
     """Return a started idempotent producer that waits for all replicas."""
-    use_fast_loop_lookup()
+    use_fast_paths()
     producer = aiokafka.AIOKafkaProducer(
         **settings.kafka_address().client_kwargs(),
         client_id=topic_name(settings, client_id),
@@ -91,7 +91,7 @@ async def start_consumer(settings: Settings, *topics: str, client_id: str, **opt
         client_id: without the prefix.
         options: further aiokafka options; they win.
     """
-    use_fast_loop_lookup()
+    use_fast_paths()
     defaults: dict[str, Any] = {
         "enable_auto_commit": False,
         "auto_offset_reset": "earliest",

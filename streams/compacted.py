@@ -9,6 +9,7 @@ import aiokafka
 
 from settings import Settings
 from streams.clients import start_consumer, topic_name
+from streams.durable.pace import FETCH_MAX_WAIT_IDLE_MS
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,9 @@ class CompactedReader:
 
     async def _run(self) -> None:
         while True:
-            consumer = await start_consumer(self._settings, client_id=self._client_id)
+            consumer = await start_consumer(
+                self._settings, client_id=self._client_id, fetch_max_wait_ms=FETCH_MAX_WAIT_IDLE_MS
+            )
             try:
                 await self._follow(consumer)
             except Exception:

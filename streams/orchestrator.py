@@ -18,7 +18,7 @@ from settings import Settings
 from streams.clients import MESSAGE_BYTES_MAX, topic_name
 from streams.dead_letter import Stage, dead_letter
 from streams.durable.acks import OrderedAcks
-from streams.durable.table import FencedTable
+from streams.durable.table import FencedTable, NotOwner
 from streams.execution_rows import ExecutionRows
 from streams.failstop import PauseWatch, fail_stop
 from streams.freshness import FreshnessMap
@@ -274,6 +274,9 @@ class Processor:
             try:
                 await self._fire_due()
                 await self._drop_expired()
+            except NotOwner as error:
+                # A rebalance began meanwhile; the next owner looks at its timers itself.
+                log.info("%s", error)
             except Exception as error:
                 fail_stop("the timer loop failed", error)
             due = self._timers.next_due_at_ms()

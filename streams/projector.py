@@ -20,6 +20,7 @@ from db.postgres import Connection, Pool, transaction
 from settings import Settings
 from streams import dead_letter as dlq
 from streams.clients import MESSAGE_BYTES_MAX, start_consumer, topic_name
+from streams.durable.pace import FETCH_MAX_WAIT_IDLE_MS
 from streams.logs import position
 from topics.codec import Undecodable, decode
 from topics.errors import RetryableError, TerminalError
@@ -29,6 +30,8 @@ from topics.table import DEAD_LETTERS, EXECUTION_RESULTS
 log = logging.getLogger(__name__)
 
 _BATCH = 200
+_CROWD = 8
+_GATHER_S = 0.1
 _RETRY_S = 1.0
 _LAG_LOG_EVERY_S = 30.0
 _LAG_WARN = 1000
@@ -56,7 +59,9 @@ class Projector:
 
     async def start(self) -> None:
         """Connect and go to where the last transaction left off."""
-        consumer = self._consumer = await start_consumer(self._settings, client_id="projector", fetch_max_wait_ms=250)
+        consumer = self._consumer = await start_consumer(
+            self._settings, client_id="projector", fetch_max_wait_ms=FETCH_MAX_WAIT_IDLE_MS
+        )
         for topic in (self._results, self._dead_letters):
             await consumer._client._wait_on_metadata(topic)
         partitions = [
@@ -95,6 +100,9 @@ class Projector:
             fetched = await self._consumer.getmany(timeout_ms=1000, max_records=_BATCH)
             for partition, records in fetched.items():
                 await self._project(partition, records)
+            if sum(map(len, fetched.values())) >= _CROWD:
+                # In a crowd a few larger transactions cost less than many small ones.
+                await asyncio.sleep(_GATHER_S)
             if loop.time() >= look_at_lag:
                 look_at_lag = loop.time() + _LAG_LOG_EVERY_S
                 await self.measure_lag()

@@ -30,7 +30,9 @@ EXIT_CANNOT_START = 1
 # Any number nobody else locks: "dawsos projector" by its initials.
 PROJECTOR_LOCK = 0x64_70_72_6A
 _START_OVER_S = 2.0
-_DRAIN_S = 2.0
+_PROJECTOR_NICE = 10
+# A little less than the supervisor waits before it kills.
+_AGENTS_DRAIN_S = 9.0
 T = TypeVar("T")
 Serve = Callable[[Settings, asyncio.Event, Callable[[], None]], Awaitable[None]]
 
@@ -150,7 +152,7 @@ async def _serve_agents(
         try:
             await asyncio.gather(*(worker.start() for worker in workers))
             ready()
-            await _until(stop, [worker.run_until(stop) for worker in workers])
+            await _until(stop, [worker.run_until(stop) for worker in workers], _AGENTS_DRAIN_S)
         finally:
             await producer.stop()
 
@@ -165,6 +167,8 @@ async def _serve_projector(settings: Settings, stop: asyncio.Event, ready: Calla
     from streams.outbox_relay import OutboxRelay
     from streams.projector import Projector
 
+    # Nobody waits for the projection as they wait for a result: under load it yields, and catches up afterwards.
+    os.nice(_PROJECTOR_NICE)
     await check_topics(settings, load_catalogue(settings).agents)
     pool = await _patiently(lambda: open_pool(settings.postgres_url()), settings.start_timeout_s)
     producer = await start_producer(settings, "projector")
@@ -204,14 +208,14 @@ async def _forever(task: "asyncio.Task[None]") -> None:
     await asyncio.shield(task)
 
 
-async def _until(stop: asyncio.Event, jobs: Sequence[Coroutine[Any, Any, None]]) -> None:
-    """Run jobs until `stop` is set (then those that do not end by themselves are cancelled) or one of them fails."""
+async def _until(stop: asyncio.Event, jobs: Sequence[Coroutine[Any, Any, None]], drain_s: float = 0.0) -> None:
+    """Run jobs until one fails or `stop` is set; then those that have not ended within `drain_s` are cancelled."""
     tasks = [asyncio.create_task(job) for job in jobs]
     stopping = asyncio.create_task(stop.wait())
     try:
         done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         if stopping in done:
-            await asyncio.wait(tasks, timeout=_DRAIN_S)
+            await asyncio.wait(tasks, timeout=drain_s)
     finally:
         for task in (stopping, *tasks):
             task.cancel()

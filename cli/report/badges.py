@@ -7,7 +7,15 @@ from cli.report.markup import Html, tag
 from topics.messages import ExecutionResult
 from topics.trace import PanelStaleness
 
-_STATUS_TONE = {"succeeded": "good", "skipped": "", "failed": "bad", "rejected": "bad", "timed_out": "bad"}
+_STATUS_TONE = {
+    "succeeded": "good",
+    "skipped": "",
+    "blocked": "",
+    "ready": "",
+    "failed": "bad",
+    "rejected": "bad",
+    "timed_out": "bad",
+}
 _PANEL_TONE = {"fresh": "good", "stale": "warn", "unavailable": "bad"}
 
 

@@ -9,12 +9,12 @@ from typing import Any
 from cli.figures import NOT_AVAILABLE, duration, moment, percent
 from cli.report.badges import status_badge
 from cli.report.markup import Child, Html, tag
-from cli.report.panels import panel
+from cli.report.panels import is_ratings, panel
 from cli.report.tables import figure, heading, row, table, text, two_lines
 from topics.messages import ExecutionResult
 from topics.trace import StepTrace
 
-_DIGEST_SHOWN = 12
+_DIGEST_SHOWN = 8
 
 
 def problem(result: ExecutionResult) -> Html | None:
@@ -26,8 +26,13 @@ def problem(result: ExecutionResult) -> Html | None:
 
 
 def warnings(result: ExecutionResult) -> Html | None:
-    """Return all warnings of the execution and its steps, each once; None without any."""
-    texts = dict.fromkeys((*result.trace.warnings, *(text for step in result.trace.steps for text in step.warnings)))
+    """Return the warnings of the execution and its steps, each once; None without any.
+
+    What the ratings say about themselves stands in their panel.
+    """
+    shown = {str(text) for value in result.data.values() if is_ratings(value) for text in value.get("warnings") or ()}
+    every = (*result.trace.warnings, *(text for step in result.trace.steps for text in step.warnings))
+    texts = [text for text in dict.fromkeys(every) if text not in shown]
     if not texts:
         return None
     return tag("div", tag("strong", "Please note"), tag("ul", [tag("li", each) for each in texts]), class_="notice")
@@ -43,6 +48,7 @@ def provenance(result: ExecutionResult) -> Html:
     if trace.pattern_digest:
         pattern += [tag("br"), _code(trace.pattern_digest)]
     versions = [f"{name} v{version}" for name, version in sorted(trace.capabilities.items())]
+    sources = tag("ul", [tag("li", _code(source)) for source in trace.sources], class_="plain")
     facts: list[tuple[str, Child]] = [
         ("Pricing pack", pack if trace.pricing_pack_id else None),
         ("Ledger commit", _code(trace.ledger_commit_hash)),
@@ -50,7 +56,7 @@ def provenance(result: ExecutionResult) -> Html:
         ("Pattern", pattern),
         ("Capabilities", ", ".join(versions)),
         ("Agents", ", ".join(sorted({f"{s.agent} {s.agent_version or ''}".strip() for s in trace.steps if s.agent}))),
-        ("Sources", tag("ul", [tag("li", _code(source)) for source in trace.sources], class_="plain")),
+        ("Sources", sources if trace.sources else None),
         ("Execution", [_code(result.execution_id), f", request {result.request_id}"]),
         ("Tenant and user", [result.tenant, ", ", _code(str(result.user_id))]),
         ("Digest", _code(result.digest)),
@@ -100,7 +106,7 @@ def _step(step: StepTrace, first: int, span: int) -> Html:
     return row(
         heading(two_lines(step.as_ if step.step_id != "$resolve" else "pins", f"{step.capability} v{step.version}")),
         text(two_lines(step.agent or NOT_AVAILABLE, step.agent_version)),
-        text(status_badge(step.status), tag("span", note, class_="sub") if note else None),
+        text(status_badge(step.status), tag("span", note, class_="sub wrap") if note else None),
         text(_bar(step, first, span)),
         figure(duration(step.started_at_ms, step.finished_at_ms)),
         figure(str(step.attempts)),
@@ -120,13 +126,13 @@ def _bar(step: StepTrace, first: int, span: int) -> Html:
     return tag("span", tag("b", class_=tone, style=f"left:{left:.2f}%;width:{width:.2f}%"), class_="gantt")
 
 
-def _details(steps: Sequence[StepTrace]) -> list[Html]:
-    found = []
+def _details(steps: Sequence[StepTrace]) -> Html:
+    found: list[Child] = [tag("summary", "Arguments, sources and digests of every step")]
     for step in steps:
         shown: dict[str, Any] = step.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
         body = json.dumps(shown, ensure_ascii=False, indent=2)
-        found.append(tag("details", tag("summary", step.step_id), tag("pre", body)))
-    return found
+        found += [tag("h3", step.step_id), tag("pre", body)]
+    return tag("details", found)
 
 
 def _short(digest: str | None) -> Html:

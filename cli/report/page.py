@@ -64,8 +64,8 @@ def render(
     scripts = _scripts() if charts else ()
     blocks: list[Child] = [
         problem(result),
-        _outputs(result, holdings, charts),
         warnings(result),
+        _outputs(result, holdings, charts),
         provenance(result),
         trace_panel(result),
         tag("footer", "Made by DawsOS Executor. This file holds all its data and loads nothing."),
@@ -126,7 +126,7 @@ def _outputs(result: ExecutionResult, holdings: Sequence[Mapping[str, Any]], cha
     for output, value in result.data.items():
         badge = freshness_badge(result, output)
         if is_performance(value):
-            figures.append(key_figures(value))
+            figures.append(key_figures(value, freshness_badge(result, output, short=True)))
             if holdings:
                 tables.insert(0, holdings_panel(holdings, base, badge))
         elif is_attribution(value):

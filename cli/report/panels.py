@@ -7,6 +7,7 @@ null with a reason, still gives a page.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from cli.figures import amount, day, decimal, percent, quantity, score, sign
@@ -51,14 +52,16 @@ def is_ratings(value: Any) -> bool:
     return isinstance(value, Mapping) and any(key in value for _, key, _ in _SCORES[1:])
 
 
-def key_figures(metrics: Mapping[str, Any]) -> Html:
+def key_figures(metrics: Mapping[str, Any], badge: Html | None = None) -> Html:
     """Return value, profit, return and drawdown as cards, and the returns by period."""
     base = str(metrics.get("base_currency") or "")
     reasons = _mapping(metrics.get("reasons"))
     value, cost, gain = (metrics.get(name) for name in ("total_value", "total_cost", "unrealized_pl"))
     fall = _mapping(metrics.get("drawdown"))
     cards = [
-        _card("Total value", amount(value), base, _why(reasons, "total_value") or _since(metrics), wide=True),
+        _card(
+            "Total value", amount(value), base, _why(reasons, "total_value") or _since(metrics), wide=True, badge=badge
+        ),
         _card("Cost", amount(cost, 0), "", _why(reasons, "total_cost") or "at trade-date FX"),
         _card("Unrealised P/L", amount(gain, 0, plus=True), "", _gain_note(gain, cost, reasons), tone=gain),
         _card(
@@ -68,7 +71,13 @@ def key_figures(metrics: Mapping[str, Any]) -> Html:
             _why(reasons, "twr") or "since inception",
             tone=metrics.get("twr"),
         ),
-        _card("Deepest drawdown", percent(fall.get("depth")), "", _fall_note(fall), tone=fall.get("depth")),
+        _card(
+            "Deepest drawdown",
+            percent(fall.get("depth")),
+            "",
+            _why(reasons, "drawdown") or _fall_note(fall),
+            tone=fall.get("depth"),
+        ),
     ]
     periods = [
         tag(
@@ -155,16 +164,18 @@ def ratings_panel(ratings: Mapping[str, Any], badge: Html | None) -> Html:
         "Quality ratings",
         tag("div", tiles, class_="scores"),
         _companies(holdings) if holdings else None,
-        tag("p", "Editorial heuristics from annual reports, not investment advice.", class_="footnote"),
+        [tag("p", str(each), class_="footnote") for each in _list(ratings.get("warnings"))],
         subtitle=f"weighted over rated long equity{f', rubric {version}' if version else ''}",
         badge=badge,
     )
 
 
-def _card(label: str, shown: str, unit: str, note: str, *, wide: bool = False, tone: Any = None) -> Html:
+def _card(
+    label: str, shown: str, unit: str, note: str, *, wide: bool = False, tone: Any = None, badge: Html | None = None
+) -> Html:
     return tag(
         "div",
-        tag("div", label, class_="label"),
+        tag("div", tag("span", label), badge, class_="label"),
         tag("div", shown, tag("span", unit, class_="unit") if unit else None, class_=f"figure {_tone(tone)}".strip()),
         tag("div", note, class_="note"),
         class_="card wide" if wide else "card",
@@ -188,7 +199,7 @@ def _holding(item: Mapping[str, Any], largest: float) -> Html:
     currency = str(item.get("price_currency") or item.get("trading_currency") or "")
     price = item.get("price")
     fx = decimal(item.get("fx_rate"))
-    fx_text = f"FX {fx:.4f}" if fx is not None and fx != 1 else None
+    fx_text = f"FX {fx:.{4 if fx >= Decimal('0.1') else 6}f}" if fx is not None and fx != 1 else None
     price_cell: Child = two_lines(f"{amount(price)} {currency}", fx_text) if price is not None else fx_text
     gain, cost = item.get("unrealized_pl"), item.get("cost_base")
     security = kind == "security"
@@ -230,7 +241,7 @@ def _effect_name(item: Mapping[str, Any], *, by_position: bool) -> Html | str:
         return name
     if name == f"cash:{currency}":
         return f"Cash {currency}"
-    return two_lines(name, currency)
+    return two_lines(name[:1].upper() + name[1:], currency)
 
 
 def _companies(holdings: list[Mapping[str, Any]]) -> Html:

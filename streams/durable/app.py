@@ -8,9 +8,10 @@ import faust
 from yarl import URL
 
 from streams.durable.monitor import QuietMonitor
+from streams.durable.pace import use_fast_paths
 from streams.durable.recovery import DurableTableManager
 from streams.durable.table import FencedTable
-from streams.durable.transport import DurableTransport, use_fast_loop_lookup
+from streams.durable.transport import DurableTransport
 
 SESSION_TIMEOUT_S = 6.0
 
@@ -50,7 +51,7 @@ def make_app(
         credentials: Faust broker credentials; None for plain text.
         ssl_context: for TLS without SASL.
     """
-    use_fast_loop_lookup()
+    use_fast_paths()
     data_dir.mkdir(parents=True, exist_ok=True)
     app = DurableApp(
         group,

@@ -14,7 +14,7 @@ from faust.tables.manager import TableManager
 from faust.tables.recovery import RebalanceAgain, Recovery
 from faust.types import TP
 
-from streams.durable.table import FencedTable
+from streams.durable.table import FencedTable, NotOwner
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,12 @@ class DurableRecovery(Recovery):
             # The changelog queue may have been read further than the buffers were applied.
             self.flush_buffers()
             recovered = {tp.partition: self.active_offsets[tp] for tp in actives}
-            if not await table.take_over(recovered):
+            try:
+                undisturbed = await table.take_over(recovered)
+            except NotOwner:
+                log.info("another rebalance began during take-over")
+                return
+            if not undisturbed:
                 self.signal_recovery_start.set()
                 raise RebalanceAgain
         assignment = consumer.assignment()

@@ -26,23 +26,13 @@ from faust.types import TP
 from mode.services import Service
 from mode.utils.futures import maybe_async
 
+from streams.durable.pace import FETCH_MAX_WAIT_MS, PREFETCH_BACKOFF_S, pace_fetches
 from streams.failstop import fail_stop
 
 log = logging.getLogger(__name__)
 
-# Kafka answers a fetch as soon as there is one byte; this bounds only the wait of an idle fetch (stock: 1500 ms), and
-# with it how long a new partition waits for its turn behind an idle fetch to the same broker.
-FETCH_MAX_WAIT_MS = 20
-# A fetched record that nobody has taken yet blocks fetching from its broker for this long (stock: 100 ms, which is
-# the p99 of an idle system).
-PREFETCH_BACKOFF_S = 0.002
 _GAP_READ_TIMEOUT_S = 15.0
 _YIELD_EVERY = 100
-
-
-def use_fast_loop_lookup() -> None:
-    """Let aiokafka look up the running loop in C: its own way through the policy costs 20% of a workflow's CPU."""
-    aiokafka.util.get_running_loop = asyncio.get_running_loop  # type: ignore[assignment]
 
 
 class LoopConsumer(driver.AIOKafkaConsumerThread):
@@ -89,7 +79,9 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
 
     async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109
         snapshot = None if active_partitions is None else frozenset(active_partitions)
-        return await super().getmany(snapshot, timeout)  # type: ignore[arg-type]
+        records = await super().getmany(snapshot, timeout)  # type: ignore[arg-type]
+        pace_fetches(self._consumer, sum(map(len, records.values())) if records else 0)
+        return records
 
     def set_fetching(self, partitions: Iterable[TP], fetch: bool) -> None:
         """Let aiokafka know too which partitions are wanted.

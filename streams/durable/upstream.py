@@ -14,6 +14,7 @@ from typing import Any
 from aiokafka import util
 from aiokafka.consumer import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.producer.sender import Sender
 from faust.app.base import App
 from faust.stores import memory
 from faust.tables.base import Collection
@@ -50,6 +51,7 @@ PARTS: tuple[Callable[..., Any], ...] = (
     ServiceThread._gather_remaining_tasks,
     QueueServiceThread.call_thread,
     util.get_running_loop,
+    Sender._send_produce_req,
     # relied on
     consumer.Consumer.getmany,
     consumer.Consumer._wait_next_records,
@@ -92,6 +94,7 @@ HASHES: Mapping[str, str] = {
     "mode.threads.ServiceThread._gather_remaining_tasks": "6f65b92dd1012485",
     "mode.threads.QueueServiceThread.call_thread": "479edda75b54734b",
     "aiokafka.util.get_running_loop": "f82e8978cbb2b075",
+    "aiokafka.producer.sender.Sender._send_produce_req": "aea01ae4b6c794cc",
     "faust.transport.consumer.Consumer.getmany": "4b168d84882a70d6",
     "faust.transport.consumer.Consumer._wait_next_records": "6218e1969a636b3f",
     "faust.transport.consumer.Consumer._add_gap": "4df2573ded7c1c2c",

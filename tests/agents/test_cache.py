@@ -90,6 +90,14 @@ async def test_only_pure_capabilities_are_remembered() -> None:
     assert agent.calls == 2 and not cache.kept
 
 
+@pytest.mark.parametrize(("reported", "kept"), [(None, [86_400]), (7, [7]), (0, [])])
+async def test_an_answer_may_say_how_long_it_lasts(reported: int | None, kept: list[int]) -> None:
+    cache = MemoryCache()
+    agent = ProbeAgent(lambda context: context.report(ttl_s=reported) or "answer")
+    await runtime(agent, cache=cache).handle(request("probe.private"))
+    assert list(cache.ttls.values()) == kept
+
+
 async def test_errors_are_not_remembered() -> None:
     agent, cache = ProbeAgent(lambda context: ValueError("bug")), MemoryCache()
     serve = runtime(agent, cache=cache)

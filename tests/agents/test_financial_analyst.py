@@ -146,6 +146,15 @@ async def test_a_missing_rate_is_null_with_a_reason_never_one() -> None:
     found = await desk.metrics(pins)
     assert found["total_value"] is None and "USD/CAD" in found["reasons"]["total_value"]
     assert found["total_cost"] is None and found["unrealized_pl"] is None
+    assert found["drawdown"] == {"depth": None, "peak": None, "trough": None, "recovery": None, "current": None}
+
+
+@pytest.mark.parametrize("rates", [RATES, "2020-01-02,EUR,CAD,1.45\n"])
+async def test_deposits_on_days_without_a_value_are_not_left_out_of_a_sum(rates: str) -> None:
+    ledger = LEDGER.split('2020-01-06 * "Sell"')[0].replace("2020-01-03", "2020-01-13")
+    desk = Desk(local_data(ledger, PRICES.replace("2020-01-06,SYN-A,12,USD", "2020-01-13,SYN-B,1,USD"), rates))
+    found = await desk.metrics(await desk.pins())
+    assert found["net_flows"] is None and "2020-01-13: no" in found["reasons"]["net_flows"]
 
 
 async def test_a_carried_price_is_stale_and_says_how_old_it_is() -> None:
@@ -177,6 +186,33 @@ async def test_a_short_position_has_a_negative_value_and_weight() -> None:
     assert usd["qty_open"] == "1500"
     found = await desk.metrics(pins)
     assert found["total_value"] == "1125" and found["twr"] == round(1125 / 1300 - 1, 12)
+
+
+_OPEN = LEDGER.split('2020-01-02 * "Deposit"')[0]
+SHORT_ONLY = _OPEN + '2020-01-02 * "Short"\n  Assets:Shares  -50 SYN-A {10 USD}\n  Equity:Contributions\n'
+LOST = _OPEN + (
+    '2020-01-02 * "Deposit"\n  Assets:Cash:USD  50 USD\n  Equity:Contributions\n'
+    '2020-01-02 * "Short"\n  Assets:Shares  -50 SYN-A {10 USD}\n  Assets:Cash:USD\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("ledger", "value", "twr", "reason"),
+    [
+        (SHORT_ONLY, "-750", None, "the value was not above zero on 2020-01-02"),
+        (LOST, "-62.5", -1.0, "everything was lost on 2020-01-03"),
+    ],
+)
+async def test_a_portfolio_below_zero_has_a_value_but_no_attribution(
+    ledger: str, value: str, twr: float | None, reason: str
+) -> None:
+    desk = Desk(local_data(ledger, PRICES, RATES))
+    pins = await desk.pins()
+    found = await desk.metrics(pins)
+    assert (found["total_value"], found["twr"], found["drawdown"]["depth"]) == (value, twr, twr)
+    assert twr is not None or found["reasons"]["twr"] == found["reasons"]["drawdown"] == reason
+    attribution = await desk.attribution(pins)
+    assert attribution["total"] is None and attribution["reason"].startswith(reason)
 
 
 async def test_a_portfolio_before_its_first_booking_is_empty_not_an_error() -> None:

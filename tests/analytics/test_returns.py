@@ -182,7 +182,7 @@ def test_missing_fx_is_never_one() -> None:
     assert history.dates == ()
     assert "no EUR/USD rate" in history.gaps[0].reason
     result = compute_twr(history)
-    assert (result.twr, result.reason) == (None, "nothing was held")
+    assert result.twr is None and "no EUR/USD rate" in result.reason
     assert attribute(history, result).total is None
 
 
@@ -201,6 +201,34 @@ def test_a_worthless_portfolio_stops_the_index_and_money_restarts_it() -> None:
     assert list(result.index[-2:]) == [1.0, pytest.approx(1.1)]
     assert any("the return index restarts there" in text for text in result.warnings)
     assert len(result.as_json()["series"]["drawdown"]) == len(result.dates)
+
+
+def test_no_period_is_measured_from_a_day_without_a_value_above_zero() -> None:
+    text = OPEN + units("2003-11-03", -10, "10")
+    text += '2003-11-03 * "in"\n  Assets:Cash  150 USD\n  Equity:In\n'
+    closes = {"2003-11-03": "10", "2003-11-28": "12", "2003-12-31": "16", "2004-01-05": "16", "2004-01-06": "15"}
+    result = compute_twr(build((world := single(text, closes)).booked.rows, world.market))
+    periods = {period.name: period for period in result.periods}
+    # 50 in November fell to −10 in December; the index stands still from there.
+    assert result.twr == pytest.approx(-1.2) and result.annualised is None
+    for name in ("MTD", "QTD", "YTD"):
+        assert periods[name].value is None and periods[name].reason == "the value was not above zero on 2003-12-31"
+    assert attribute(build(world.booked.rows, world.market), result).reason.startswith(
+        "everything was lost on 2003-12-31"
+    )
+
+
+def test_money_that_came_in_on_the_day_all_was_lost_starts_the_next_return() -> None:
+    text = OPEN + units("2004-01-01", -10, "10")
+    text += '2004-01-01 * "in"\n  Assets:Cash  150 USD\n  Equity:In\n'
+    text += '2004-01-02 * "in"\n  Assets:Cash  110 USD\n  Equity:In\n'
+    world = single(text, {"2004-01-01": "10", "2004-01-02": "16", "2004-01-05": "15", "2004-01-06": "14"})
+    history = build(world.booked.rows, world.market)
+    result = compute_twr(history)
+    # 100 after the deposit, then 110 and 120: the first day after the restart has a return of its own.
+    assert result.twr == pytest.approx(0.2)
+    total = attribute(history, result).total
+    assert total is not None and total.total == pytest.approx(0.2)
 
 
 def test_the_series_must_end_where_the_positions_are() -> None:

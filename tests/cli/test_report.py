@@ -2,6 +2,8 @@ import base64
 import hashlib
 import json
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -121,6 +123,43 @@ def test_hostile_names_stay_text(example: ExecutionResult) -> None:
     assert block is not None
     assert "<" not in block[1]
     assert HOSTILE in json.dumps(json.loads(block[1]), ensure_ascii=False).encode().decode("unicode_escape")
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium to look at the page")
+def test_a_browser_draws_every_chart_and_runs_no_other_script(example: ExecutionResult, tmp_path: Path) -> None:
+    document = hostile(json.loads(example.model_dump_json(by_alias=True)))
+    attacked = ExecutionResult.model_validate_json(json.dumps(document))
+    attack = "<img src=x onerror=\"document.title='stolen'\"><script>document.title='stolen'</script>"
+    page = render(attacked, holdings=find_holdings(attacked), portfolio_name=attack)
+    # Even markup that got past the escaping would be stopped by the page's own policy.
+    file = tmp_path / "report.html"
+    file.write_text(page.replace("</main>", f"{attack}</main>"), encoding="utf-8")
+    quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic")
+    found = subprocess.run(
+        [
+            str(shutil.which("chromium")),
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+            *quiet,
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--virtual-time-budget=5000",
+            "--dump-dom",
+            file.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=True,
+    )
+    drawn = Page(found.stdout)
+    assert sum(name == "svg" and (a.get("class") or "") == "marks" for name, a in drawn.tags) == len(example.charts)
+    assert "chart-failed" not in {a.get("class") for _, a in drawn.tags}
+    assert "aria-busy" not in {key for _, a in drawn.tags for key in a}
+    title = re.search(r"<title>(.*?)</title>", found.stdout, re.DOTALL)
+    assert title is not None
+    assert title[1].startswith("&lt;img")
 
 
 def test_same_result_same_bytes(example: ExecutionResult) -> None:

@@ -1,23 +1,55 @@
-"""Databases with the current schema, copied from one template per session."""
+"""A database with the current schema, emptied before each test."""
 
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
 from db.migrate import migrate
 from db.postgres import Pool, open_pool
-from tests.conftest import MakeDatabase
-from tests.services import Database
+from tests.services import Database, DatabaseMaker
 
 
 async def _current_schema(admin_url: str) -> None:
     await migrate(admin_url)
 
 
+# As the owner, who alone may switch the triggers off that keep packs from being truncated.
+_EMPTY = """
+DO $$
+DECLARE
+    tables text;
+    name text;
+BEGIN
+    SELECT string_agg(relname, ', ') INTO tables FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'schema_migrations';
+    FOREACH name IN ARRAY string_to_array(tables, ', ') LOOP
+        EXECUTE 'ALTER TABLE ' || name || ' DISABLE TRIGGER USER';
+    END LOOP;
+    EXECUTE 'TRUNCATE ' || tables || ' RESTART IDENTITY';
+    FOREACH name IN ARRAY string_to_array(tables, ', ') LOOP
+        EXECUTE 'ALTER TABLE ' || name || ' ENABLE TRIGGER USER';
+    END LOOP;
+END
+$$
+"""
+
+
+@pytest.fixture(scope="session")
+async def shared_database(database_maker: DatabaseMaker) -> Database:
+    """One database with the current schema for all tests of this folder."""
+    return await database_maker.make(_current_schema, key="db-schema")
+
+
 @pytest.fixture
-async def database(fresh_database: MakeDatabase) -> Database:
-    """A database of the test's own with the current schema."""
-    return await fresh_database(_current_schema, key="db-schema")
+async def database(shared_database: Database) -> Database:
+    """A database with the current schema and no rows."""
+    connection = await asyncpg.connect(shared_database.admin_url)
+    try:
+        await connection.execute(_EMPTY)
+    finally:
+        await connection.close()
+    return shared_database
 
 
 @pytest.fixture

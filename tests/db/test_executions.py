@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -66,15 +67,14 @@ async def test_offsets_never_go_back(app: Pool) -> None:
 
 async def test_list_filters_and_pages(app: Pool) -> None:
     portfolio = UUID(int=77)
+    rows: list[dict[str, Any]] = [
+        {},
+        {"status": ExecutionStatus.FAILED},
+        {"pattern_id": "risk"},
+        {"portfolio_id": portfolio},
+    ]
     async with transaction(app) as connection:
-        for number, fields in enumerate(
-            (
-                {},
-                {"status": ExecutionStatus.FAILED},
-                {"pattern_id": "risk"},
-                {"portfolio_id": portfolio},
-            )
-        ):
+        for number, fields in enumerate(rows):
             result = result_of("acme", ALICE, f"r-{number}", finished_at_ms=AT_MS + number * 1000, **fields)
             await store_result(connection, result)
     executions = ExecutionRepository(app)

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from db.executions import ExecutionRepository
-from db.postgres import Pool, RoleBypassesSecurity, open_pool, tenant_transaction, transaction
+from db.postgres import Pool, RoleBypassesSecurity, open_pool, tenant_transaction, transaction, upstream_failures
 from db.sql import parse_queries, query
 from topics.errors import Code, RetryableError
 
@@ -58,6 +58,12 @@ async def test_connections_that_die_are_replaced(app: Pool, owner: Pool) -> None
             await connection.fetchval("SELECT 1")
     assert (failed.value.code, failed.value.service) == (Code.UPSTREAM_FAILED, "postgres")
     assert await executions.list("acme", ALICE) == ()
+
+
+def test_a_connection_left_in_the_middle_of_a_statement_is_an_upstream_failure() -> None:
+    # What asyncpg says, instead of the cause, when it takes back a connection whose server was killed.
+    with pytest.raises(RetryableError), upstream_failures("reading"):
+        raise asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress")
 
 
 @pytest.mark.integration

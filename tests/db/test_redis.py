@@ -10,7 +10,7 @@ import pytest
 
 from db.breaker import RedisBreaker
 from db.cache import RedisCache
-from db.circuit import FAILURES_MAX, PAUSE_MS
+from db.circuit import FAILURES_MAX, PAUSE_MS, TRIAL_MS
 from db.memory import MemoryBreaker, MemoryCache
 from db.redis_link import AWAY, RedisLink
 
@@ -115,7 +115,7 @@ async def test_a_success_in_between_starts_the_count_again(breaker: Breaker) -> 
 async def test_half_open_lets_one_trial_through(breaker: Breaker) -> None:
     await fail(breaker, FAILURES_MAX)
     later = NOW + PAUSE_MS
-    assert [await pause_s(breaker, later) for _ in range(3)] == [None, 60, 60]
+    assert [await pause_s(breaker, later) for _ in range(3)] == [None, 10, 10]
     await breaker.succeeded("analyst/postgres", later + 5)
     after = await breaker.admit("analyst/postgres", later + 6)
     assert (after.retry_after_s, after.failures) == (None, 0)
@@ -134,7 +134,7 @@ async def test_a_trial_nobody_reports_makes_room_for_another(breaker: Breaker) -
     await fail(breaker, FAILURES_MAX)
     later = NOW + PAUSE_MS
     assert await pause_s(breaker, later) is None
-    assert await pause_s(breaker, later + PAUSE_MS) is None
+    assert await pause_s(breaker, later + TRIAL_MS) is None
 
 
 async def test_late_failures_do_not_prolong_the_pause(breaker: Breaker) -> None:
@@ -153,7 +153,7 @@ async def test_workers_share_a_circuit(redis_url: str) -> None:
     assert (await pause_s(one, NOW), await pause_s(two, NOW)) == (60, 60)
     later = NOW + PAUSE_MS
     trials = await asyncio.gather(*(pause_s(breaker, later) for breaker in (one, two, one, two)))
-    assert sorted(trials, key=str) == [60, 60, 60, None]
+    assert sorted(trials, key=str) == [10, 10, 10, None]
     for link in links:
         await link.close()
 

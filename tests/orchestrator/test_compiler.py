@@ -152,7 +152,7 @@ def test_ten_faults_and_more_are_all_reported() -> None:
     ("source", "text"),
     [
         (b"", "bad.json:1:1: expected JSON"),
-        (b'{"id": "a",\n}', "bad.json:2:1: expected JSON"),
+        (b'{"id": "a",\n"b"}', "bad.json:2:4: expected JSON"),
         (b"[1]", "expected an object, got a list of 1"),
         (b"\xff", "expected UTF-8"),
         (b'{"id": NaN}', "NaN is not JSON"),

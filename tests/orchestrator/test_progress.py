@@ -217,6 +217,28 @@ def test_retry_after_is_honoured() -> None:
     assert one.timers == [20_000]
 
 
+def test_refusals_of_an_open_circuit_are_waited_out() -> None:
+    one = begun(flaky())
+    one.error("a")
+    for attempt in (2, 3, 4, 5):
+        assert one.state is not None
+        one.timer(one.state.next_due_at_ms() or 0)
+        one.error("a", attempt, code=Code.AGENT_UNAVAILABLE, retry_after_s=20.0)
+        assert one.state is not None
+        # Not all at the same moment: only one call is let through at the end of the pause.
+        assert (one.state.next_due_at_ms() or 0) > one.at_ms + 20_000
+    one.timer(one.state.next_due_at_ms() or 0)
+    one.error("a", 6, code=Code.AGENT_UNAVAILABLE, retry_after_s=20.0)
+    assert one.result.status == "failed"
+    assert one.result.trace.steps[0].attempts == 6
+
+
+def test_a_pattern_that_wants_one_attempt_gets_one() -> None:
+    one = begun(flaky(retry={"attempts_max": 1}))
+    one.error("a", code=Code.AGENT_UNAVAILABLE, retry_after_s=20.0)
+    assert one.result.status == "failed"
+
+
 def test_a_retry_that_could_not_start_before_the_deadline_is_not_made() -> None:
     one = begun(flaky(), deadline_s=10.0)
     one.error("a", retry_after_s=20.0)

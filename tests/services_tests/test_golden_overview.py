@@ -1,6 +1,6 @@
 """portfolio_overview on the bundled example, in this process: the whole result is recorded.
 
-`GOLDEN=1` rewrites the record; read the diff.
+`UPDATE_GOLDEN=1` rewrites the record; read the diff.
 """
 
 import json
@@ -58,7 +58,7 @@ async def test_the_example_gives_the_recorded_result() -> None:
     result = await overview()
     assert result.status is ExecutionStatus.SUCCEEDED, result.error
     found = lasting(result)
-    if os.environ.get("GOLDEN"):
+    if os.environ.get("UPDATE_GOLDEN"):
         RECORD.parent.mkdir(exist_ok=True)
         RECORD.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     assert found == json.loads(RECORD.read_text(encoding="utf-8"))

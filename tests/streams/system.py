@@ -132,6 +132,7 @@ class System:
         self.probe = probe
         self.client = client
         self.producer = producer
+        self.app: Any = None
         self._pack_seq = 0
 
     def topic(self, name: str) -> str:
@@ -217,7 +218,9 @@ async def running(settings: Settings, *, orchestrator: bool = True):
             await worker.start()
         try:
             async with ExecutionClient(settings, "test") as client:
-                yield System(settings, probe, client, producer)
+                system = System(settings, probe, client, producer)
+                system.app = None if worker is None else worker._app
+                yield system
         finally:
             if worker is not None:
                 await worker.stop()

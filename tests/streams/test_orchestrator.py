@@ -3,9 +3,12 @@
 import asyncio
 from uuid import uuid4
 
+import aiokafka
 import pytest
+from faust.types import TP
 
 from streams import dead_letter as dlq
+from streams.durable import transport
 from streams.headers import FORWARDED
 from streams.routing import partition_of
 from tests.streams.system import DAY, USER, System, request, wait_gate
@@ -135,6 +138,44 @@ async def test_poison_on_every_topic_becomes_dead_letters_and_work_goes_on(syste
     assert (await system.client.execute(request(), TIMEOUT_S)).status is ExecutionStatus.SUCCEEDED
 
 
+async def test_requests_may_come_in_transactions_and_aborted_ones_do_not_count(system: System) -> None:
+    producer = aiokafka.AIOKafkaProducer(
+        **system.settings.kafka_address().client_kwargs(), transactional_id=system.settings.topic_prefix + "upstream"
+    )
+    await producer.start()
+    try:
+        topic, kept, dropped = system.topic(EXECUTION_REQUESTS), [], []
+        for number in range(6):
+            one = request()
+            (dropped if number % 3 == 1 else kept).append(execution_id_of(one.tenant, one.request_id))
+            await producer.begin_transaction()
+            await producer.send_and_wait(topic, encode(one), partition=0)
+            await (producer.abort_transaction() if number % 3 == 1 else producer.commit_transaction())
+    finally:
+        await producer.stop()
+    keys = {key_of(execution_id) for execution_id in kept}
+    records = await system.read_until(EXECUTION_RESULTS, lambda found: keys <= {record.key for record in found})
+    assert not {key_of(execution_id) for execution_id in dropped} & {record.key for record in records}
+
+
+async def test_records_missing_on_the_way_stop_the_process(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stopped(Exception):
+        pass
+
+    def stop(reason: str, error: BaseException | None = None) -> None:
+        raise Stopped(reason)
+
+    await system.client.execute(request(), TIMEOUT_S)
+    ours = await system.read(EXECUTION_REQUESTS)
+    last = max(ours, key=lambda record: record.offset)
+    monkeypatch.setattr(transport, "fail_stop", stop)
+    place = TP(last.topic, last.partition)
+    with pytest.raises(
+        Stopped, match=f"expected offset {last.offset}, got {last.offset + 5}, {last.offset} was skipped"
+    ):
+        await system.app.consumer._check_gap(place, last.offset, last.offset + 5)
+
+
 async def test_a_tombstone_is_a_dead_letter(system: System) -> None:
     key = uuid4().hex.encode()
     await system.producer.send_and_wait(system.topic(EXECUTION_SIGNALS), None, key, partition=0)
@@ -219,8 +260,10 @@ async def test_an_answer_that_is_too_large_is_an_error(system: System) -> None:
 
 
 async def test_an_agent_does_not_start_what_is_past_its_deadline(system: System) -> None:
+    execution_id = str(uuid4())
+    home = partition_of(key_of(execution_id), system.settings.partitions)
     late = CapabilityRequest(
-        execution_id=str(uuid4()),
+        execution_id=execution_id,
         tenant="acme",
         user_id=USER,
         step_id="late",
@@ -230,12 +273,13 @@ async def test_an_agent_does_not_start_what_is_past_its_deadline(system: System)
         args={"value": 1},
         deadline_at_ms=1,
         idempotency_key="late",
-        reply_partition=2,
+        reply_partition=home,
     )
     topic = system.topic(capability_requests("probe"))
-    await system.producer.send_and_wait(topic, encode(late), key_of(late.execution_id), partition=0)
+    elsewhere = (home + 1) % system.settings.partitions
+    await system.producer.send_and_wait(topic, encode(late), key_of(late.execution_id), partition=elsewhere)
     key = key_of(late.execution_id)
     records = await system.read_until(CAPABILITY_RESULTS, lambda found: any(r.key == key for r in found))
     answer = next(record for record in records if record.key == key)
-    assert answer.partition == 2
+    assert answer.partition == home
     assert b"DEADLINE_EXCEEDED" in answer.value

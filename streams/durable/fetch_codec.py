@@ -1,0 +1,66 @@
+"""Encodes fetch requests and decodes fetch responses with one struct call per partition.
+
+aiokafka's generic codec spends 12 µs on each partition of each fetch, wanted or empty: with 24 stream partitions half
+a millisecond per fetch, on the path of every hop. Only the newest version of the message is sped up, the one every
+broker since Kafka 2.3 speaks; others go the generic way.
+"""
+
+from collections.abc import Sequence
+from io import BytesIO
+from struct import Struct
+from typing import Any
+
+from aiokafka.protocol.fetch import FetchRequest_v11, FetchResponse_v11
+from aiokafka.protocol.types import Array, Schema
+
+_COUNT = Struct(">i")
+_REQUEST = Struct(">iiqqi")
+_RESPONSE_HEAD = Struct(">ihqqqi")
+_RESPONSE_TAIL = Struct(">ii")
+_ABORTED = Struct(">qq")
+
+
+class RequestPartitions:
+    """(partition, leader epoch, fetch offset, log start offset, max bytes) of each partition of a topic."""
+
+    @staticmethod
+    def encode(items: Sequence[tuple[int, int, int, int, int]]) -> bytes:
+        """Return the bytes of aiokafka's `Array`."""
+        return b"".join([_COUNT.pack(len(items)), *(_REQUEST.pack(*item) for item in items)])
+
+
+class ResponsePartitions:
+    """What came for each partition of a topic."""
+
+    @staticmethod
+    def decode(data: BytesIO) -> list[tuple[Any, ...]]:
+        """Return the tuples of aiokafka's `Array`.
+
+        Each is partition, error, highwater, last stable offset, log start, aborted transactions, preferred replica,
+        records.
+        """
+        read = data.read
+        partitions = []
+        for _ in range(_COUNT.unpack(read(4))[0]):
+            partition, error, highwater, stable, start, count = _RESPONSE_HEAD.unpack(read(34))
+            aborted = None if count < 0 else [_ABORTED.unpack(read(16)) for _ in range(count)]
+            replica, size = _RESPONSE_TAIL.unpack(read(8))
+            records = None if size < 0 else read(size)
+            if records is not None and len(records) != size:
+                raise ValueError(f"expected {size} bytes of records, got {len(records)}")
+            partitions.append((partition, error, highwater, stable, start, aborted, replica, records))
+        return partitions
+
+
+def install() -> None:
+    """Use the fast codec in this process; calling it again changes nothing."""
+    _replace(FetchRequest_v11.SCHEMA, RequestPartitions)
+    _replace(FetchResponse_v11.SCHEMA, ResponsePartitions)
+
+
+def _replace(schema: Schema, fast: Any) -> None:
+    topics = schema.fields[schema.names.index("topics")]
+    assert isinstance(topics, Array)
+    assert isinstance(topics.array_of, Schema)
+    assert len(topics.array_of.names) == 2
+    topics.array_of.fields = (topics.array_of.fields[0], fast)
