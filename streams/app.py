@@ -5,7 +5,6 @@ import logging
 import os
 import shutil
 import socket
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -130,8 +129,3 @@ def _credentials(address: KafkaAddress) -> Any:
             username=address.user, password=address.password, ssl_context=context, mechanism=address.mechanism
         )
     return faust.SSLCredentials(context=context) if context is not None else None
-
-
-def builtin_patterns() -> Path:
-    """Return the folder of the patterns this system comes with."""
-    return Path(__file__).resolve().parent.parent / "patterns"
