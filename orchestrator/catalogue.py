@@ -4,7 +4,7 @@ A foreign agent adds its own file; two owners of one capability are a fault that
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestrator.faults import PatternFaults, pointer
@@ -83,6 +83,17 @@ class Catalogue:
     def find(self, capability: str) -> CapabilitySpec | None:
         """Return the capability of this name, or None."""
         return self.capabilities.get(capability)
+
+    def pinned(self, versions: Mapping[str, int]) -> "Catalogue":
+        """Return the catalogue with capabilities at the versions a pattern was first compiled against.
+
+        For executions under way: their commands keep naming the version they were admitted with, which an agent that
+        no longer has it answers with CODE_VERSION_UNAVAILABLE.
+        """
+        pinned = {
+            name: replace(spec, version=versions.get(name, spec.version)) for name, spec in self.capabilities.items()
+        }
+        return Catalogue(pinned)
 
     @property
     def agents(self) -> tuple[str, ...]:

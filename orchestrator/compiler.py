@@ -13,11 +13,11 @@ from orchestrator.catalogue import RESOLVE_CAPABILITY, CapabilitySpec, Catalogue
 from orchestrator.faults import PatternFaults, nearest, pointer, unknown_key
 from orchestrator.inputs import compile_inputs
 from orchestrator.limits import DEFAULT_LIMITS, Limits
-from orchestrator.pattern import CompiledPattern, CompiledStep, OutputCheck
+from orchestrator.pattern import BEGIN, CompiledPattern, CompiledStep, OutputCheck
 from orchestrator.schema import GATE_KEYS, NAME_PATTERN, PATTERN_KEYS, SCHEMA
-from orchestrator.steps import LAST, StepCompiler, StepNames, name_steps
+from orchestrator.steps import LAST, Call, Frame, StepCompiler, StepNames, TooManySteps, Work, joined, name_steps
 from orchestrator.validation import schema_faults, shown
-from topics.canonical import NotCanonical, digest
+from topics.canonical import NotCanonical, canonical_bytes, digest
 from topics.errors import Fault
 from topics.messages import Gate, GatePolicy
 
@@ -26,7 +26,11 @@ _NAME = re.compile(NAME_PATTERN[1:-1])
 
 
 def compile_pattern(
-    source: bytes, catalogue: Catalogue, where: str, limits: Limits = DEFAULT_LIMITS
+    source: bytes,
+    catalogue: Catalogue,
+    where: str,
+    limits: Limits = DEFAULT_LIMITS,
+    library: Mapping[str, tuple[str, bytes]] | None = None,
 ) -> CompiledPattern:
     """Compile a pattern file.
 
@@ -35,6 +39,8 @@ def compile_pattern(
         catalogue: capabilities that exist.
         where: file name for error texts.
         limits: bounds on size, steps, attempts and times.
+        library: other pattern files by pattern id, name and bytes of each: sub-patterns come from there unless the
+            file brings them along. The compiled pattern's `source` does, so it compiles without a library.
 
     Raises:
         PatternFaults: everything that is wrong, each with its JSON pointer, what was expected and what is near.
@@ -45,21 +51,23 @@ def compile_pattern(
     document = _parse(source, where, limits, faults)
     if not isinstance(document, Mapping):
         raise PatternFaults(faults)
-    faults.extend(schema_faults(SCHEMA, document, where))
-    _check_names(document, where, faults)
-    inputs = compile_inputs(_mapping(document.get("inputs")), where, "/inputs", faults)
-    steps = document.get("steps")
-    steps = steps if isinstance(steps, list) else []
-    if len(steps) > limits.steps_max:
-        faults.append(Fault(where, "/steps", f"expected at most {limits.steps_max} steps, got {len(steps)}"))
+    frame = _frame(document, where, "", limits, faults)
+    if frame is None:
         raise PatternFaults(_ordered(faults))
-    if not steps and isinstance(document.get("steps"), list):
-        faults.append(Fault(where, "/steps", "expected at least one step"))
-    names = name_steps(steps, where, faults)
-    outputs = _outputs(document.get("outputs"), names, where, faults)
-    compiler = StepCompiler(steps, names, inputs, catalogue, where, limits, faults)
-    compiled = compiler.compile(frozenset(outputs.values()))
-    needs_pins = compiler.reads_context or any(step.needs for step in compiled)
+    sub_patterns = _SubPatterns(document, where, limits, faults, library or {})
+    work = Work(catalogue, limits, faults, sub_patterns.frame)
+    inputs, outputs = frame.inputs, frame.outputs
+    try:
+        call = Call("", None, False, None, (str(document.get("id")),))
+        compiled = joined(StepCompiler(frame, work, call).compile(frozenset(outputs.values())))
+    except TooManySteps:
+        faults.append(Fault(where, "/steps", f"expected at most {limits.steps_max} steps with those of sub-patterns"))
+        raise PatternFaults(_ordered(faults)) from None
+    if sub_patterns.used:
+        document = {**document, "patterns": dict(sorted(sub_patterns.used.items()))}
+    needs_pins = work.reads_context or any(
+        step.needs or (step.compensate and step.compensate.needs) for step in compiled
+    )
     resolve = _resolver(catalogue, needs_pins, where, faults)
     gate = _gate(document.get("gate"), where, faults)
     deadline_s = _deadline_s(document.get("deadline_s"), where, limits, faults)
@@ -72,7 +80,7 @@ def compile_pattern(
         name=document["name"],
         version=document.get("version"),
         digest=digested,
-        source=source,
+        source=canonical_bytes(document) if sub_patterns.used else source,
         document=document,
         inputs=inputs,
         steps=compiled,
@@ -84,10 +92,95 @@ def compile_pattern(
         resolve=resolve,
         capabilities=_versions(compiled, resolve),
         output_ok=output_ok,
+        compensates=any(step.compensate for step in compiled),
         portfolio_readers=tuple(
-            step.id for step in compiled if step.condition is None and {"portfolio", "ledger"} & set(step.needs)
+            step.id
+            for step in compiled
+            if {"portfolio", "ledger"} & set(step.needs) and _is_unconditional(step, compiled)
         ),
     )
+
+
+def _is_unconditional(step: CompiledStep, steps: tuple[CompiledStep, ...]) -> bool:
+    """Whether a step has no condition, nor any sub-pattern it belongs to."""
+    begins = {other.id: other for other in steps if other.part is not None and other.part.begins}
+    around = step.id.split("/")[:-1]
+    ids = ["/".join(around[: depth + 1]) + BEGIN for depth in range(len(around))]
+    return step.condition is None and all(begins[name].condition is None for name in ids)
+
+
+class _SubPatterns:
+    """Finds sub-patterns and reads each once.
+
+    Attributes:
+        used: documents by id.
+    """
+
+    def __init__(
+        self,
+        document: Mapping[str, Any],
+        where: str,
+        limits: Limits,
+        faults: list[Fault],
+        library: Mapping[str, tuple[str, bytes]],
+    ) -> None:
+        self._own = _mapping(document.get("patterns"))
+        self._where = where
+        self._limits = limits
+        self._faults = faults
+        self._library = library
+        self._frames: dict[str, Frame | None] = {}
+        self.used: dict[str, Any] = {}
+
+    def frame(self, pattern_id: str, path: tuple[str, ...], where: str, place: str) -> Frame | None:
+        """Return a sub-pattern; None after recording why it cannot be inlined at this place."""
+        fault = None
+        if pattern_id in path:
+            fault = f"sub-patterns go round in a circle: {' -> '.join((*path, pattern_id))}"
+        elif len(path) > self._limits.pattern_depth_max:
+            fault = f"expected at most {self._limits.pattern_depth_max} levels of sub-patterns, this is one more"
+        elif pattern_id not in self._own and pattern_id not in self._library:
+            known = nearest(pattern_id, {*self._own, *self._library} - set(path))
+            fault = f"there is no pattern {pattern_id!r}{known}"
+        if fault is not None:
+            self._faults.append(Fault(where, f"{place}/capability", fault))
+            return None
+        if pattern_id not in self._frames:
+            self._frames[pattern_id] = self._read(pattern_id)
+        return self._frames[pattern_id]
+
+    def _read(self, pattern_id: str) -> Frame | None:
+        if pattern_id in self._own:
+            document, where, place = self._own[pattern_id], self._where, "/patterns" + pointer(pattern_id)
+        else:
+            where, source = self._library[pattern_id]
+            document, place = _parse(source, where, self._limits, self._faults), ""
+        if not isinstance(document, Mapping):
+            return None
+        # What it brings along itself is found by its id like any other, in the file that brings it.
+        for name in _mapping(document.get("patterns")):
+            if name not in self._own and name not in self._library:
+                self._library = {**self._library, name: (where, canonical_bytes(document["patterns"][name]))}
+        document = {key: value for key, value in document.items() if key != "patterns"}
+        self.used[pattern_id] = document
+        return _frame(document, where, place, self._limits, self._faults)
+
+
+def _frame(document: Mapping[str, Any], where: str, place: str, limits: Limits, faults: list[Fault]) -> Frame | None:
+    """Return a document with its inputs and names compiled; None if it is too long to go on with."""
+    faults.extend(schema_faults(SCHEMA, document, where, place))
+    _check_names(document, where, place, faults)
+    inputs = compile_inputs(_mapping(document.get("inputs")), where, f"{place}/inputs", faults)
+    steps = document.get("steps")
+    steps = steps if isinstance(steps, list) else []
+    if len(steps) > limits.steps_max:
+        faults.append(Fault(where, f"{place}/steps", f"expected at most {limits.steps_max} steps, got {len(steps)}"))
+        return None
+    if not steps and isinstance(document.get("steps"), list):
+        faults.append(Fault(where, f"{place}/steps", "expected at least one step"))
+    names = name_steps(steps, where, faults, place)
+    outputs = _outputs(document.get("outputs"), names, where, place, faults)
+    return Frame(where, place, steps, names, inputs, outputs)
 
 
 def _parse(source: bytes, where: str, limits: Limits, faults: list[Fault]) -> Any:
@@ -123,22 +216,22 @@ def _parse(source: bytes, where: str, limits: Limits, faults: list[Fault]) -> An
     return document
 
 
-def _check_names(document: Mapping[str, Any], where: str, faults: list[Fault]) -> None:
+def _check_names(document: Mapping[str, Any], where: str, place: str, faults: list[Fault]) -> None:
     for key in document:
         if key not in PATTERN_KEYS:
-            faults.append(Fault(where, pointer(key), unknown_key(key, PATTERN_KEYS)))
+            faults.append(Fault(where, place + pointer(key), unknown_key(key, PATTERN_KEYS)))
     own = document.get("id")
     if isinstance(own, str) and not _ID.fullmatch(own):
         message = f"expected a letter, then letters, digits, '_', '.' or '-' (at most 128), got {shown(own)}"
-        faults.append(Fault(where, "/id", message))
+        faults.append(Fault(where, f"{place}/id", message))
     for name in _mapping(document.get("inputs")):
-        _check_name(name, "/inputs" + pointer(name), where, faults)
+        _check_name(name, f"{place}/inputs" + pointer(name), where, faults)
     steps = document.get("steps")
     for index, step in enumerate(steps if isinstance(steps, list) else ()):
         for key in ("as", "id"):
             name = step.get(key) if isinstance(step, Mapping) else None
             if isinstance(name, str):
-                _check_name(name, f"/steps/{index}/{key}", where, faults)
+                _check_name(name, f"{place}/steps/{index}/{key}", where, faults)
 
 
 def _check_name(name: str, place: str, where: str, faults: list[Fault]) -> None:
@@ -147,17 +240,17 @@ def _check_name(name: str, place: str, where: str, faults: list[Fault]) -> None:
         faults.append(Fault(where, place, message))
 
 
-def _outputs(given: Any, names: StepNames, where: str, faults: list[Fault]) -> dict[str, str]:
+def _outputs(given: Any, names: StepNames, where: str, place: str, faults: list[Fault]) -> dict[str, str]:
     outputs: dict[str, str] = {}
     for index, name in enumerate(given if isinstance(given, list) else ()):
         if not isinstance(name, str):
             continue
         makers = names.makers.get(name)
         if name in outputs:
-            faults.append(Fault(where, f"/outputs/{index}", f"{name!r} stands twice"))
+            faults.append(Fault(where, f"{place}/outputs/{index}", f"{name!r} stands twice"))
         elif not makers:
             known = nearest(name, set(names.as_))
-            faults.append(Fault(where, f"/outputs/{index}", f"no step makes {name!r}{known}"))
+            faults.append(Fault(where, f"{place}/outputs/{index}", f"no step makes {name!r}{known}"))
         else:
             outputs[name] = names.ids[makers[-1] if name == LAST else makers[0]]
     return outputs
@@ -218,7 +311,8 @@ def _digest(document: Mapping[str, Any], where: str, faults: list[Fault]) -> str
 
 
 def _versions(steps: tuple[CompiledStep, ...], resolve: CapabilitySpec | None) -> dict[str, int]:
-    versions = {step.capability: step.version for step in steps}
+    versions = {step.capability: step.version for step in steps if step.part is None}
+    versions.update((step.compensate.capability, step.compensate.version) for step in steps if step.compensate)
     if resolve is not None:
         versions[resolve.name] = resolve.version
     return dict(sorted(versions.items()))

@@ -12,26 +12,24 @@ def graph(pattern: CompiledPattern) -> dict[str, Any]:
     """Return the pattern as a graph.
 
     Returns:
-        `nodes`: id, as, capability, version, agent, condition (or null), parallel, output.
+        `nodes`: id, as, capability, version, agent, condition (or null), parallel, output; foreach and undone_by
+            where they are given.
         `edges`: from, to, kind: `data` (reads its output), `order` (only waits for it) or `pins`.
     """
     nodes: list[dict[str, Any]] = []
     if pattern.resolve is not None:
         spec = pattern.resolve
         nodes.append(_node(RESOLVE_STEP, RESOLVE_STEP, spec.name, spec.version, spec.agent, None, False, False))
-    nodes.extend(
-        _node(
-            step.id,
-            step.as_,
-            step.capability,
-            step.version,
-            step.agent,
-            step.condition.text if step.condition else None,
-            step.parallel,
-            step.output,
+    for step in pattern.steps:
+        condition = step.condition.text if step.condition else None
+        node = _node(
+            step.id, step.as_, step.capability, step.version, step.agent, condition, step.parallel, step.output
         )
-        for step in pattern.steps
-    )
+        if step.foreach is not None:
+            node["foreach"] = step.foreach.text
+        if step.compensate is not None:
+            node["undone_by"] = step.compensate.capability
+        nodes.append(node)
     edges = [
         {"from": source, "to": step.id, "kind": kind}
         for step in pattern.steps
@@ -47,7 +45,9 @@ def mermaid(pattern: CompiledPattern) -> str:
     drawn = graph(pattern)
     for node in drawn["nodes"]:
         condition = f"<br/>if {_safe(node['condition'])}" if node["condition"] else ""
-        label = f"{_safe(node['as'])}<br/>{_safe(node['capability'])}{condition}"
+        each = f"<br/>for each of {_safe(node['foreach'])}" if "foreach" in node else ""
+        undo = f"<br/>undone by {_safe(node['undone_by'])}" if "undone_by" in node else ""
+        label = f"{_safe(node['as'])}<br/>{_safe(node['capability'])}{condition}{each}{undo}"
         left, right = ('(["', '"])') if node["output"] else ('["', '"]')
         lines.append(f"    {names[node['id']]}{left}{label}{right}")
     for edge in drawn["edges"]:
@@ -64,20 +64,30 @@ def describe(pattern: CompiledPattern) -> str:
     lines.extend(f"  input {name}: {kind}{_default(pattern, name)}" for name, kind in pattern.inputs.types.items())
     for step in pattern.steps:
         how = "parallel" if step.parallel else "sequential"
+        if step.part is not None:
+            lines.append(f"  {'begin' if step.part.begins else 'end'} {step.part.step} = {step.capability}, {how}")
+            lines.extend(f"    {fact}" for fact in _order_facts(step))
+            continue
         lines.append(f"  step {step.id} = {step.capability}@{step.version} on {step.agent}, {how}")
         lines.extend(f"    {fact}" for fact in _facts(step))
     lines.extend(f"  output {name} from {step}" for name, step in pattern.outputs.items())
     return "\n".join(lines) + "\n"
 
 
-def _facts(step: CompiledStep) -> Iterator[str]:
+def _order_facts(step: CompiledStep) -> Iterator[str]:
     if step.condition:
         yield f"if {step.condition.text}"
     if step.after:
         yield f"after {', '.join(step.after)}"
-    tested = [name for name in step.after if name not in step.requires]
+    tested = [name for name in step.after if name not in step.requires and step.part is None]
     if tested:
         yield f"runs without {', '.join(tested)}"
+
+
+def _facts(step: CompiledStep) -> Iterator[str]:
+    yield from _order_facts(step)
+    if step.foreach is not None:
+        yield f"for each of {step.foreach.text}, at most {step.foreach.concurrency_max} at a time"
     if step.projections:
         yield f"others read {', '.join(step.projections)}"
     retry = step.retry
@@ -87,6 +97,9 @@ def _facts(step: CompiledStep) -> Iterator[str]:
     )
     if step.on_error.action != "fail":
         yield f"on error {step.on_error.action}"
+    if step.compensate is not None:
+        undo = step.compensate
+        yield f"undone by {undo.capability}@{undo.version} on {undo.agent}, {undo.retry.attempts_max} attempts"
 
 
 def _default(pattern: CompiledPattern, name: str) -> str:
@@ -100,6 +113,8 @@ def _edges(pattern: CompiledPattern, step: CompiledStep) -> Iterator[tuple[str, 
     reads = {reference.step for reference in step.args.references}
     if step.condition:
         reads |= {reference.step for reference in step.condition.references}
+    if step.foreach:
+        reads.add(step.foreach.source.step)
     for name in step.after:
         yield name, "data" if name in reads else "order"
     if not step.parallel and step.index > 0:

@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 
-from orchestrator.events import Decision, PublishResult
-from orchestrator.execution import Admission, Execution, Status
+from orchestrator.events import DeadLetter, Decision, Emit, PublishResult
+from orchestrator.execution import Admission, Execution, Status, StepStatus
 from orchestrator.limits import Limits
 from orchestrator.pattern import CompiledPattern
 from orchestrator.progress import cancel_outstanding
-from orchestrator.result import build_result, execution_digest, fits
+from orchestrator.requests import undo_request
+from orchestrator.result import build_result, execution_digest
+from orchestrator.templates import TemplateFailed
 from orchestrator.turn import Turn
+from topics.canonical import NotCanonical
 from topics.codec import execution_id_of
 from topics.errors import Code
 from topics.messages import ErrorBody, ExecutionResult
@@ -22,12 +25,39 @@ def finish(turn: Turn, status: Status, error: ErrorBody | None) -> Decision:
         turn.resolve_record = None
     digest = execution_digest(turn.admission, turn.pins_json, turn.finished, turn.pattern)
     state = turn.end(status, error, digest)
-    if status == Status.SUCCEEDED:
-        problem = fits(state, turn.pattern, turn.limits)
-        if problem is not None:
-            code = Code.OUTPUT_TOO_LARGE if problem.startswith("expected outputs") else Code.INVALID_OUTPUT
-            state = replace(state, status=Status.FAILED, error=ErrorBody(code=code, message=problem))
-    return Decision(state, (PublishResult(build_result(state, turn.pattern, turn.limits)),))
+    return Decision(state, closing_emits(state, turn.pattern, turn.at_ms, turn.limits))
+
+
+def closing_emits(state: Execution, pattern: CompiledPattern | None, at_ms: int, limits: Limits) -> tuple[Emit, ...]:
+    """Return what the event that ends an execution emits, also when it is delivered again: its result comes last.
+
+    Args:
+        state: terminal and not cut.
+        pattern: it was admitted with; None if it is unknown.
+        at_ms: of that event.
+        limits: bounds.
+    """
+    result = PublishResult(result_of(state, pattern, limits))
+    if pattern is None or not pattern.compensates or state.admission is None or _is_internal(state):
+        return (result,)
+    turn = Turn(state, state.admission, pattern, at_ms, state.origin or "", limits)
+    return (*_dead_letters(turn), result)
+
+
+def _dead_letters(turn: Turn) -> list[DeadLetter]:
+    found: list[DeadLetter] = []
+    for name, record in turn.finished.items():
+        target = turn.pattern.target(name) if record.status == StepStatus.COMPENSATION_FAILED else None
+        if target is None or target.step.compensate is None or record.error is None:
+            continue
+        reason = f"step {target.done} could not be undone: {record.error.code}: {record.error.message}"
+        attempt = max(1, record.attempts)
+        try:
+            send = undo_request(turn, target, attempt, turn.at_ms + target.step.compensate.timeout_ms)
+            found.append(DeadLetter(target.done, reason, send.agent, send.request))
+        except (TemplateFailed, NotCanonical):
+            found.append(DeadLetter(target.done, reason, "", None))
+    return found
 
 
 def end_admitted(
@@ -44,18 +74,13 @@ def end_admitted(
     return Decision(state, (PublishResult(build_result(state, pattern, limits)),))
 
 
-def time_out(turn: Turn) -> Decision:
-    """End an execution that has reached its deadline."""
-    seconds = (turn.deadline_at_ms - turn.admission.at_ms) / 1000
-    message = f"the execution did not end within its deadline of {seconds:g} s; it was {turn.before.status}"
-    return finish(turn, Status.TIMED_OUT, ErrorBody(code=Code.DEADLINE_EXCEEDED, message=message))
-
-
 def result_of(state: Execution, pattern: CompiledPattern | None, limits: Limits) -> ExecutionResult:
     """Return the result of a terminal execution; one that ended by a bug may have no trace to tell."""
-    if state.error is None or state.error.code != Code.INTERNAL:
-        return build_result(state, pattern, limits)
-    return build_result(state, None, limits)
+    return build_result(state, None if _is_internal(state) else pattern, limits)
+
+
+def _is_internal(state: Execution) -> bool:
+    return state.error is not None and state.error.code == Code.INTERNAL
 
 
 def fresh(admission: Admission, status: Status) -> Execution:

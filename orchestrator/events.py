@@ -35,10 +35,16 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class SendRequest:
-    """Ask an agent. `request.reply_partition` is 0: the shell knows its own partition number."""
+    """Ask an agent. `request.reply_partition` is 0: the shell knows its own partition number.
+
+    Attributes:
+        after_state: to be sent only when the new state is confirmed: what the command does may have to be undone, and
+            an execution that forgot it in a crash, and was cancelled then, could not undo it.
+    """
 
     agent: str
     request: CapabilityRequest
+    after_state: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,24 @@ class WatchPack:
     pack_id: UUID
 
 
-Emit = SendRequest | PublishResult | StartTimer | WatchPack
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Put what could not be undone before people. Comes with the result of its execution, before it.
+
+    Attributes:
+        step_id: the step whose effect may still stand.
+        reason: why, for people.
+        agent: who was asked; empty when no request could be made.
+        request: the undoing that failed; sent again, it undoes the effect. None when its arguments cannot be made.
+    """
+
+    step_id: str
+    reason: str
+    agent: str
+    request: CapabilityRequest | None
+
+
+Emit = SendRequest | PublishResult | StartTimer | WatchPack | DeadLetter
 
 
 class Note(StrEnum):

@@ -21,6 +21,8 @@ class Status(StrEnum):
     """Set when the pack is warming and the policy is `wait`; left by GateOpened or the wait's end."""
     RUNNING = "running"
     """Set when the pins are fixed; left when all steps are settled, one fails, or time is up."""
+    COMPENSATING = "compensating"
+    """Set when it cannot succeed and steps have to be undone; left when all are, or their time is up."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     REJECTED = "rejected"
@@ -38,6 +40,10 @@ class StepStatus(StrEnum):
     FAILED = "failed"
     SKIPPED = "skipped"
     CANCELLED = "cancelled"
+    COMPENSATED = "compensated"
+    """Of an undo: what the step had done is undone."""
+    COMPENSATION_FAILED = "compensation_failed"
+    """Of an undo: it failed for good; people must look at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,7 @@ class Outstanding:
         started_at_ms: when the first attempt was asked for.
         due_at_ms: when the attempt times out, or when the next attempt starts.
         origin: the event that emitted the command; delivered again, it emits the command again.
+        lost: nobody knows what an earlier attempt did: it got no answer in time, or an error that may pass.
     """
 
     attempt: int
@@ -81,6 +88,7 @@ class Outstanding:
     started_at_ms: int
     due_at_ms: int
     origin: str
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +101,40 @@ class Parked:
 
 
 @dataclass(frozen=True, slots=True)
+class Fan:
+    """A foreach step under way.
+
+    Attributes:
+        count: items there are.
+        started, settled: so many of them, in their order.
+    """
+
+    count: int
+    started: int
+    settled: int
+    started_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an execution will end when everything that has to be undone is undone.
+
+    Attributes:
+        error: why it ends.
+        until_ms: when it ends in any case.
+        step: index of the step that is undone now or next; -1 after the first one. Steps are undone from the
+            last to the first.
+        item: of a foreach step, the item that is undone next; None before its first.
+    """
+
+    status: Status
+    error: ErrorBody | None
+    until_ms: int
+    step: int
+    item: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StepRecord:
     """A settled step. Never changes.
 
@@ -102,6 +144,8 @@ class StepRecord:
         ref: artifact of the output, when there is one.
         projections: sub-paths of an output that is not inline.
         args_bytes: canonical size of the arguments; 0 if they were never made.
+        lost: it has no output, but nobody knows what it did; only kept for steps that can be undone.
+        count: items of a foreach step; its output is the list of theirs.
         encoded: its row, made once.
     """
 
@@ -121,12 +165,14 @@ class StepRecord:
     metadata: ResultMetadata | None = None
     error: ErrorBody | None = None
     skip_reason: str | None = None
+    lost: bool = False
+    count: int | None = None
     encoded: bytes = field(default=b"", compare=False, repr=False)
 
     @property
     def has_output(self) -> bool:
         """Whether dependants can read an output."""
-        return self.inline or self.ref is not None
+        return self.inline or self.ref is not None or (self.count is not None and self.status == StepStatus.SUCCEEDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +194,8 @@ class Execution:
         tail_bytes: size of that rest.
         origin: of the event that ended it.
         cut: only the terminal record is left; the result is confirmed.
+        ending: set while it is compensating.
+        fans: foreach steps under way, by step id.
     """
 
     execution_id: str
@@ -178,6 +226,8 @@ class Execution:
     request_sha256: str | None = None
     pins_json: bytes = field(default=b"", compare=False, repr=False)
     reason: str = ""
+    ending: Ending | None = None
+    fans: Mapping[str, Fan] = field(default_factory=dict)
 
     @property
     def is_terminal(self) -> bool:
@@ -199,6 +249,13 @@ class Execution:
         """Day the answer is about, once pinned."""
         return self.pins.asof if self.pins else None
 
+    @property
+    def ends_at_ms(self) -> int | None:
+        """When it ends in any case: at its deadline, or when the time to compensate is up."""
+        if self.admission is None:
+            return None
+        return self.ending.until_ms if self.ending else self.admission.deadline_at_ms
+
     def next_due_at_ms(self) -> int | None:
         """Return when the next timer must fire, or None. Timers can be rebuilt from this alone.
 
@@ -206,7 +263,7 @@ class Execution:
         """
         if self.admission is None or self.is_terminal:
             return None
-        due = self.admission.deadline_at_ms
+        due = self.ends_at_ms or 0
         if self.parked is not None and self.parked.until_ms < due:
             due = self.parked.until_ms
         for command in self.outstanding.values():

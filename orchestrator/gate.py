@@ -11,7 +11,8 @@ Pins are fixed when the gate is passed and never change.
 from orchestrator.events import WatchPack
 from orchestrator.execution import Parked, Status
 from orchestrator.pattern import RESOLVE_STEP
-from orchestrator.turn import Turn, resolve_request
+from orchestrator.requests import resolve_request
+from orchestrator.turn import Turn
 from topics.errors import Code
 from topics.messages import ErrorBody, GatePolicy, PackRef, PackStatus, Pins, Resolution
 

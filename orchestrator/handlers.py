@@ -8,23 +8,24 @@ import orjson
 from orchestrator.admission import check_request, request_sha256
 from orchestrator.ending import end_admitted, finish, fresh
 from orchestrator.events import Decision, Event, EventMessage, IllegalTransition, Note, PublishResult, StartTimer
-from orchestrator.execution import Admission, Execution, Status, StepStatus
+from orchestrator.execution import Admission, Ending, Execution, Outstanding, Status, StepStatus
+from orchestrator.fan import count_settled, fail_item, succeed_item
 from orchestrator.gate import ask_for_pins, meet_pack, warming
 from orchestrator.items import record
 from orchestrator.limits import Limits
-from orchestrator.pattern import RESOLVE_STEP, CompiledPattern
+from orchestrator.pattern import RESOLVE_STEP, CompiledPattern, Target
 from orchestrator.progress import (
     attempt_failed,
-    fail_step,
     next_attempt,
     start_all,
     start_ready,
-    succeed_step,
     timed_out,
 )
 from orchestrator.repeats import conflict, repeated, turn_of
+from orchestrator.settling import fail_step, succeed_step
 from orchestrator.transitions import Action
 from orchestrator.turn import Turn
+from orchestrator.undo import fold_answer, fold_due, give_up, succeed
 from topics.canonical import digest
 from topics.errors import Code
 from topics.messages import (
@@ -127,11 +128,10 @@ def _answer_step(state: Execution | None, event: Event, pattern: CompiledPattern
     answer, turn = _message(event, CapabilityResult), turn_of(state, event, pattern, limits)
     step = turn.pattern.step_by_id.get(answer.step_id)
     command = turn.outstanding.get(answer.step_id)
-    if command is None or step is None:
-        known = step is not None or answer.step_id == RESOLVE_STEP
-        settled = answer.step_id in turn.finished
-        note = Note.DUPLICATE if settled else Note.LATE if known else Note.UNKNOWN_STEP
-        return repeated(turn.before, event, pattern, limits, note)
+    if command is None:
+        return repeated(turn.before, event, pattern, limits, _why_ignored(turn, answer.step_id))
+    if step is None:
+        return _answer_item(turn, event, answer, command)
     if answer.error is None:
         succeed_step(turn, step, command, answer)
     elif answer.attempt != command.attempt or command.waiting:
@@ -145,6 +145,45 @@ def _answer_step(state: Execution | None, event: Event, pattern: CompiledPattern
     return _after_steps(turn)
 
 
+def _answer_item(turn: Turn, event: Event, answer: CapabilityResult, command: Outstanding) -> Decision:
+    target = _target(turn, answer.step_id)
+    if answer.error is None:
+        succeed_item(turn, target, command, answer)
+    elif answer.attempt != command.attempt or command.waiting:
+        return repeated(turn.before, event, turn.pattern, turn.limits, Note.STALE_ERROR)
+    else:
+        final = attempt_failed(turn, answer.step_id, command, answer.error)
+        if final is None:
+            return _decided(turn, Status.RUNNING)
+        fail_item(turn, target, command, final)
+    if count_settled(turn, target.step):
+        start_ready(turn, list(target.step.readers))
+    return _after_steps(turn)
+
+
+def _target(turn: Turn, name: str) -> Target:
+    target = turn.pattern.target(name)
+    if target is None:
+        raise IllegalTransition(f"expected a command of pattern {turn.pattern.id}, got {name}")
+    return target
+
+
+def _why_ignored(turn: Turn, name: str) -> Note:
+    if name in turn.finished:
+        return Note.DUPLICATE
+    known = name == RESOLVE_STEP or turn.pattern.target(name) is not None
+    return Note.LATE if known else Note.UNKNOWN_STEP
+
+
+def _not_due(turn: Turn, event: Event, limits: Limits) -> Decision:
+    """Arm an early timer again, unless the same event is only delivered again."""
+    decision = repeated(turn.before, event, turn.pattern, limits, Note.NOT_DUE)
+    if decision.note == Note.REDELIVERED:
+        return decision
+    next_due_at_ms = turn.before.next_due_at_ms()
+    return Decision(None, (StartTimer(next_due_at_ms),) if next_due_at_ms else (), Note.NOT_DUE)
+
+
 def _settle_due(state: Execution | None, event: Event, pattern: CompiledPattern | None, limits: Limits) -> Decision:
     turn = turn_of(state, event, pattern, limits)
     due = [name for name in turn.under_way() if turn.outstanding[name].due_at_ms <= event.at_ms]
@@ -154,11 +193,7 @@ def _settle_due(state: Execution | None, event: Event, pattern: CompiledPattern 
             raise IllegalTransition("parked without a resolution")
         return finish(turn, Status.REJECTED, warming(turn, pack, f"and was so for {turn.admission.gate.wait_s:g} s"))
     if not due:
-        decision = repeated(turn.before, event, pattern, limits, Note.NOT_DUE)
-        if decision.note == Note.REDELIVERED:
-            return decision
-        next_due_at_ms = turn.before.next_due_at_ms()
-        return Decision(None, (StartTimer(next_due_at_ms),) if next_due_at_ms else (), Note.NOT_DUE)
+        return _not_due(turn, event, limits)
     for name in due:
         command = turn.outstanding[name]
         if command.waiting:
@@ -169,9 +204,15 @@ def _settle_due(state: Execution | None, event: Event, pattern: CompiledPattern 
             continue
         if name == RESOLVE_STEP:
             return _resolve_failed(turn, final)
-        step = turn.pattern.step_by_id[name]
-        fail_step(turn, step, command, final)
-        start_ready(turn, list(step.readers))
+        step = turn.pattern.step_by_id.get(name)
+        if step is not None:
+            fail_step(turn, step, command, final)
+            start_ready(turn, list(step.readers))
+            continue
+        target = _target(turn, name)
+        fail_item(turn, target, command, final)
+        if count_settled(turn, target.step):
+            start_ready(turn, list(target.step.readers))
     if turn.status == Status.RUNNING:
         return _after_steps(turn, rearm=True)
     return _decided(turn, turn.status, rearm=True)
@@ -182,7 +223,31 @@ def _cancel(state: Execution | None, event: Event, pattern: CompiledPattern | No
     if cancel.user_id != turn.before.user_id:
         return Decision(None, (), Note.NOT_THE_OWNER)
     reason = cancel.reason[:500] or "cancelled by its user"
-    return finish(turn, Status.CANCELLED, ErrorBody(code=Code.CANCELLED, message=reason))
+    return give_up(turn, Status.CANCELLED, ErrorBody(code=Code.CANCELLED, message=reason))
+
+
+def _answer_compensation(
+    state: Execution | None, event: Event, pattern: CompiledPattern | None, limits: Limits
+) -> Decision:
+    answer, turn = _message(event, CapabilityResult), turn_of(state, event, pattern, limits)
+    if answer.step_id not in turn.outstanding:
+        return repeated(turn.before, event, pattern, limits, _why_ignored(turn, answer.step_id))
+    decision = fold_answer(turn, _ending(turn), answer.step_id, answer)
+    return decision or repeated(turn.before, event, pattern, limits, Note.STALE_ERROR)
+
+
+def _settle_compensation_due(
+    state: Execution | None, event: Event, pattern: CompiledPattern | None, limits: Limits
+) -> Decision:
+    turn = turn_of(state, event, pattern, limits)
+    due = [name for name in turn.under_way() if turn.outstanding[name].due_at_ms <= event.at_ms]
+    return fold_due(turn, _ending(turn), due) if due else _not_due(turn, event, limits)
+
+
+def _ending(turn: Turn) -> Ending:
+    if turn.ending is None:
+        raise IllegalTransition("compensating without an ending")
+    return turn.ending
 
 
 def _repeat_request(state: Execution | None, event: Event, pattern: CompiledPattern | None, limits: Limits) -> Decision:
@@ -213,6 +278,8 @@ HANDLERS: Mapping[Action, Handler] = {
     Action.OPEN_GATE: _open_gate,
     Action.ANSWER_STEP: _answer_step,
     Action.SETTLE_DUE: _settle_due,
+    Action.ANSWER_COMPENSATION: _answer_compensation,
+    Action.SETTLE_COMPENSATION_DUE: _settle_compensation_due,
     Action.CANCEL: _cancel,
     Action.REPEAT_REQUEST: _repeat_request,
     Action.REPEAT: _repeat,
@@ -231,9 +298,9 @@ def _after_gate(turn: Turn, status: Status) -> Decision:
 
 def _after_steps(turn: Turn, rearm: bool = False) -> Decision:
     if turn.failure is not None:
-        return finish(turn, Status.FAILED, turn.failure)
+        return give_up(turn, Status.FAILED, turn.failure)
     if turn.prefix == len(turn.pattern.steps):
-        return finish(turn, Status.SUCCEEDED, None)
+        return succeed(turn)
     return _decided(turn, Status.RUNNING, rearm)
 
 

@@ -77,6 +77,8 @@ def record(
     metadata: ResultMetadata | None = None,
     error: ErrorBody | None = None,
     skip_reason: str | None = None,
+    lost: bool = False,
+    count: int | None = None,
 ) -> StepRecord:
     """Return a step record with its encoding.
 
@@ -102,6 +104,10 @@ def record(
         data["error"] = _model(error)
     if skip_reason is not None:
         data["skip"] = skip_reason
+    if lost:
+        data["lost"] = True
+    if count is not None:
+        data["count"] = count
     return StepRecord(
         step_id,
         status,
@@ -119,6 +125,8 @@ def record(
         metadata,
         error,
         skip_reason,
+        lost,
+        count,
         orjson.dumps(data),
     )
 
@@ -146,4 +154,6 @@ def decode_record(data: Mapping[str, Any]) -> StepRecord:
         metadata=None if metadata is None else ResultMetadata.model_validate_json(orjson.dumps(metadata)),
         error=None if error is None else ErrorBody.model_validate_json(orjson.dumps(error)),
         skip_reason=data.get("skip"),
+        lost=data.get("lost", False),
+        count=data.get("count"),
     )

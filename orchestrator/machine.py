@@ -7,7 +7,7 @@ chooses the handler in `handlers.py`.
 from dataclasses import replace
 
 from orchestrator.admission import check_request
-from orchestrator.ending import end_admitted, result_of, time_out
+from orchestrator.ending import end_admitted, result_of
 from orchestrator.events import Decision, Event, IllegalTransition, Note, PublishResult
 from orchestrator.execution import Execution, Status
 from orchestrator.handlers import HANDLERS
@@ -15,6 +15,7 @@ from orchestrator.limits import DEFAULT_LIMITS, Limits
 from orchestrator.pattern import CompiledPattern
 from orchestrator.repeats import turn_of
 from orchestrator.transitions import TABLE
+from orchestrator.undo import time_out
 from topics.canonical import digest
 from topics.errors import Code
 from topics.messages import ErrorBody, ExecuteRequest
@@ -51,7 +52,7 @@ def advance(
     if running and state is not None:
         _check_pattern(state, pattern)
         if _is_over(state, event):
-            return time_out(turn_of(state, event, pattern, limits))
+            return time_out(turn_of(state, event, pattern, limits), event)
     decision = HANDLERS[row.action](state, event, pattern, limits)
     if decision.state is not None and decision.state.status not in row.to:
         name = type(event.message).__name__
@@ -96,6 +97,8 @@ def internal_failure(
         status=Status.FAILED,
         outstanding={},
         parked=None,
+        ending=None,
+        fans={},
         error=error,
         finished_at_ms=event.at_ms,
         origin=event.origin,
@@ -122,7 +125,8 @@ def cut(state: Execution) -> Execution:
 
 
 def _is_over(state: Execution, event: Event) -> bool:
-    return state.admission is not None and event.at_ms >= state.admission.deadline_at_ms
+    ends_at_ms = state.ends_at_ms
+    return ends_at_ms is not None and event.at_ms >= ends_at_ms
 
 
 def _check_pattern(state: Execution, pattern: CompiledPattern | None) -> None:

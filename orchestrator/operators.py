@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal, DecimalException, DivisionByZero, InvalidOperation, Overflow
 from typing import Any, NoReturn
 
-from orchestrator.references import Absent, Reference, Scope, Stored
+from orchestrator.references import Absent, Gathered, Reference, Scope, Stored
 from orchestrator.schemas import Kinds
 from orchestrator.templates import explain_missing
 from topics.canonical import NotCanonical, canonical_bytes
@@ -166,7 +166,7 @@ def reader(reference: Reference, kinds: Kinds | None) -> Evaluate:
         kind = type(value)
         if kind is Missing or kind is Absent:
             raise ConditionFailed(f"{reference.text} {explain_missing(value)}")
-        if kind is Stored:
+        if kind is Stored or kind is Gathered:
             raise ConditionFailed(f"{reference.text} is too large to be compared; compare its fields or its length")
         return _decimal(value, reference) if kind is str and decimal else _plain(value)
 

@@ -1,5 +1,6 @@
 """A compiled pattern: everything `advance` needs, checked and resolved once."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -7,10 +8,16 @@ from typing import Any, Literal
 from orchestrator.catalogue import CapabilitySpec, RetryPolicy
 from orchestrator.conditions import Condition
 from orchestrator.inputs import Inputs
+from orchestrator.references import Reference
 from orchestrator.templates import Template
 from topics.messages import Gate
 
 RESOLVE_STEP = "$resolve"
+_ITEM = re.compile(r"(.+)\[(0|[1-9][0-9]{0,8})\]")
+BEGIN = "/$begin"
+"""Ends the id of the begin of a sub-pattern."""
+UNDO = "$undo:"
+"""Begins the name of the command that undoes a step; no id a pattern gives begins so."""
 
 OutputCheck = Callable[[Any], bool]
 
@@ -26,6 +33,55 @@ class OnError:
 
     action: Literal["fail", "continue", "value"] = "fail"
     value: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compensation:
+    """How a step is undone: the command that takes back what it did.
+
+    Attributes:
+        args: may also read the step's own output, when it is known.
+    """
+
+    capability: str
+    version: int
+    agent: str
+    timeout_ms: int
+    retry: RetryPolicy
+    args: Template
+    needs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Foreach:
+    """The list a step runs once per item of.
+
+    Attributes:
+        text: as written.
+        length: where its length stands, for a list in the artifact store.
+    """
+
+    text: str
+    source: Reference
+    length: Reference
+    concurrency_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The begin or the end of an inlined sub-pattern: a step the engine settles itself.
+
+    Attributes:
+        step: id of the step that names the sub-pattern, which is the id of the end.
+        begins: whether this is the begin.
+        inputs: of the sub-pattern, to be checked at the begin.
+        outputs: output name → id of the step that makes it.
+    """
+
+    step: str
+    begins: bool
+    inputs: Inputs
+    outputs: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +121,33 @@ class CompiledStep:
     digest_head: bytes
     needs: tuple[str, ...]
     on_error: OnError = OnError()
+    compensate: Compensation | None = None
+    foreach: Foreach | None = None
+    part: Part | None = None
+
+
+def item_name(step_id: str, index: int) -> str:
+    """Return the name of one item of a foreach step."""
+    return f"{step_id}[{index}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the name of a command stands for: a step or one item of it, or the undoing of that."""
+
+    step: CompiledStep
+    undo: bool
+    item: int | None = None
+
+    @property
+    def done(self) -> str:
+        """Name of what is done or undone."""
+        return self.step.id if self.item is None else item_name(self.step.id, self.item)
+
+    @property
+    def name(self) -> str:
+        """Name of the command."""
+        return UNDO + self.done if self.undo else self.done
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +156,7 @@ class CompiledPattern:
 
     Attributes:
         digest: SHA-256 of the canonical pattern document.
-        source: the pattern file, byte for byte.
+        source: the pattern file, byte for byte; with sub-patterns, canonical bytes of the file and all of them.
         document: the parsed file.
         inputs: schema, defaults and types of the inputs.
         outputs: output name → id of the step that makes it, in the pattern's order.
@@ -83,6 +166,7 @@ class CompiledPattern:
         capabilities: version of every capability the pattern uses.
         output_ok: whether `data` fits the pattern's `output_schema`; None when it declares none.
         portfolio_readers: ids of unconditional steps whose capability needs a portfolio.
+        compensates: whether any step can be undone.
     """
 
     id: str
@@ -102,6 +186,29 @@ class CompiledPattern:
     capabilities: Mapping[str, int]
     output_ok: OutputCheck | None
     portfolio_readers: tuple[str, ...]
+    compensates: bool = False
+
+    def target(self, name: str) -> Target | None:
+        """Return what a command of this name is about; None if the pattern has no such command."""
+        undo = name.startswith(UNDO)
+        done, item = name.removeprefix(UNDO), None
+        matched = _ITEM.fullmatch(done) if done.endswith("]") else None
+        if matched is not None:
+            done, item = matched[1], int(matched[2])
+        step = self.step_by_id.get(done)
+        if step is None or (undo and step.compensate is None) or (item is None) != (step.foreach is None):
+            return None
+        return Target(step, undo, item)
+
+    def place(self, name: str) -> tuple[int, int]:
+        """Return where a command stands among others: the pattern's order, undoing from the last to the first."""
+        if name in self.step_by_id:
+            return self.step_by_id[name].index, 0
+        target = self.target(name)
+        if target is None:
+            return -1, 0
+        item = target.item or 0
+        return (-target.step.index, -item) if target.undo else (target.step.index, item)
 
     @property
     def inputs_schema(self) -> Mapping[str, Any]:

@@ -1,21 +1,23 @@
 """Running the steps: start what is ready, fold answers in, try again, skip, fail."""
 
-import hashlib
-
 from orchestrator import items
 from orchestrator.catalogue import RetryPolicy
-from orchestrator.execution import Outstanding, StepRecord, StepStatus
+from orchestrator.execution import Outstanding, StepStatus
+from orchestrator.fan import end_fans, start_fan
+from orchestrator.inputs import check_inputs
 from orchestrator.operators import ConditionFailed
-from orchestrator.pattern import RESOLVE_STEP, CompiledStep
+from orchestrator.pattern import BEGIN, RESOLVE_STEP, CompiledStep, Part
+from orchestrator.requests import backoff_ms, request_for, request_of
+from orchestrator.settling import fail_step, is_lost
 from orchestrator.templates import TemplateFailed
-from orchestrator.turn import Turn, backoff_ms, request_of, resolve_request
-from topics.canonical import NotCanonical, canonical_bytes, digest
+from orchestrator.turn import Turn
+from topics.canonical import NotCanonical
 from topics.errors import Code
-from topics.messages import CapabilityResult, ErrorBody
+from topics.messages import ErrorBody
 
+_FAULTS_SHOWN_MAX = 5
 _MESSAGE_CHARS_MAX = 2000
 _REFUSALS_EXTRA_MAX = 3
-_EMPTY_REFS_BYTES = len('{"args":,"refs":{}}')
 
 
 def start_all(turn: Turn) -> None:
@@ -38,13 +40,13 @@ def start_ready(turn: Turn, candidates: list[int]) -> None:
     while turn.failure is None:
         if turn.prefix < len(steps) and not steps[turn.prefix].parallel:
             following = steps[turn.prefix]
-            if following.id not in turn.outstanding:
+            if following.id not in turn.outstanding and following.id not in turn.fans:
                 queue.append(following.index)
         if not queue:
             return
         queue.sort(reverse=True)
         step = steps[queue.pop()]
-        if step.id in turn.finished or step.id in turn.outstanding:
+        if step.id in turn.finished or step.id in turn.outstanding or step.id in turn.fans:
             continue
         if step.parallel and any(needed not in turn.finished for needed in step.after):
             continue
@@ -59,12 +61,17 @@ def _start(turn: Turn, step: CompiledStep) -> bool:
     missing = next((name for name in step.requires if not turn.finished[name].has_output), None)
     if missing is not None:
         how = "was skipped" if turn.finished[missing].status == StepStatus.SKIPPED else "failed"
-        _skip(turn, step, f"needs {missing}, which {how}")
+        _skip(turn, step, _not_begun(turn, step, missing) or f"needs {missing.removesuffix(BEGIN)}, which {how}")
         return True
     try:
         if step.condition is not None and not step.condition.holds(turn.scope):
             _skip(turn, step, f"condition is false: {step.condition.text}")
             return True
+        if step.part is not None:
+            _settle_part(turn, step, step.part)
+            return True
+        if step.foreach is not None:
+            return start_fan(turn, step, step.foreach)
         command = turn.command(step.id, 1, False, turn.at_ms, turn.at_ms + step.timeout_ms)
         turn.emits.append(request_of(turn, step, command))
         return False
@@ -75,73 +82,28 @@ def _start(turn: Turn, step: CompiledStep) -> bool:
     return True
 
 
+def _not_begun(turn: Turn, step: CompiledStep, missing: str) -> str | None:
+    """Return why a sub-pattern as a whole was skipped, for its end."""
+    if step.part is None or step.part.begins or missing != step.id + BEGIN:
+        return None
+    return turn.finished[missing].skip_reason
+
+
+def _settle_part(turn: Turn, step: CompiledStep, part: Part) -> None:
+    """Begin a sub-pattern with valid inputs, or end it. Inputs in the artifact store cannot be looked at."""
+    if part.begins:
+        args, refs = step.args.render(turn.scope)
+        found = [] if refs else check_inputs(part.inputs, args, None)
+        if isinstance(found, list) and found:
+            faults = "; ".join(f"{fault.pointer}: {fault.message}" for fault in found[:_FAULTS_SHOWN_MAX])
+            message = f"step {part.step} ({step.capability}): {faults}"
+            fail_step(turn, step, None, ErrorBody(code=Code.INVALID_INPUT, message=message))
+            return
+    turn.settle(items.record(step.id, StepStatus.SUCCEEDED, 0, None, turn.at_ms, inline=True))
+
+
 def _skip(turn: Turn, step: CompiledStep, reason: str) -> None:
     turn.settle(items.record(step.id, StepStatus.SKIPPED, 0, None, turn.at_ms, skip_reason=reason))
-
-
-def fail_step(turn: Turn, step: CompiledStep, command: Outstanding | None, error: ErrorBody) -> None:
-    """Settle a step as failed; by its `on_error` the execution fails with it or goes on."""
-    policy = step.on_error
-    value = policy.value if policy.action == "value" else None
-    failed = items.record(
-        step.id,
-        StepStatus.FAILED,
-        command.attempt if command else 0,
-        command.started_at_ms if command else None,
-        turn.at_ms,
-        value=value,
-        inline=policy.action == "value",
-        output_digest=digest(value) if policy.action == "value" else None,
-        error=error,
-    )
-    turn.settle(failed)
-    if policy.action == "fail":
-        turn.failure = error
-
-
-def succeed_step(turn: Turn, step: CompiledStep, command: Outstanding, answer: CapabilityResult) -> None:
-    """Settle a step with its answer."""
-    try:
-        turn.settle(_success(turn, step, command, answer))
-    except (NotCanonical, TypeError) as error:
-        wanted = "JSON with finite numbers and integers within 2^53"
-        message = f"step {step.id}: expected {wanted} from {step.capability}: {error}"
-        fail_step(turn, step, command, ErrorBody(code=Code.INVALID_OUTPUT, message=message))
-
-
-def _success(turn: Turn, step: CompiledStep, command: Outstanding, answer: CapabilityResult) -> StepRecord:
-    args, refs = step.args.render(turn.scope)
-    whole = canonical_bytes({"args": args, "refs": refs})
-    args_bytes = len(whole) - _EMPTY_REFS_BYTES if not refs else len(canonical_bytes(args))
-    args_digest = hashlib.sha256(whole).hexdigest()
-    ref = answer.refs.get("")
-    inline = answer.value is not None or ref is None
-    output_digest = answer.digest or digest(answer.value)
-    return items.record(
-        step.id,
-        StepStatus.SUCCEEDED,
-        answer.attempt,
-        command.started_at_ms,
-        turn.at_ms,
-        value=answer.value if inline else None,
-        inline=inline,
-        ref=ref,
-        projections=answer.projections if not inline else None,
-        args_bytes=args_bytes,
-        args_digest=args_digest,
-        output_digest=output_digest,
-        digest=step_digest(step.digest_head, args_digest, turn.pins_json, output_digest),
-        metadata=answer.metadata,
-    )
-
-
-def step_digest(head: bytes, args_digest: str, pins_json: bytes, output_digest: str) -> str:
-    """Return the digest of canonical `[capability, version, args_digest, pins or null, output_digest]`.
-
-    The list is put together from canonical parts: canonical JSON of a list is its items' with commas between.
-    """
-    parts = b'%s,"%s",%s,"%s"]' % (head, args_digest.encode(), pins_json or b"null", output_digest.encode())
-    return hashlib.sha256(parts).hexdigest()
 
 
 def attempt_failed(turn: Turn, step_id: str, command: Outstanding, error: ErrorBody) -> ErrorBody | None:
@@ -165,7 +127,7 @@ def attempt_failed(turn: Turn, step_id: str, command: Outstanding, error: ErrorB
     due_at_ms = turn.at_ms + pause_ms
     if due_at_ms >= turn.deadline_at_ms:
         return error
-    turn.command(step_id, command.attempt, True, command.started_at_ms, due_at_ms)
+    turn.command(step_id, command.attempt, True, command.started_at_ms, due_at_ms, is_lost(command, error))
     return None
 
 
@@ -178,17 +140,18 @@ def timed_out(step_id: str, command: Outstanding) -> ErrorBody:
 def next_attempt(turn: Turn, step_id: str, command: Outstanding) -> None:
     """Send the attempt a pause was waiting for."""
     timeout_ms = _policy(turn, step_id)[0]
-    again = turn.command(step_id, command.attempt + 1, False, command.started_at_ms, turn.at_ms + timeout_ms)
-    if step_id == RESOLVE_STEP:
-        turn.emits.append(resolve_request(turn, again))
-    else:
-        turn.emits.append(request_of(turn, turn.pattern.step_by_id[step_id], again))
+    due_at_ms = turn.at_ms + timeout_ms
+    again = turn.command(step_id, command.attempt + 1, False, command.started_at_ms, due_at_ms, command.lost)
+    turn.emits.append(request_for(turn, step_id, again))
 
 
 def _policy(turn: Turn, step_id: str) -> tuple[int, RetryPolicy]:
     if step_id != RESOLVE_STEP:
-        step = turn.pattern.step_by_id[step_id]
-        return step.timeout_ms, step.retry
+        target = turn.pattern.target(step_id)
+        if target is None:
+            raise AssertionError(f"pattern {turn.pattern.id} has no command {step_id}")
+        how = target.step.compensate if target.undo and target.step.compensate else target.step
+        return how.timeout_ms, how.retry
     spec = turn.pattern.resolve
     if spec is None:
         raise AssertionError(f"pattern {turn.pattern.id} resolves pins without {RESOLVE_STEP}")
@@ -196,8 +159,9 @@ def _policy(turn: Turn, step_id: str) -> tuple[int, RetryPolicy]:
 
 
 def cancel_outstanding(turn: Turn) -> None:
-    """Settle every command under way as cancelled; their answers will come late and be ignored."""
+    """Settle everything under way as cancelled; answers will come late and be ignored."""
     for step_id in turn.under_way():
         command = turn.outstanding[step_id]
         cancelled = items.record(step_id, StepStatus.CANCELLED, command.attempt, command.started_at_ms, turn.at_ms)
         turn.settle(cancelled)
+    end_fans(turn)

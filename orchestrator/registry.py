@@ -1,5 +1,6 @@
 """All patterns a process knows: the newest of each id, and every version by digest."""
 
+import json
 from collections.abc import Iterable
 
 from orchestrator.catalogue import Catalogue
@@ -35,11 +36,13 @@ class PatternRegistry:
         """
         faults: list[Fault] = []
         found: dict[str, tuple[str, CompiledPattern]] = {}
-        for where, source in sorted(sources):
+        files = sorted(sources)
+        library = {name: (where, source) for where, source in reversed(files) if (name := _id_of(source))}
+        for where, source in files:
             try:
-                pattern = compile_pattern(source, catalogue, where, limits)
+                pattern = compile_pattern(source, catalogue, where, limits, library)
             except PatternFaults as error:
-                faults.extend(error.faults)
+                faults.extend(fault for fault in error.faults if fault not in faults)
                 continue
             if pattern.id in found:
                 faults.append(Fault(where, "/id", f"pattern {pattern.id!r} stands in {found[pattern.id][0]} as well"))
@@ -66,3 +69,13 @@ class PatternRegistry:
     def patterns(self) -> tuple[CompiledPattern, ...]:
         """Return the newest version of every pattern, sorted by id."""
         return tuple(pattern for _, pattern in sorted(self._newest.items()))
+
+
+def _id_of(source: bytes) -> str | None:
+    """Return the id a pattern file gives itself; None if it cannot be read, which its compilation reports."""
+    try:
+        document = json.loads(source)
+    except (ValueError, RecursionError):
+        return None
+    name = document.get("id") if isinstance(document, dict) else None
+    return name if isinstance(name, str) else None

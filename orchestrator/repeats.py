@@ -2,12 +2,13 @@
 
 from uuid import UUID, uuid5
 
-from orchestrator.ending import result_of
-from orchestrator.events import Decision, Emit, Event, IllegalTransition, Note, PublishResult, StartTimer, WatchPack
+from orchestrator.ending import closing_emits
+from orchestrator.events import Decision, Emit, Event, IllegalTransition, Note, StartTimer, WatchPack
 from orchestrator.execution import Execution
 from orchestrator.limits import Limits
-from orchestrator.pattern import RESOLVE_STEP, CompiledPattern
-from orchestrator.turn import Turn, request_of, resolve_request
+from orchestrator.pattern import CompiledPattern
+from orchestrator.requests import request_for
+from orchestrator.turn import Turn
 from topics.canonical import digest
 from topics.errors import Code
 from topics.messages import ErrorBody, ExecuteRequest, ExecutionResult, ExecutionStatus
@@ -21,17 +22,14 @@ def repeated(state: Execution, event: Event, pattern: CompiledPattern | None, li
     if state.is_terminal:
         if state.origin != event.origin:
             return Decision(None, (), note)
-        return Decision(None, (PublishResult(result_of(state, pattern, limits)),), Note.REDELIVERED)
+        return Decision(None, closing_emits(state, pattern, event.at_ms, limits), Note.REDELIVERED)
     emits: list[Emit] = []
     turn = turn_of(state, event, pattern, limits)
     for name in turn.under_way():
         command = state.outstanding[name]
         if command.origin != event.origin or command.waiting:
             continue
-        if name == RESOLVE_STEP:
-            emits.append(resolve_request(turn, command))
-        else:
-            emits.append(request_of(turn, turn.pattern.step_by_id[name], command))
+        emits.append(request_for(turn, name, command))
     if state.parked is not None and state.parked.origin == event.origin:
         emits.append(WatchPack(state.parked.pack_id))
     if state.timer_origin == event.origin:

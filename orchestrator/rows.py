@@ -14,7 +14,7 @@ from uuid import UUID
 
 import orjson
 
-from orchestrator.execution import Execution, Outstanding, Parked, Status
+from orchestrator.execution import Ending, Execution, Fan, Outstanding, Parked, Status
 from orchestrator.items import decode_admission, decode_record
 from orchestrator.pattern import RESOLVE_STEP, CompiledPattern
 from orchestrator.turn import items, pins_bytes
@@ -48,11 +48,11 @@ def encode_rows(before: Execution | None, after: Execution) -> tuple[Row, ...]:
     if after.admission is None:
         rows.extend((page_suffix(index), None) for index in range(stored))
     elif len(after.page_ends) > stored:
-        every = tuple(items(after.admission, after.finished, 0))
-        bounds = (0, *after.page_ends)
-        for index, (start, end) in enumerate(pairwise(bounds)):
-            if index >= stored:
-                rows.append((page_suffix(index), b"[%s]" % b",".join(every[start:end])))
+        first = after.page_ends[stored - 1] if stored else 0
+        new = tuple(items(after.admission, after.finished, first))
+        bounds = (first, *after.page_ends[stored:])
+        for index, (start, end) in enumerate(pairwise(bounds), stored):
+            rows.append((page_suffix(index), b"[%s]" % b",".join(new[start - first : end - first])))
     rows.append((HEADER, _header(after)))
     return tuple(rows)
 
@@ -69,7 +69,7 @@ def header_pattern_digest(header: bytes) -> str | None:
 
 def page_count(header: bytes) -> int:
     """Return how many pages a header lists."""
-    return len(_parsed(header, dict).get("pages", ()))
+    return _parsed(header, dict).get("pages", (0, 0))[0]
 
 
 def decode_rows(
@@ -105,7 +105,7 @@ def decode_rows(
 
 def _check_steps(execution: Execution, pattern: CompiledPattern) -> None:
     for name in (*execution.finished, *execution.outstanding):
-        if name not in pattern.step_by_id and name != RESOLVE_STEP:
+        if name != RESOLVE_STEP and pattern.target(name) is None:
             raise RowsDamaged(f"expected steps of {pattern.id}, execution {execution.execution_id} has {name!r}")
 
 
@@ -144,12 +144,21 @@ def _header(state: Execution) -> bytes:
         head["pins"] = _fragment(state.pins)
     if state.parked is not None:
         head["parked"] = [str(state.parked.pack_id), state.parked.until_ms, state.parked.origin]
+    if state.ending is not None:
+        ending = state.ending
+        error = None if ending.error is None else _fragment(ending.error)
+        head["ending"] = [ending.status.value, error, ending.until_ms, ending.step, ending.item]
+    if state.fans:
+        head["fans"] = {
+            name: [fan.count, fan.started, fan.settled, fan.started_at_ms] for name, fan in state.fans.items()
+        }
     if state.resolve_record is not None:
         head["resolve"] = orjson.Fragment(state.resolve_record.encoded)
     if state.outstanding:
         head["out"] = _groups(state.outstanding)
     if state.page_ends:
-        head["pages"] = state.page_ends
+        # Not where each ends: the header must not grow with what came before.
+        head["pages"] = [len(state.page_ends), state.page_ends[-1]]
     start = state.page_ends[-1] if state.page_ends else 0
     tail = b",".join(items(state.admission, state.finished, start))
     return b'%s,"items":[%s]}' % (orjson.dumps(head)[:-1], tail)
@@ -161,7 +170,15 @@ def _groups(outstanding: Mapping[str, Outstanding]) -> list[Any]:
     for name, command in outstanding.items():
         groups.setdefault(id(command), (command, []))[1].append(name)
     return [
-        [command.attempt, command.waiting, command.started_at_ms, command.due_at_ms, command.origin, names]
+        [
+            command.attempt,
+            command.waiting,
+            command.started_at_ms,
+            command.due_at_ms,
+            command.origin,
+            names,
+            *((True,) if command.lost else ()),
+        ]
         for command, names in groups.values()
     ]
 
@@ -180,12 +197,11 @@ def _execution(head: Mapping[str, Any], rows: Mapping[bytes, bytes]) -> Executio
         "digest": head.get("digest"),
         "reason": head.get("reason", ""),
         "cut": head.get("cut", False),
-        "error": None if error is None else ErrorBody.model_validate_json(orjson.dumps(error)),
+        "error": None if error is None else _error(error),
     }
     if "items" not in head:
         return Execution(**base)
-    page_ends = tuple(head.get("pages", ()))
-    every = _items(head, rows, page_ends)
+    every, page_ends = _items(head, rows)
     admission = decode_admission(every[0])
     finished = {item["id"]: decode_record(item) for item in every[1:]}
     resolve = head.get("resolve")
@@ -212,30 +228,47 @@ def _execution(head: Mapping[str, Any], rows: Mapping[bytes, bytes]) -> Executio
         page_ends=page_ends,
         tail_bytes=sum(len(item) + 1 for item in items(admission, finished, page_ends[-1] if page_ends else 0)),
         pins_json=b"" if pins is None else pins_bytes(pins),
+        ending=_ending(head.get("ending")),
+        fans={name: Fan(*numbers) for name, numbers in head.get("fans", {}).items()},
     )
 
 
-def _items(head: Mapping[str, Any], rows: Mapping[bytes, bytes], page_ends: tuple[int, ...]) -> list[Any]:
+def _items(head: Mapping[str, Any], rows: Mapping[bytes, bytes]) -> tuple[list[Any], tuple[int, ...]]:
+    """Return the items of all pages and the header, and where each page ends."""
+    count, end = head.get("pages", (0, 0))
     found: list[Any] = []
-    for index, end in enumerate(page_ends):
+    ends: list[int] = []
+    for index in range(count):
         page = rows.get(page_suffix(index))
         if page is None:
-            raise RowsDamaged(f"expected page {index} of {len(page_ends)} of execution {head['x']}, it is missing")
+            raise RowsDamaged(f"expected page {index} of {count} of execution {head['x']}, it is missing")
         found.extend(_parsed(page, list))
-        if len(found) != end:
-            raise RowsDamaged(f"expected {end} items up to page {index} of execution {head['x']}, got {len(found)}")
+        ends.append(len(found))
+    if len(found) != end:
+        raise RowsDamaged(f"expected {end} items in {count} pages of execution {head['x']}, got {len(found)}")
     found.extend(head["items"])
     if not found:
         raise RowsDamaged(f"expected the admission of execution {head['x']}, found no items")
-    return found
+    return found, tuple(ends)
 
 
 def _outstanding(groups: Any) -> dict[str, Outstanding]:
     found: dict[str, Outstanding] = {}
-    for attempt, waiting, started_at_ms, due_at_ms, origin, names in groups:
-        command = Outstanding(attempt, waiting, started_at_ms, due_at_ms, origin)
+    for attempt, waiting, started_at_ms, due_at_ms, origin, names, *lost in groups:
+        command = Outstanding(attempt, waiting, started_at_ms, due_at_ms, origin, bool(lost))
         found.update(dict.fromkeys(names, command))
     return found
+
+
+def _ending(data: Any) -> Ending | None:
+    if data is None:
+        return None
+    status, error, until_ms, step, item = data
+    return Ending(Status(status), None if error is None else _error(error), until_ms, step, item)
+
+
+def _error(data: Any) -> ErrorBody:
+    return ErrorBody.model_validate_json(orjson.dumps(data))
 
 
 def _resolution(value: Any) -> Resolution:

@@ -28,11 +28,23 @@ _RETRY = {
         "cap_s": {"type": "number", "minimum": 0, "maximum": 86_400},
     },
 }
+_COMPENSATE = {
+    "type": "object",
+    "description": "The command that takes back what the step did; it runs when the execution cannot succeed.",
+    "required": ["capability"],
+    "properties": {
+        "capability": {"type": "string"},
+        "args": {"type": "object", "description": "May also read the step's own output."},
+    },
+}
 _STEP = {
     "type": "object",
     "required": ["capability"],
     "properties": {
-        "capability": {"type": "string", "description": "Name in the capability catalogue."},
+        "capability": {
+            "type": "string",
+            "description": "Name in the capability catalogue; or `pattern.<id>`, whose steps then run in its place.",
+        },
         "as": {"type": "string", "description": "Name of the output in `state`; `last` when absent."},
         "args": {
             "type": "object",
@@ -58,6 +70,17 @@ _STEP = {
                 {"type": "string", "enum": ["fail", "continue"]},
                 {"type": "object", "required": ["value"]},
             ],
+        },
+        "compensate": _COMPENSATE,
+        "foreach": {
+            "type": "string",
+            "description": "Path of a list, as `state.x.items`: the step runs once per item, which its args read as "
+            "`{{item}}`, `{{item.name}}` and `{{index}}`; its output is the list of the items' outputs.",
+        },
+        "concurrency_max": {
+            "type": "integer",
+            "minimum": 1,
+            "description": "Items of a foreach step under way at a time; 16 when absent.",
         },
     },
 }
@@ -86,6 +109,11 @@ SCHEMA: dict[str, Any] = {
         "outputs": {"type": "array", "items": {"type": "string"}},
         "deadline_s": {"type": "number", "exclusiveMinimum": 0},
         "gate": _GATE,
+        "patterns": {
+            "type": "object",
+            "description": "Sub-patterns by id, whole documents; those that are not here are looked up by id.",
+            "additionalProperties": {"type": "object"},
+        },
         "output_schema": {"type": "object", "description": "JSON Schema 2020-12 of the result's `data`."},
         "presentation": {"type": "object", "description": "Hints for user interfaces; the engine does not read them."},
     },
@@ -93,4 +121,5 @@ SCHEMA: dict[str, Any] = {
 PATTERN_KEYS = tuple(SCHEMA["properties"])
 STEP_KEYS = tuple(_STEP["properties"])
 GATE_KEYS = tuple(_GATE["properties"])
+COMPENSATE_KEYS = tuple(_COMPENSATE["properties"])
 RETRY_KEYS = tuple(_RETRY["properties"])

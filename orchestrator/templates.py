@@ -5,15 +5,15 @@ any depth (within the limit). Compiled once into nodes; rendering walks only wha
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.faults import pointer
-from orchestrator.references import Absent, Reference, Resolve, Scope, Stored, parse_path
+from orchestrator.references import Absent, Gathered, ItemScope, Picked, Reference, Resolve, Scope, Stored, parse_path
 from topics.canonical import canonical_bytes
 from topics.errors import Fault
-from topics.paths import Missing
+from topics.paths import Missing, lookup
 
 _HOLE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 
@@ -25,6 +25,21 @@ class TemplateFailed(ValueError):
 @dataclass(frozen=True, slots=True)
 class _Whole:
     reference: Reference
+
+
+@dataclass(frozen=True, slots=True)
+class _Maybe:
+    """An output of a sub-pattern: null if its step was skipped."""
+
+    reference: Reference
+
+
+@dataclass(frozen=True, slots=True)
+class _Gone:
+    """A place that what the caller of a sub-pattern passes does not have; only reading it is an error."""
+
+    text: str
+    missing: Missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +57,8 @@ class _Object:
     items: tuple[tuple[str, Any], ...]
 
 
-_NODES = (_Whole, _Text, _List, _Object)
+_SPECIAL = frozenset({Absent, Gathered, Missing, Picked, Stored})
+_NODES = (_Whole, _Maybe, _Gone, _Text, _List, _Object)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +161,14 @@ def _compile_text(
         reference = resolve(written, place)
         if reference is not None:
             parts.append(reference)
-            references.append(reference)
+            references.extend(reference.reads)
     if end < len(text):
         parts.append(text[end:])
     if any("{{" in part or "}}" in part for part in parts if isinstance(part, str)):
         faults.append(Fault(where, place, f"expected every {{{{ to have its }}}}, got {text[:80]!r}"))
         return None
     if len(parts) == 1 and isinstance(parts[0], Reference):
-        return _Whole(parts[0])
+        return parts[0].node if parts[0].root == "bound" else _Whole(parts[0])
     return _Text(tuple(parts))
 
 
@@ -160,28 +176,119 @@ def _render(node: Any, scope: Scope, place: str, refs: dict[str, str]) -> Any:
     kind = type(node)
     if kind is _Whole:
         value = scope.read(node.reference, by_reference=True)
-        if type(value) is Stored:
-            refs[place] = value.sha256
-            return None
-        if type(value) is Missing or type(value) is Absent:
-            raise _failed(node.reference, value, place)
-        return value
+        return _special(node.reference, value, scope, place, refs) if type(value) in _SPECIAL else value
     if kind is _Text:
         return "".join(part if type(part) is str else _text(part, scope, place) for part in node.parts)
     if kind is _Object:
         return {key: _render(item, scope, place + pointer(key), refs) for key, item in node.items}
+    if kind is _Maybe:
+        value = scope.read(node.reference, by_reference=True)
+        if type(value) is Absent:
+            return None
+        return _special(node.reference, value, scope, place, refs) if type(value) in _SPECIAL else value
     if kind is _List:
         return [_render(item, scope, f"{place}/{index}", refs) for index, item in enumerate(node.items)]
+    if kind is _Gone:
+        raise TemplateFailed(f"args{place}: {{{{{node.text}}}}} {explain_missing(node.missing)}")
     return node
+
+
+def _special(reference: Reference, value: Any, scope: Scope, place: str, refs: dict[str, str]) -> Any:
+    """Return what stands for a value that is not at hand, its artifact noted; or say that there is none."""
+    if type(value) is Stored:
+        refs[place] = value.sha256
+        return None
+    if type(value) is Gathered:
+        refs.update((f"{place}/{index}", sha256) for index, sha256 in value.stored.items())
+        return value.values
+    if type(value) is Picked and isinstance(scope, ItemScope):
+        refs[place] = value.sha256
+        scope.picks[place] = value.path
+        return None
+    if type(value) is Missing or type(value) is Absent:
+        raise _failed(reference, value, place)
+    raise AssertionError(f"{reference.text} reads an item outside of a foreach step")
 
 
 def _text(reference: Reference, scope: Scope, place: str) -> str:
     value = scope.read(reference)
     if type(value) is Missing or type(value) is Absent:
         raise _failed(reference, value, place)
-    if type(value) is Stored:
+    if type(value) in _SPECIAL:
         raise TemplateFailed(f"args{place}: {{{{{reference.text}}}}} is too large to stand inside text")
     return value if type(value) is str else canonical_bytes(value).decode()
+
+
+def gather(outputs: Mapping[str, Any]) -> Any:
+    """Return the template of an object of outputs: name → reference, or a template made here."""
+    pairs = ((name, _Maybe(item) if isinstance(item, Reference) else item) for name, item in outputs.items())
+    return _Object(tuple(pairs))
+
+
+def nodes_of(template: Template) -> dict[str, Any]:
+    """Return the argument templates by name; literals as they are."""
+    return {**template.literals, **{name: node for name, _, node in template.holes}}
+
+
+def descend(node: Any, keys: tuple[str, ...], text: str) -> Reference:
+    """Return the reference to what stands at a path of an argument: resolved now as far as it can be.
+
+    Args:
+        node: template or literal that a sub-pattern's input is bound to.
+        keys: path inside it.
+        text: as the author of the sub-pattern wrote it.
+    """
+    kind = type(node)
+    if kind is _Whole or kind is _Maybe:
+        reference = node.reference
+        if reference.root == "bound":
+            return descend(reference.node, keys, text)
+        if kind is _Whole or keys:
+            below = (*reference.keys, *keys)
+            return Reference(text, reference.root, reference.step, below, ".".join(below))
+    elif keys and kind is _Object:
+        inner = dict(node.items)
+        if keys[0] not in inner:
+            return _bound(text, _Gone(text, Missing((), tuple(sorted(inner)))))
+        return descend(inner[keys[0]], keys[1:], text)
+    elif keys and kind is _List:
+        if keys[0].isdigit() and int(keys[0]) < len(node.items):
+            return descend(node.items[int(keys[0])], keys[1:], text)
+        return _bound(text, len(node.items) if keys == ("length",) else _Gone(text, Missing((), ("length",))))
+    elif keys and kind is _Text:
+        return _bound(text, _Gone(text, Missing((), ())))
+    elif keys:
+        found = lookup(node, keys)
+        return _bound(text, _Gone(text, found) if isinstance(found, Missing) else found)
+    return _bound(text, node)
+
+
+def _bound(text: str, node: Any) -> Reference:
+    def evaluate(scope: Scope) -> Any:
+        refs: dict[str, str] = {}
+        try:
+            value = _render(node, scope, "", refs)
+        except TemplateFailed as error:
+            return Absent(str(error))
+        return Stored(next(iter(refs.values()))) if refs else value
+
+    return Reference(text, "bound", None, (), "", node, evaluate, tuple(_leaves(node)))
+
+
+def _leaves(node: Any) -> Iterator[Reference]:
+    kind = type(node)
+    if kind is _Whole:
+        yield from node.reference.reads
+    elif kind is _Text:
+        for part in node.parts:
+            if isinstance(part, Reference):
+                yield from part.reads
+    elif kind is _Object:
+        for _, item in node.items:
+            yield from _leaves(item)
+    elif kind is _List:
+        for item in node.items:
+            yield from _leaves(item)
 
 
 def _failed(reference: Reference, value: Missing | Absent, place: str) -> TemplateFailed:

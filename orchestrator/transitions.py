@@ -14,8 +14,12 @@ first success wins. And every id derives from (execution, step, attempt), so a r
 Time is the event's append time. The deadline is checked before the table is consulted: any event appended at or
 after it ends a running execution as `timed_out`. A timer that fires early is armed again.
 
+What cannot succeed may have to be undone first. From then on how it ends is fixed: neither a cancel nor the deadline
+changes it, and compensating has a time limit of its own after the deadline, so it ends in any case.
+
     (absent) ── ExecuteRequest ──► resolving ──► waiting_for_pack ──► running ──► succeeded | failed
-        │                             └───────────────────┴──────────────┴────► rejected | cancelled | timed_out
+        │                             │                   │              └──► compensating ──┐
+        │                             └───────────────────┴──────────────┴──► rejected | failed | cancelled | timed_out
         └── CancelExecution ──► cancelled_early ── ExecuteRequest ──► cancelled
 """
 
@@ -36,6 +40,8 @@ class Action(StrEnum):
     OPEN_GATE = "open_gate"
     ANSWER_STEP = "answer_step"
     SETTLE_DUE = "settle_due"
+    ANSWER_COMPENSATION = "answer_compensation"
+    SETTLE_COMPENSATION_DUE = "settle_compensation_due"
     CANCEL = "cancel"
     REPEAT_REQUEST = "repeat_request"
     REPEAT = "repeat"
@@ -58,11 +64,12 @@ def _row(action: Action, *to: Status) -> Row:
     return Row(action, frozenset(to))
 
 
-_EARLY, _RESOLVING, _WAITING, _RUNNING = (
+_EARLY, _RESOLVING, _WAITING, _RUNNING, _COMPENSATING = (
     Status.CANCELLED_EARLY,
     Status.RESOLVING,
     Status.WAITING_FOR_PACK,
     Status.RUNNING,
+    Status.COMPENSATING,
 )
 _SUCCEEDED, _FAILED, _REJECTED, _CANCELLED, _TIMED_OUT = (
     Status.SUCCEEDED,
@@ -74,6 +81,7 @@ _SUCCEEDED, _FAILED, _REJECTED, _CANCELLED, _TIMED_OUT = (
 _REPEAT = _row(Action.REPEAT)
 _REPEAT_REQUEST = _row(Action.REPEAT_REQUEST)
 _UNKNOWN = _row(Action.IGNORE_UNKNOWN)
+_GIVEN_UP = (_COMPENSATING, _FAILED, _CANCELLED, _TIMED_OUT)
 _ENDED = (_SUCCEEDED, _FAILED, _REJECTED, _TIMED_OUT)
 
 Table = Mapping[tuple[Status | None, type], Row]
@@ -104,10 +112,16 @@ TABLE: Table = {
     (_WAITING, CancelExecution): _row(Action.CANCEL, _CANCELLED),
     #
     (_RUNNING, ExecuteRequest): _REPEAT_REQUEST,
-    (_RUNNING, CapabilityResult): _row(Action.ANSWER_STEP, _RUNNING, _SUCCEEDED, _FAILED),
-    (_RUNNING, TimerFired): _row(Action.SETTLE_DUE, _RUNNING, _SUCCEEDED, _FAILED),
+    (_RUNNING, CapabilityResult): _row(Action.ANSWER_STEP, _RUNNING, _SUCCEEDED, _FAILED, _COMPENSATING),
+    (_RUNNING, TimerFired): _row(Action.SETTLE_DUE, _RUNNING, _SUCCEEDED, _FAILED, _COMPENSATING),
     (_RUNNING, GateOpened): _REPEAT,
-    (_RUNNING, CancelExecution): _row(Action.CANCEL, _CANCELLED),
+    (_RUNNING, CancelExecution): _row(Action.CANCEL, _CANCELLED, _COMPENSATING),
+    #
+    (_COMPENSATING, ExecuteRequest): _REPEAT_REQUEST,
+    (_COMPENSATING, CapabilityResult): _row(Action.ANSWER_COMPENSATION, *_GIVEN_UP),
+    (_COMPENSATING, TimerFired): _row(Action.SETTLE_COMPENSATION_DUE, *_GIVEN_UP),
+    (_COMPENSATING, GateOpened): _REPEAT,
+    (_COMPENSATING, CancelExecution): _REPEAT,
     #
     (_SUCCEEDED, ExecuteRequest): _REPEAT_REQUEST,
     (_SUCCEEDED, CapabilityResult): _REPEAT,

@@ -1,28 +1,28 @@
 """The work of one event on one execution: private copies of what changes, closed into a new `Execution`."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from itertools import islice
+from typing import Any
 
-from orchestrator.catalogue import RetryPolicy
-from orchestrator.events import Emit, SendRequest, StartTimer
+from orchestrator.events import Emit, StartTimer
 from orchestrator.execution import (
     Admission,
+    Ending,
     Execution,
+    Fan,
     Outstanding,
     Parked,
     Status,
     StepRecord,
 )
 from orchestrator.limits import Limits
-from orchestrator.pattern import RESOLVE_STEP, CompiledPattern, CompiledStep
+from orchestrator.pattern import CompiledPattern
 from orchestrator.references import Scope
 from topics.canonical import canonical_bytes
-from topics.messages import CapabilityRequest, ErrorBody, Pins, Resolution
+from topics.messages import ErrorBody, Pins, Resolution
 
 # Header rows aim at 4 KiB: this much for finished items, the rest for the head.
 TAIL_BYTES_MAX = 2600
-_MS = 1000
 
 
 class Turn:
@@ -41,8 +41,10 @@ class Turn:
         "at_ms",
         "before",
         "emits",
+        "ending",
         "error",
         "failure",
+        "fans",
         "finished",
         "gate_until_ms",
         "limits",
@@ -82,17 +84,19 @@ class Turn:
         self.gate_until_ms = before.gate_until_ms
         self.pins: Pins | None = before.pins
         self.pins_json = before.pins_json
+        self.ending: Ending | None = before.ending
+        self.fans: Mapping[str, Fan] = before.fans
         self.error: ErrorBody | None = None
         self.failure: ErrorBody | None = None
         self.emits: list[Emit] = []
         self.scope = Scope(self.finished, admission.inputs, self.pins, before.user_id)
         self._earliest_ms = 0
-        self._shared: dict[tuple[int, bool, int, int], Outstanding] = {}
+        self._shared: dict[tuple[int, bool, int, int, bool], Outstanding] = {}
 
     @property
     def deadline_at_ms(self) -> int:
         """When the execution ends in any case."""
-        return self.admission.deadline_at_ms
+        return self.ending.until_ms if self.ending else self.admission.deadline_at_ms
 
     def pin(self, pins: Pins) -> None:
         """Fix the data versions."""
@@ -100,27 +104,36 @@ class Turn:
         self.pins_json = pins_bytes(pins)
         self.scope = Scope(self.finished, self.admission.inputs, pins, self.before.user_id)
 
+    def fan(self, step_id: str, fan: Fan) -> None:
+        """Remember how far a foreach step is."""
+        self.fans = {**self.fans, step_id: fan}
+
     def under_way(self) -> list[str]:
         """Return the ids of the outstanding steps in the pattern's order, which no history can change."""
-        steps = self.pattern.step_by_id
-        return sorted(self.outstanding, key=lambda name: steps[name].index if name in steps else -1)
+        if len(self.outstanding) < 2:
+            return list(self.outstanding)
+        return sorted(self.outstanding, key=self.pattern.place)
 
     def settle(self, record: StepRecord) -> None:
         """Record how a step ended."""
         self.outstanding.pop(record.step_id, None)
         self.finished[record.step_id] = record
+        if self.fans and record.step_id in self.fans:
+            self.fans = {name: fan for name, fan in self.fans.items() if name != record.step_id}
         steps, prefix = self.pattern.steps, self.prefix
         while prefix < len(steps) and steps[prefix].id in self.finished:
             prefix += 1
         self.prefix = prefix
 
-    def command(self, step_id: str, attempt: int, waiting: bool, started_at_ms: int, due_at_ms: int) -> Outstanding:
+    def command(
+        self, step_id: str, attempt: int, waiting: bool, started_at_ms: int, due_at_ms: int, lost: bool = False
+    ) -> Outstanding:
         """Remember a command under way, and by which event; equal ones share one object."""
         due_at_ms = min(due_at_ms, self.deadline_at_ms)
-        key = (attempt, waiting, started_at_ms, due_at_ms)
+        key = (attempt, waiting, started_at_ms, due_at_ms, lost)
         shared = self._shared.get(key)
         if shared is None:
-            shared = self._shared[key] = Outstanding(*key, self.origin)
+            shared = self._shared[key] = Outstanding(attempt, waiting, started_at_ms, due_at_ms, self.origin, lost)
         self.outstanding[step_id] = shared
         self.remind(due_at_ms)
         return shared
@@ -149,6 +162,8 @@ class Turn:
         """Return the execution as this event ended it."""
         self.outstanding = {}
         self.parked = None
+        self.ending = None
+        self.fans = {}
         self.error = error
         return self._execution(status, 0, "", digest, self.at_ms, self.origin)
 
@@ -195,6 +210,8 @@ class Turn:
             False,
             self.admission.request_sha256,
             self.pins_json,
+            ending=self.ending,
+            fans=self.fans,
         )
 
 
@@ -204,10 +221,15 @@ def pins_bytes(pins: Pins) -> bytes:
 
 
 def items(admission: Admission, finished: Mapping[str, StepRecord], start: int) -> Iterator[bytes]:
-    """Yield the encoded items from index `start` on: the admission first, then records as they were settled."""
+    """Yield the encoded items from index `start` on: the admission first, then records as they were settled.
+
+    Cost: O(items yielded), however many came before them.
+    """
     if start == 0:
         yield admission.encoded
-    for record in islice(finished.values(), max(0, start - 1), None):
+    records: Any = finished.values()
+    newest = len(finished) - max(0, start - 1)
+    for record in reversed(tuple(islice(reversed(records), newest))):
         yield record.encoded
 
 
@@ -218,70 +240,13 @@ def paged(admission: Admission, finished: Mapping[str, StepRecord], before: Exec
     of an event does not depend on how much came before it.
     """
     known = 0 if before.admission is None else 1 + len(before.finished)
-    tail_bytes = before.tail_bytes + sum(len(item) + 1 for item in items(admission, finished, known))
+    new = 1 + len(finished) - known
+    tail_bytes = before.tail_bytes
+    if new == 1 and known:
+        values: Any = finished.values()
+        tail_bytes += len(next(reversed(values)).encoded) + 1
+    elif new:
+        tail_bytes += sum(len(item) + 1 for item in items(admission, finished, known))
     if tail_bytes <= TAIL_BYTES_MAX:
         return before.page_ends, tail_bytes
     return (*before.page_ends, 1 + len(finished)), 0
-
-
-def request_of(turn: Turn, step: CompiledStep, command: Outstanding) -> SendRequest:
-    """Return the request for one attempt of a step.
-
-    Raises:
-        TemplateFailed: an argument names something that does not exist.
-    """
-    args, refs = step.args.render(turn.scope)
-    execution_id = turn.before.execution_id
-    request = CapabilityRequest(
-        execution_id=execution_id,
-        tenant=turn.before.tenant,
-        user_id=turn.before.user_id,
-        step_id=step.id,
-        attempt=command.attempt,
-        capability=step.capability,
-        version=step.version,
-        args=args,
-        refs=refs,
-        pins=turn.pins,
-        deadline_at_ms=command.due_at_ms,
-        idempotency_key=f"{execution_id}/{step.id}",
-        projections=step.projections,
-        inline_bytes_max=turn.limits.output_bytes if step.output else turn.limits.inline_bytes,
-    )
-    return SendRequest(step.agent, request)
-
-
-def resolve_request(turn: Turn, command: Outstanding) -> SendRequest:
-    """Return the request that asks for the pins."""
-    spec = turn.pattern.resolve
-    if spec is None:
-        raise AssertionError(f"pattern {turn.pattern.id} resolves pins without {RESOLVE_STEP}")
-    asked, portfolio_id = turn.admission.request, turn.admission.portfolio_id
-    execution_id = turn.before.execution_id
-    request = CapabilityRequest(
-        execution_id=execution_id,
-        tenant=turn.before.tenant,
-        user_id=turn.before.user_id,
-        step_id=RESOLVE_STEP,
-        attempt=command.attempt,
-        capability=spec.name,
-        version=spec.version,
-        args={
-            "portfolio_id": None if portfolio_id is None else str(portfolio_id),
-            "asof": None if asked.asof is None else asked.asof.isoformat(),
-            "pack_id": None if asked.pack_id is None else str(asked.pack_id),
-            "ledger_commit": asked.ledger_commit,
-        },
-        deadline_at_ms=command.due_at_ms,
-        idempotency_key=f"{execution_id}/{RESOLVE_STEP}",
-        inline_bytes_max=turn.limits.output_bytes,
-    )
-    return SendRequest(spec.agent, request)
-
-
-def backoff_ms(retry: RetryPolicy, execution_id: str, step_id: str, attempt: int) -> int:
-    """Return the pause after a failed attempt: exponential, between half and all of it, the same for the same ids."""
-    seconds = min(retry.cap_s, retry.backoff_s * retry.factor ** (attempt - 1))
-    drawn = hashlib.sha256(f"{execution_id}/{step_id}/{attempt}".encode()).digest()
-    share = int.from_bytes(drawn[:4], "big") / 2**32
-    return max(1, round(seconds * _MS * (0.5 + share / 2)))

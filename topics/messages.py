@@ -199,13 +199,21 @@ class ResultMetadata(Wire):
     finished_at_ms: int
 
 
+Picks = dict[str, str]
+"""JSON pointer of an artifact in `refs` → dotted path inside it: not the whole is meant, but what stands there."""
+
+
 class CapabilityRequest(Wire):
     """Ask an agent for one attempt of one step.
 
     Attributes:
-        step_id: `$resolve` for the implicit resolution of pins.
+        step_id: `$resolve` for the implicit resolution of pins; `step[17]` for one item of a foreach step;
+            `$undo:step` and `$undo:step[17]` for what undoes them.
         args: declared arguments; a value that is an artifact is null here and named in `refs`.
-        idempotency_key: equal for all attempts of a step: `<execution_id>/<step_id>`.
+        picks: of an artifact only a part is meant: `{"/item": "17.symbol"}` beside `{"/item": sha256}` in `refs` means
+            the value at that dotted path (as in `projections`). Part of what tells two requests apart; null for none.
+        idempotency_key: equal for all attempts of a step: `<execution_id>/<step_id>`. The one of an undoing holds that
+            of what it undoes: `<execution_id>/$undo:<step_id>`.
         projections: dotted paths the engine will read from the answer if the answer is too large to be inline.
         inline_bytes_max: answers up to this many canonical bytes come inline.
         reply_partition: partition of `capability-results` that owns the execution.
@@ -222,6 +230,7 @@ class CapabilityRequest(Wire):
     version: int
     args: dict[str, Any]
     refs: Refs = Field(default_factory=dict)
+    picks: Picks | None = None
     pins: Pins | None = None
     deadline_at_ms: int
     idempotency_key: str

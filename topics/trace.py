@@ -33,6 +33,49 @@ StepStatus = Literal[
 ]
 
 
+class CompensationTrace(_Part):
+    """How a step was undone, or was not: then its effect may still stand, and a dead letter says so.
+
+    Attributes:
+        attempts: made; 0 when its arguments could not be made or its time was up before.
+    """
+
+    capability: str
+    version: int
+    status: Literal["compensated", "compensation_failed"]
+    attempts: int = 0
+    started_at_ms: int | None = None
+    finished_at_ms: int | None = None
+    error: StepError | None = None
+
+
+class ItemError(_Part):
+    """Why one item of a foreach step did not succeed."""
+
+    index: int
+    status: StepStatus
+    error: StepError | None = None
+
+
+class ItemsTrace(_Part):
+    """How the items of a foreach step went; the digests of the step cover all of them.
+
+    Attributes:
+        count: items of the list; those never started are in no other number.
+        attempts: of all items together.
+        failures: the first 20 items that did not succeed, or could not be undone.
+    """
+
+    count: int
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    compensated: int = 0
+    compensation_failed: int = 0
+    attempts: int = 0
+    failures: tuple[ItemError, ...] = ()
+
+
 class StepTrace(_Part):
     """One step as it went.
 
@@ -45,6 +88,10 @@ class StepTrace(_Part):
         refs: arguments that are artifacts: JSON pointer into `args` → sha256.
         ttl: seconds the output may be cached; null = does not age.
         stale: true when made on a pack that is not the one of the day asked for.
+        compensation: how the step was undone, when it had to be; status is then `compensated` or
+            `compensation_failed`, everything else says how the step itself went.
+        items: of a foreach step; its args are not in the trace, its args digest and output digest are those of the
+            lists of its items' digests.
     """
 
     step_id: str
@@ -73,6 +120,8 @@ class StepTrace(_Part):
     stale: bool = False
     warnings: tuple[str, ...] = ()
     error: StepError | None = None
+    compensation: CompensationTrace | None = None
+    items: ItemsTrace | None = None
 
 
 class PanelStaleness(_Part):

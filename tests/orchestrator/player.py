@@ -9,7 +9,17 @@ from uuid import UUID
 
 from orchestrator.catalogue import Catalogue
 from orchestrator.compiler import compile_pattern
-from orchestrator.events import Decision, Emit, Event, EventMessage, Note, PublishResult, SendRequest, StartTimer
+from orchestrator.events import (
+    DeadLetter,
+    Decision,
+    Emit,
+    Event,
+    EventMessage,
+    Note,
+    PublishResult,
+    SendRequest,
+    StartTimer,
+)
 from orchestrator.execution import Execution
 from orchestrator.limits import DEFAULT_LIMITS, Limits
 from orchestrator.machine import advance
@@ -83,6 +93,7 @@ CATALOGUE = Catalogue.from_json(
                 "version": "1.0.0",
                 "capabilities": {
                     "t.noop": capability(),
+                    "t.undo": capability(retry={"attempts_max": 2, "backoff_s": 1.0, "factor": 2.0, "cap_s": 10.0}),
                     "t.typed": capability(output_schema=_VALUED),
                     "t.flaky": capability(retry={"attempts_max": 3, "backoff_s": 1.0, "factor": 2.0, "cap_s": 10.0}),
                 },
@@ -266,6 +277,10 @@ class Player:
         return [request.step_id for request in self.sent]
 
     @property
+    def dead_letters(self) -> list[DeadLetter]:
+        return [emit for emit in self.last.emits if isinstance(emit, DeadLetter)]
+
+    @property
     def timers(self) -> list[int]:
         return [emit.due_at_ms - START_MS for emit in self.last.emits if isinstance(emit, StartTimer)]
 
@@ -273,7 +288,9 @@ class Player:
     def result(self) -> ExecutionResult:
         results = [emit.result for emit in self.last.emits if isinstance(emit, PublishResult)]
         assert len(results) == 1, self.last
-        assert len(self.last.emits) == 1, "a result comes alone"
+        others = [emit for emit in self.last.emits if not isinstance(emit, PublishResult)]
+        assert all(isinstance(emit, DeadLetter) for emit in others), "only dead letters come with a result"
+        assert self.last.emits[-1] == PublishResult(results[0]), "the result comes last"
         return results[0]
 
     @property
@@ -295,6 +312,9 @@ def shown_emit(emit: Emit) -> Any:
             return {"PublishResult": result.model_dump(mode="json", by_alias=True, exclude_none=True)}
         case StartTimer(due_at_ms=due_at_ms):
             return {"StartTimer": {"after_ms": due_at_ms - START_MS}}
+        case DeadLetter(step_id=step_id, reason=reason, agent=agent, request=request):
+            body = None if request is None else request.model_dump(mode="json", exclude_defaults=True)
+            return {"DeadLetter": {"step_id": step_id, "reason": reason, "agent": agent, "request": body}}
     return {"WatchPack": {"pack_id": str(emit.pack_id)}}
 
 

@@ -132,7 +132,7 @@ TEN_FAULTS = {
             "args": {"a": "{{state.valued.totl}}", "b": "{{state.valued"},
             "condition": "state.valued.total > 'much'",
             "timeout_s": "long",
-            "foreach": "state.valued.items",
+            "for_each": "state.valued.items",
             "retry": {"attempts": 3},
             "depends_on": ["nobody"],
         },
@@ -181,7 +181,7 @@ def test_limits() -> None:
     ("step", "fault"),
     [
         ({"capability": "t.nop"}, "/steps/0/capability: unknown capability 't.nop'; nearest: t.noop"),
-        ({"capability": "pattern.other"}, "/steps/0/capability: unknown capability 'pattern.other'; there is: "),
+        ({"capability": "pattern.other"}, "/steps/0/capability: there is no pattern 'other'"),
         (noop("a", arg={}), "/steps/0/arg: unknown key 'arg'; did you mean 'args'?"),
         (noop("a b"), "/steps/0/as: expected a letter, then letters, digits or '_' (at most 64), got 'a b'"),
         (noop("$resolve"), "/steps/0/as: expected a letter"),
@@ -193,7 +193,17 @@ def test_limits() -> None:
         (noop("a", on_error="ignore"), "/steps/0/on_error: expected one of 'fail', 'continue', got 'ignore' or"),
         (noop("a", on_error={"value": 1, "x": 2}), "/steps/0/on_error/x: unknown key 'x'; accepted: value"),
         (noop("a", on_error={"value": "x" * 9000}), "/steps/0/on_error/value: expected at most 8192 bytes"),
-        (noop("a", compensate={}), "/steps/0/compensate: unknown key 'compensate'; accepted: capability, as, args"),
+        (noop("a", compensate={}), "/steps/0/compensate: 'capability' is missing"),
+        (noop("a", compensate={"capability": "t.nop"}), "/steps/0/compensate/capability: unknown capability 't.nop'"),
+        (noop("a", compensate={"capability": "t.noop", "arg": 1}), "/steps/0/compensate/arg: unknown key 'arg'; did"),
+        (
+            noop("a", compensate={"capability": "t.noop", "args": {"x": "{{state.b}}"}}),
+            "/steps/0/compensate/args/x: state.b: no earlier step makes 'b'",
+        ),
+        (
+            noop("a", compensate={"capability": "ledger.positions", "args": {"limits": 1}}),
+            "/steps/0/compensate/args/limits: ledger.positions has no argument 'limits'; nearest: limit",
+        ),
         (noop("a", retry={"attempts_max": 11}), "/steps/0/retry/attempts_max: expected at most 10 attempts, got 11"),
         (noop("a", retry={"factor": 0.5}), "/steps/0/retry/factor: expected at least 1, got 0.5"),
         (
@@ -301,6 +311,49 @@ def test_everything_at_once_is_described() -> None:
     }
     pattern = pattern_of(document)
     check_golden("widened.txt", describe(pattern) + mermaid(pattern))
+
+
+@pytest.mark.parametrize(
+    ("step", "fault"),
+    [
+        ({"foreach": "a list"}, "/steps/1/foreach: expected the path of a list, as state.x.items or inputs.x, got 'a"),
+        ({"foreach": "ctx.asof"}, "/steps/1/foreach: expected the path of a list"),
+        ({"foreach": 5}, "/steps/1/foreach: expected a text, got 5"),
+        ({"foreach": "state.v.total"}, "/steps/1/foreach: expected a list, state.v.total is decimal"),
+        ({"foreach": "state.v.itms"}, "/steps/1/foreach: state.v.itms: there is no 'itms'; nearest: items"),
+        ({"foreach": "inputs.x"}, "/steps/1/foreach: inputs.x: unknown input 'x'"),
+        ({"foreach": "state.v.items", "concurrency_max": 0}, "/steps/1/concurrency_max: expected at least 1, got 0"),
+        ({"foreach": "state.v.items", "concurrency_max": 999}, "/steps/1/concurrency_max: expected at most 256 items"),
+        ({"concurrency_max": 9}, "/steps/1/concurrency_max: concurrency_max is for steps with foreach"),
+        ({"args": {"x": "{{item}}"}}, "/steps/1/args/x: item: item exists only in a step with foreach"),
+        ({"args": {"x": "{{output.n}}"}}, "/steps/1/args/x: output.n: output exists only in the args of compensate"),
+        (
+            {"foreach": "state.v.items", "args": {"x": "{{item.wait}}"}},
+            "/steps/1/args/x: item.wait: there is no 'wait'; nearest: weight",
+        ),
+        (
+            {"foreach": "state.v.items", "compensate": {"capability": "t.noop", "args": {"x": "{{state.b}}"}}},
+            "/steps/1/compensate/args/x: state.b: an item of a foreach step that is undone reads its own output as",
+        ),
+        ({"foreach": "state.v.items", "condition": "item.weight > 0"}, "/steps/1/condition: unknown name 'item.weig"),
+    ],
+)
+def test_foreach_faults(step: dict[str, Any], fault: str) -> None:
+    found = step_faults({"capability": "t.typed", "as": "v"}, noop("b", **step))
+    assert any(one.startswith(fault) for one in found), found
+
+
+def test_what_a_foreach_step_makes_is_a_list() -> None:
+    each = {"capability": "t.typed", "as": "b", "foreach": "{{ state.v.items }}", "args": {"w": "{{item.weight}}"}}
+    steps: list[dict[str, Any]] = [{"capability": "t.typed", "as": "v"}, each]
+    pattern = pattern_of(
+        {"steps": [*steps, noop("c", args={"x": "{{state.b.0.total}}"}, condition="state.b.length > 1")]}
+    )
+    assert pattern.step_by_id["b"].projections == ("total",)
+    assert pattern.step_by_id["v"].projections == ("items", "items.length")
+    check_golden("foreach.txt", describe(pattern) + mermaid(pattern))
+    (found,) = step_faults(*steps, noop("c", args={"x": "{{state.b.total}}"}))
+    assert found.startswith("/steps/2/args/x: state.b.total: there is no 'total'")
 
 
 def test_labels_cannot_leave_a_mermaid_diagram() -> None:

@@ -84,12 +84,27 @@ def timed_out() -> Player:
     return one
 
 
+def compensated() -> Player:
+    undo = {"capability": "t.undo", "args": {"id": "{{state.a.id}}"}}
+    steps = [noop("a", compensate=undo), noop("b", parallel=True, compensate={"capability": "t.undo"}), noop("c")]
+    one = Player(pattern_of({"steps": steps, "outputs": ["c"]}))
+    one.request()
+    one.answer("a", {"id": "A1"})
+    one.cancel(reason="enough")
+    one.answer("b", "done after all")
+    one.error("$undo:b", retryable=False)
+    one.answer("$undo:a")
+    one.again()
+    return one
+
+
 HISTORIES: list[Callable[[], Player]] = [
     succeeded,
     waited_and_superseded,
     retried_and_failed,
     stale_and_skipped,
     timed_out,
+    compensated,
 ]
 
 

@@ -16,10 +16,10 @@ from orchestrator.execution import Execution
 from orchestrator.machine import advance
 from orchestrator.pattern import CompiledPattern
 from orchestrator.rows import decode_rows, encode_rows
-from tests.orchestrator.player import START_MS, Player, noop, pattern_of, resolution
+from tests.orchestrator.player import START_MS, USER, Player, noop, pattern_of, resolution
 from topics.canonical import digest
 from topics.errors import Code
-from topics.messages import CapabilityRequest, CapabilityResult, ErrorBody, ExecutionResult, TimerFired
+from topics.messages import CancelExecution, CapabilityRequest, CapabilityResult, ErrorBody, ExecutionResult, TimerFired
 
 SEQUENTIAL = {
     "steps": [noop("a"), noop("b", args={"x": "{{state.a.n}}"}), noop("c", condition="has(state.b)")],
@@ -34,7 +34,51 @@ PARALLEL = {
     ],
     "outputs": ["join", "p1", "skipped"],
 }
-PATTERNS = [pattern_of(SEQUENTIAL), pattern_of(PARALLEL)]
+UNDO = {"capability": "t.undo", "args": {"x": "{{inputs.n}}"}}
+EFFECTS = {
+    "inputs": {"n": {"type": "integer", "default": 1}, "list": {"type": "array", "default": [5, 6, 7]}},
+    "steps": [
+        noop("a", compensate=UNDO),
+        *[noop(f"p{n}", parallel=True, depends_on=["a"], compensate=UNDO) for n in range(3)],
+        noop("q", parallel=True),
+        noop("each", parallel=True, foreach="inputs.list", concurrency_max=2, args={"x": "{{item}}"}, compensate=UNDO),
+        noop("refused", parallel=True, depends_on=["p1"]),
+    ],
+    "outputs": ["refused"],
+}
+FANNED = {
+    "inputs": {"list": {"type": "array", "default": [1, 2, 3, 4, 5, 6, 7]}},
+    "steps": [
+        noop("e", foreach="inputs.list", concurrency_max=3, args={"x": "{{item}}", "i": "{{index}}"}),
+        noop("f", parallel=True, foreach="state.e", concurrency_max=2, args={"x": "{{item.n}}"}),
+        noop("g", parallel=True, args={"x": "{{state.e.2.n}}"}),
+        noop("join", args={"all": "{{state.f}}", "g": "{{state.g}}"}),
+    ],
+    "outputs": ["f", "join"],
+}
+INLINED = {
+    "patterns": {
+        "child": {
+            "id": "child",
+            "name": "C",
+            "inputs": {"n": {"type": "string", "required": True}},
+            "steps": [
+                noop("x", args={"n": "{{inputs.n}}"}),
+                noop("y", parallel=True, args={"n": "{{state.x.n}} {{inputs.n}}"}),
+                noop("z", condition="has(state.x.nothing) || true"),
+            ],
+            "outputs": ["y"],
+        }
+    },
+    "steps": [
+        noop("a"),
+        {"capability": "pattern.child", "as": "one", "parallel": True, "args": {"n": "{{state.a.n}}"}},
+        {"capability": "pattern.child", "as": "two", "parallel": True, "args": {"n": "fixed"}},
+        noop("join", args={"all": ["{{state.one}}", "{{state.two.y.n}}"]}),
+    ],
+    "outputs": ["join", "two"],
+}
+PATTERNS = [pattern_of(SEQUENTIAL), pattern_of(PARALLEL), pattern_of(FANNED), pattern_of(INLINED)]
 
 
 def answer(request: CapabilityRequest) -> CapabilityResult:
@@ -50,6 +94,11 @@ def answer(request: CapabilityRequest) -> CapabilityResult:
         value=value,
         digest=digest(value),
     )
+
+
+def refusal(request: CapabilityRequest) -> CapabilityResult:
+    error = ErrorBody(code=Code.INVALID_ARGS, message="never")
+    return answer(request).model_copy(update={"value": None, "digest": None, "error": error})
 
 
 def failure(request: CapabilityRequest) -> CapabilityResult:
@@ -70,6 +119,8 @@ class Broker:
     results: list[ExecutionResult] = field(default_factory=list)
     at_ms: int = START_MS
     faults_left: int = 12
+    effects: set[str] = field(default_factory=set)
+    cancel_at: int | None = None
 
     def append(self, letter: str, message: Any) -> None:
         self.at_ms += 1
@@ -85,8 +136,18 @@ class Broker:
     def agent(self, request: CapabilityRequest) -> None:
         if self.unlucky(0.1):
             return
+        if request.step_id == "refused":
+            self.append("c", refusal(request))
+            return
         if request.attempt == 1 and self.unlucky(0.1):
             self.append("c", failure(request))
+            return
+        # What an agent does it does before it answers, and the answer may be lost.
+        if request.step_id.startswith("$undo:"):
+            self.effects.discard(request.step_id.removeprefix("$undo:"))
+        else:
+            self.effects.add(request.step_id)
+        if self.unlucky(0.1):
             return
         for _ in range(2 if self.unlucky(0.2) else 1):
             self.append("c", answer(request))
@@ -111,10 +172,11 @@ class Broker:
 
     def crash(self, decision: Decision) -> None:
         """Lose the process before the event is acknowledged, with or without its rows and messages."""
-        if self.random.random() < 0.5:
+        stored = self.random.random() < 0.5
+        if stored:
             self.store(decision)
         if self.random.random() < 0.5:
-            self.send(decision)
+            self.send(decision, stored)
         elif decision.state is not None and self.random.random() < 0.5:
             for suffix, payload in encode_rows(self.state, decision.state)[:-1]:
                 self.rows[suffix] = payload or b""
@@ -129,10 +191,11 @@ class Broker:
         self.state = decision.state
         assert decode_rows(self.rows) == self.state
 
-    def send(self, decision: Decision) -> None:
+    def send(self, decision: Decision, stored: bool = True) -> None:
         for emit in decision.emits:
             if isinstance(emit, SendRequest):
-                self.agent(emit.request)
+                if stored or not emit.after_state:
+                    self.agent(emit.request)
             elif isinstance(emit, PublishResult):
                 self.results.append(emit.result)
 
@@ -140,7 +203,10 @@ class Broker:
         request = Player(self.pattern).request_message()
         for _ in range(1 + self.unlucky(0.5)):
             self.append("r", request)
-        for _ in range(2000):
+        for turn in range(2000):
+            if turn == self.cancel_at:
+                cancel = CancelExecution(execution_id=Player(None).execution_id, tenant="acme", user_id=USER)
+                self.append("s", cancel)
             if self.step():
                 continue
             if self.state is None or self.state.is_terminal:
@@ -165,7 +231,7 @@ EXPECTED = [undisturbed(pattern) for pattern in PATTERNS]
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.integers(0, 2**32), st.sampled_from([0, 1]))
+@given(st.integers(0, 2**32), st.sampled_from([0, 1, 2, 3]))
 def test_there_is_one_result_and_it_is_the_undisturbed_one(seed: int, which: int) -> None:
     broker = Broker(PATTERNS[which], Random(seed))
     broker.run()
@@ -179,6 +245,25 @@ def test_there_is_one_result_and_it_is_the_undisturbed_one(seed: int, which: int
     else:
         assert first.error is not None
         assert first.error.code in (Code.STEP_TIMEOUT, Code.DEADLINE_EXCEEDED, Code.UPSTREAM_FAILED), f"seed {seed}"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 2**32), st.none() | st.integers(1, 40))
+def test_whatever_was_done_is_undone_or_reported(seed: int, cancel_at: int | None) -> None:
+    broker = Broker(pattern_of(EFFECTS), Random(seed), cancel_at=cancel_at)
+    broker.run()
+    assert broker.results, f"seed {seed}: no result"
+    first = broker.results[0]
+    assert all(result == first for result in broker.results), f"seed {seed}: different results"
+    assert first.status in ("failed", "cancelled")
+    steps = {step.step_id: step for step in first.trace.steps}
+    reported = {name for name, step in steps.items() if step.status == "compensation_failed"}
+    each = steps["each"].items
+    reported |= (
+        {f"each[{item.index}]" for item in each.failures if item.status == "compensation_failed"} if each else set()
+    )
+    assert broker.effects <= reported | {"q"}, f"seed {seed}: {broker.effects} still stand"
+    assert not any(step.success for name, step in steps.items() if name != "q")
 
 
 def test_folding_the_same_events_gives_the_same_bytes() -> None:

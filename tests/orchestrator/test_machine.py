@@ -17,6 +17,7 @@ from topics.errors import Code
 from topics.messages import CancelExecution, CapabilityResult, ExecuteRequest, Gate, GateOpened, GatePolicy, TimerFired
 
 PINNED = {"steps": [{"capability": "charts.overview", "as": "charts"}], "outputs": ["charts"]}
+UNDOABLE = {"steps": [noop("a", compensate={"capability": "t.undo"}), noop("b")], "outputs": ["b"]}
 WAIT = Gate(policy=GatePolicy.WAIT, wait_s=60.0)
 
 
@@ -39,6 +40,14 @@ def waiting() -> Player:
 def running() -> Player:
     one = resolving()
     one.resolved()
+    return one
+
+
+def compensating() -> Player:
+    one = Player(pattern_of(UNDOABLE))
+    one.request(gate=WAIT)
+    one.answer("a", 1)
+    one.error("b", retryable=False)
     return one
 
 
@@ -84,6 +93,7 @@ STARTS: dict[Status | None, Callable[[], Player]] = {
     Status.RESOLVING: resolving,
     Status.WAITING_FOR_PACK: waiting,
     Status.RUNNING: running,
+    Status.COMPENSATING: compensating,
     Status.SUCCEEDED: succeeded,
     Status.FAILED: failed,
     Status.REJECTED: rejected_one,
@@ -92,11 +102,17 @@ STARTS: dict[Status | None, Callable[[], Player]] = {
 }
 EVENTS: dict[type, Callable[[Player], Any]] = {
     ExecuteRequest: lambda one: one.play(one.request_message(gate=WAIT), START_MS + 5),
-    CapabilityResult: lambda one: one.play(one.answer_message("charts", []), START_MS + 5),
+    CapabilityResult: lambda one: one.play(one.answer_message(asked_for(one), []), START_MS + 5),
     TimerFired: lambda one: one.timer(START_MS + 5),
     GateOpened: lambda one: one.gate(),
     CancelExecution: lambda one: one.cancel(),
 }
+
+
+def asked_for(one: Player) -> str:
+    return "$undo:a" if one.state is not None and one.state.status == Status.COMPENSATING else "charts"
+
+
 IGNORED = "ignored"
 EXPECTED: dict[tuple[Status | None, type], tuple[str, Note | None]] = {
     (None, ExecuteRequest): ("resolving", None),
@@ -124,6 +140,11 @@ EXPECTED: dict[tuple[Status | None, type], tuple[str, Note | None]] = {
     (Status.RUNNING, TimerFired): (IGNORED, Note.NOT_DUE),
     (Status.RUNNING, GateOpened): (IGNORED, Note.LATE),
     (Status.RUNNING, CancelExecution): ("cancelled", None),
+    (Status.COMPENSATING, ExecuteRequest): (IGNORED, Note.DUPLICATE),
+    (Status.COMPENSATING, CapabilityResult): ("failed", None),
+    (Status.COMPENSATING, TimerFired): (IGNORED, Note.NOT_DUE),
+    (Status.COMPENSATING, GateOpened): (IGNORED, Note.LATE),
+    (Status.COMPENSATING, CancelExecution): (IGNORED, Note.LATE),
     **{
         (status, kind): (IGNORED, Note.DUPLICATE if kind is ExecuteRequest else Note.LATE)
         for status in (Status.SUCCEEDED, Status.FAILED, Status.REJECTED, Status.CANCELLED, Status.TIMED_OUT)

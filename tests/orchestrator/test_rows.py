@@ -127,7 +127,7 @@ def test_what_a_parked_execution_and_stored_values_need_is_kept() -> None:
         ({b"": b'{"v": 2}'}, "version 1, got 2"),
         ({b"": b'{"v": 1}'}, "expected the rows of one execution"),
         ({b"/0": None}, "expected page 0 of 1"),
-        ({b"/0": b"[]"}, "expected 2 items up to page 0"),
+        ({b"/0": b"[]"}, "expected 2 items in 1 pages"),
         ({b"/0": b"{}"}, "expected a list"),
         ({b"/0": b"[1, 2]"}, "expected the rows of one execution"),
     ],
