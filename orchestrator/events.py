@@ -12,10 +12,11 @@ from topics.messages import (
     ExecuteRequest,
     ExecutionResult,
     GateOpened,
+    StartExecution,
     TimerFired,
 )
 
-EventMessage = ExecuteRequest | CapabilityResult | TimerFired | GateOpened | CancelExecution
+EventMessage = ExecuteRequest | CapabilityResult | TimerFired | GateOpened | StartExecution | CancelExecution
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,15 @@ class Event:
         at_ms: the broker's append time; the only clock the engine knows.
         origin: topic letter and offset (`r:123`, `c:456`, `s:789`), unique in the partition: the same text means
             the same record, delivered again.
+        full: there is no room for one more execution in flight: one that would begin to work with this event (a
+            request, a gate that opens) is queued instead. The shell's decision, not a fact of the log; it need not be
+            recorded, because the row says `queued` exactly when it was true and mattered.
     """
 
     message: EventMessage
     at_ms: int
     origin: str
+    full: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ class Status(StrEnum):
 
     CANCELLED_EARLY = "cancelled_early"
     """Set by a cancel that came before its request; left when the request comes or the retention ends."""
+    QUEUED = "queued"
+    """Set when the limits on executions in flight leave no room; left by StartExecution, a cancel or the deadline."""
     RESOLVING = "resolving"
     """Set at admission of a pattern that needs pins; left when `context.resolve` has answered."""
     WAITING_FOR_PACK = "waiting_for_pack"
@@ -30,6 +32,8 @@ class Status(StrEnum):
     TIMED_OUT = "timed_out"
 
 
+IN_FLIGHT = frozenset({Status.RESOLVING, Status.RUNNING, Status.COMPENSATING})
+"""What counts against the limits: an execution that waits for its pack, or in the queue, does no work."""
 TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.REJECTED, Status.CANCELLED, Status.TIMED_OUT})
 
 
@@ -196,6 +200,8 @@ class Execution:
         cut: only the terminal record is left; the result is confirmed.
         ending: set while it is compensating.
         fans: foreach steps under way, by step id.
+        queued_at_ms: when it was queued last; 0 if it never was.
+        queued_ms: how long it was queued, in all, before that; once it is started or ended, including that.
     """
 
     execution_id: str
@@ -228,6 +234,8 @@ class Execution:
     reason: str = ""
     ending: Ending | None = None
     fans: Mapping[str, Fan] = field(default_factory=dict)
+    queued_at_ms: int = 0
+    queued_ms: int = 0
 
     @property
     def is_terminal(self) -> bool:

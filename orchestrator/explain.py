@@ -23,6 +23,7 @@ def build_trace(state: Execution, admission: Admission, pattern: CompiledPattern
         pattern_digest=admission.pattern_digest,
         pattern_version=pattern.version if pattern else None,
         **_pinned(pins, admission),
+        queued_ms=state.queued_ms if state.queued_ms or state.queued_at_ms else None,
         inputs=dict(admission.inputs),
         capabilities=dict(pattern.capabilities) if pattern else {},
         agents_used=_sorted(item.agent for item in metadata),

@@ -64,8 +64,20 @@ def _admit(state: Execution | None, event: Event, pattern: CompiledPattern | Non
         return end_admitted(checked.admission, pattern, Status.CANCELLED, error, limits)
     turn = _new_turn(checked.admission, pattern, event.at_ms, event.origin, limits)
     turn.remind(turn.deadline_at_ms)
-    if pattern.needs_pins:
+    return _queued(turn) if event.full else _begin(turn)
+
+
+def _start(state: Execution | None, event: Event, pattern: CompiledPattern | None, limits: Limits) -> Decision:
+    turn = turn_of(state, event, pattern, limits)
+    turn.leave_queue()
+    return _begin(turn)
+
+
+def _begin(turn: Turn) -> Decision:
+    """Begin to work: ask for pins, or start the first steps. Pins are there when it was queued behind the gate."""
+    if turn.pattern.needs_pins and turn.pins is None:
         return _decided(turn, ask_for_pins(turn, 1))
+    turn.status = Status.RUNNING
     start_all(turn)
     return _after_steps(turn)
 
@@ -121,7 +133,7 @@ def _open_gate(state: Execution | None, event: Event, pattern: CompiledPattern |
         return repeated(turn.before, event, pattern, limits, Note.OTHER_PACK)
     if opened.pack.status == PackStatus.WARMING:
         return repeated(turn.before, event, pattern, limits, Note.STILL_WARMING)
-    return _after_gate(turn, meet_pack(turn, opened.pack))
+    return _after_gate(turn, meet_pack(turn, opened.pack), event.full)
 
 
 def _answer_step(state: Execution | None, event: Event, pattern: CompiledPattern | None, limits: Limits) -> Decision:
@@ -274,6 +286,7 @@ Handler = Callable[[Execution | None, Event, CompiledPattern | None, Limits], De
 HANDLERS: Mapping[Action, Handler] = {
     Action.ADMIT: _admit,
     Action.NOTE_CANCEL: _note_cancel,
+    Action.START: _start,
     Action.ANSWER_RESOLVE: _answer_resolve,
     Action.OPEN_GATE: _open_gate,
     Action.ANSWER_STEP: _answer_step,
@@ -287,11 +300,13 @@ HANDLERS: Mapping[Action, Handler] = {
 }
 
 
-def _after_gate(turn: Turn, status: Status) -> Decision:
+def _after_gate(turn: Turn, status: Status, full: bool = False) -> Decision:
     if status == Status.REJECTED:
         return finish(turn, Status.REJECTED, turn.failure)
     if status != Status.RUNNING:
         return _decided(turn, status)
+    if full:
+        return _queued(turn)
     start_all(turn)
     return _after_steps(turn)
 
@@ -306,6 +321,11 @@ def _after_steps(turn: Turn, rearm: bool = False) -> Decision:
 
 def _decided(turn: Turn, status: Status, rearm: bool = False) -> Decision:
     state = turn.close(status, rearm)
+    return Decision(state, tuple(turn.emits))
+
+
+def _queued(turn: Turn) -> Decision:
+    state = turn.queue()
     return Decision(state, tuple(turn.emits))
 
 

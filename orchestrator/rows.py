@@ -152,6 +152,8 @@ def _header(state: Execution) -> bytes:
         head["fans"] = {
             name: [fan.count, fan.started, fan.settled, fan.started_at_ms] for name, fan in state.fans.items()
         }
+    if state.queued_at_ms:
+        head["queue"] = [state.queued_at_ms, state.queued_ms]
     if state.resolve_record is not None:
         head["resolve"] = orjson.Fragment(state.resolve_record.encoded)
     if state.outstanding:
@@ -210,6 +212,7 @@ def _execution(head: Mapping[str, Any], rows: Mapping[bytes, bytes]) -> Executio
     resolved = resolve_record or finished.get(RESOLVE_STEP)
     prefix, timer_at_ms, timer_origin, resolve_attempt_min, resolve_rounds, gate_until_ms = head["n"]
     parked = head.get("parked")
+    queued_at_ms, queued_ms = head.get("queue", (0, 0))
     return Execution(
         **base,
         admission=admission,
@@ -230,6 +233,8 @@ def _execution(head: Mapping[str, Any], rows: Mapping[bytes, bytes]) -> Executio
         pins_json=b"" if pins is None else pins_bytes(pins),
         ending=_ending(head.get("ending")),
         fans={name: Fan(*numbers) for name, numbers in head.get("fans", {}).items()},
+        queued_at_ms=queued_at_ms,
+        queued_ms=queued_ms,
     )
 
 

@@ -17,6 +17,9 @@ after it ends a running execution as `timed_out`. A timer that fires early is ar
 What cannot succeed may have to be undone first. From then on how it ends is fixed: neither a cancel nor the deadline
 changes it, and compensating has a time limit of its own after the deadline, so it ends in any case.
 
+An execution that would begin to work while the limits leave no room is queued instead, with its request checked and its
+versions pinned as at any admission; its deadline runs. It begins when StartExecution comes.
+
     (absent) ── ExecuteRequest ──► resolving ──► waiting_for_pack ──► running ──► succeeded | failed
         │                             │                   │              └──► compensating ──┐
         │                             └───────────────────┴──────────────┴──► rejected | failed | cancelled | timed_out
@@ -28,7 +31,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from orchestrator.execution import Status
-from topics.messages import CancelExecution, CapabilityResult, ExecuteRequest, GateOpened, TimerFired
+from topics.messages import CancelExecution, CapabilityResult, ExecuteRequest, GateOpened, StartExecution, TimerFired
 
 
 class Action(StrEnum):
@@ -36,6 +39,7 @@ class Action(StrEnum):
 
     ADMIT = "admit"
     NOTE_CANCEL = "note_cancel"
+    START = "start"
     ANSWER_RESOLVE = "answer_resolve"
     OPEN_GATE = "open_gate"
     ANSWER_STEP = "answer_step"
@@ -64,8 +68,9 @@ def _row(action: Action, *to: Status) -> Row:
     return Row(action, frozenset(to))
 
 
-_EARLY, _RESOLVING, _WAITING, _RUNNING, _COMPENSATING = (
+_EARLY, _QUEUED, _RESOLVING, _WAITING, _RUNNING, _COMPENSATING = (
     Status.CANCELLED_EARLY,
+    Status.QUEUED,
     Status.RESOLVING,
     Status.WAITING_FOR_PACK,
     Status.RUNNING,
@@ -87,69 +92,87 @@ _ENDED = (_SUCCEEDED, _FAILED, _REJECTED, _TIMED_OUT)
 Table = Mapping[tuple[Status | None, type], Row]
 
 TABLE: Table = {
-    (None, ExecuteRequest): _row(Action.ADMIT, _RESOLVING, _RUNNING, *_ENDED),
+    (None, ExecuteRequest): _row(Action.ADMIT, _QUEUED, _RESOLVING, _RUNNING, *_ENDED),
     (None, CapabilityResult): _UNKNOWN,
     (None, TimerFired): _UNKNOWN,
     (None, GateOpened): _UNKNOWN,
+    (None, StartExecution): _UNKNOWN,
     (None, CancelExecution): _row(Action.NOTE_CANCEL, _EARLY),
     #
-    (_EARLY, ExecuteRequest): _row(Action.ADMIT, _RESOLVING, _RUNNING, _CANCELLED, *_ENDED),
+    (_EARLY, ExecuteRequest): _row(Action.ADMIT, _QUEUED, _RESOLVING, _RUNNING, _CANCELLED, *_ENDED),
     (_EARLY, CapabilityResult): _UNKNOWN,
     (_EARLY, TimerFired): _UNKNOWN,
     (_EARLY, GateOpened): _UNKNOWN,
+    (_EARLY, StartExecution): _UNKNOWN,
     (_EARLY, CancelExecution): _REPEAT,
+    #
+    (_QUEUED, ExecuteRequest): _REPEAT_REQUEST,
+    (_QUEUED, CapabilityResult): _REPEAT,
+    (_QUEUED, TimerFired): _row(Action.SETTLE_DUE),
+    (_QUEUED, GateOpened): _REPEAT,
+    (_QUEUED, StartExecution): _row(Action.START, _RESOLVING, _RUNNING, _SUCCEEDED, _FAILED),
+    (_QUEUED, CancelExecution): _row(Action.CANCEL, _CANCELLED),
     #
     (_RESOLVING, ExecuteRequest): _REPEAT_REQUEST,
     (_RESOLVING, CapabilityResult): _row(Action.ANSWER_RESOLVE, _RESOLVING, _WAITING, _RUNNING, *_ENDED),
     (_RESOLVING, TimerFired): _row(Action.SETTLE_DUE, _RESOLVING, _FAILED),
     (_RESOLVING, GateOpened): _REPEAT,
+    (_RESOLVING, StartExecution): _REPEAT,
     (_RESOLVING, CancelExecution): _row(Action.CANCEL, _CANCELLED),
     #
     (_WAITING, ExecuteRequest): _REPEAT_REQUEST,
     (_WAITING, CapabilityResult): _REPEAT,
     (_WAITING, TimerFired): _row(Action.SETTLE_DUE, _WAITING, _REJECTED),
-    (_WAITING, GateOpened): _row(Action.OPEN_GATE, _WAITING, _RESOLVING, _RUNNING, *_ENDED),
+    (_WAITING, GateOpened): _row(Action.OPEN_GATE, _WAITING, _QUEUED, _RESOLVING, _RUNNING, *_ENDED),
+    (_WAITING, StartExecution): _REPEAT,
     (_WAITING, CancelExecution): _row(Action.CANCEL, _CANCELLED),
     #
     (_RUNNING, ExecuteRequest): _REPEAT_REQUEST,
     (_RUNNING, CapabilityResult): _row(Action.ANSWER_STEP, _RUNNING, _SUCCEEDED, _FAILED, _COMPENSATING),
     (_RUNNING, TimerFired): _row(Action.SETTLE_DUE, _RUNNING, _SUCCEEDED, _FAILED, _COMPENSATING),
     (_RUNNING, GateOpened): _REPEAT,
+    (_RUNNING, StartExecution): _REPEAT,
     (_RUNNING, CancelExecution): _row(Action.CANCEL, _CANCELLED, _COMPENSATING),
     #
     (_COMPENSATING, ExecuteRequest): _REPEAT_REQUEST,
     (_COMPENSATING, CapabilityResult): _row(Action.ANSWER_COMPENSATION, *_GIVEN_UP),
     (_COMPENSATING, TimerFired): _row(Action.SETTLE_COMPENSATION_DUE, *_GIVEN_UP),
     (_COMPENSATING, GateOpened): _REPEAT,
+    (_COMPENSATING, StartExecution): _REPEAT,
     (_COMPENSATING, CancelExecution): _REPEAT,
     #
     (_SUCCEEDED, ExecuteRequest): _REPEAT_REQUEST,
     (_SUCCEEDED, CapabilityResult): _REPEAT,
     (_SUCCEEDED, TimerFired): _REPEAT,
     (_SUCCEEDED, GateOpened): _REPEAT,
+    (_SUCCEEDED, StartExecution): _REPEAT,
     (_SUCCEEDED, CancelExecution): _REPEAT,
     #
     (_FAILED, ExecuteRequest): _REPEAT_REQUEST,
     (_FAILED, CapabilityResult): _REPEAT,
     (_FAILED, TimerFired): _REPEAT,
     (_FAILED, GateOpened): _REPEAT,
+    (_FAILED, StartExecution): _REPEAT,
     (_FAILED, CancelExecution): _REPEAT,
     #
     (_REJECTED, ExecuteRequest): _REPEAT_REQUEST,
     (_REJECTED, CapabilityResult): _REPEAT,
     (_REJECTED, TimerFired): _REPEAT,
     (_REJECTED, GateOpened): _REPEAT,
+    (_REJECTED, StartExecution): _REPEAT,
     (_REJECTED, CancelExecution): _REPEAT,
     #
     (_CANCELLED, ExecuteRequest): _REPEAT_REQUEST,
     (_CANCELLED, CapabilityResult): _REPEAT,
     (_CANCELLED, TimerFired): _REPEAT,
     (_CANCELLED, GateOpened): _REPEAT,
+    (_CANCELLED, StartExecution): _REPEAT,
     (_CANCELLED, CancelExecution): _REPEAT,
     #
     (_TIMED_OUT, ExecuteRequest): _REPEAT_REQUEST,
     (_TIMED_OUT, CapabilityResult): _REPEAT,
     (_TIMED_OUT, TimerFired): _REPEAT,
     (_TIMED_OUT, GateOpened): _REPEAT,
+    (_TIMED_OUT, StartExecution): _REPEAT,
     (_TIMED_OUT, CancelExecution): _REPEAT,
 }

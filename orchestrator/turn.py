@@ -55,6 +55,8 @@ class Turn:
         "pins",
         "pins_json",
         "prefix",
+        "queued_at_ms",
+        "queued_ms",
         "resolution",
         "resolve_attempt_min",
         "resolve_record",
@@ -86,6 +88,8 @@ class Turn:
         self.pins_json = before.pins_json
         self.ending: Ending | None = before.ending
         self.fans: Mapping[str, Fan] = before.fans
+        self.queued_at_ms = before.queued_at_ms
+        self.queued_ms = before.queued_ms
         self.error: ErrorBody | None = None
         self.failure: ErrorBody | None = None
         self.emits: list[Emit] = []
@@ -143,6 +147,16 @@ class Turn:
         if self._earliest_ms == 0 or due_at_ms < self._earliest_ms:
             self._earliest_ms = due_at_ms
 
+    def queue(self) -> Execution:
+        """Return the execution as it waits until there is room for it."""
+        self.queued_at_ms = self.at_ms
+        return self.close(Status.QUEUED)
+
+    def leave_queue(self) -> None:
+        """Count the time spent queued, if it was."""
+        if self.before.status == Status.QUEUED:
+            self.queued_ms = self.before.queued_ms + self.at_ms - self.queued_at_ms
+
     def close(self, status: Status, rearm: bool = False) -> Execution:
         """Return the running execution after the event; adds the timer it needs to the emits.
 
@@ -160,6 +174,7 @@ class Turn:
 
     def end(self, status: Status, error: ErrorBody | None, digest: str) -> Execution:
         """Return the execution as this event ended it."""
+        self.leave_queue()
         self.outstanding = {}
         self.parked = None
         self.ending = None
@@ -212,6 +227,8 @@ class Turn:
             self.pins_json,
             ending=self.ending,
             fans=self.fans,
+            queued_at_ms=self.queued_at_ms,
+            queued_ms=self.queued_ms,
         )
 
 

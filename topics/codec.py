@@ -17,6 +17,7 @@ from topics.messages import (
     PackAnnouncement,
     PackEvent,
     PatternVersion,
+    StartExecution,
     TimerFired,
     Wire,
 )
@@ -33,6 +34,7 @@ TYPES: Mapping[str, type[Wire]] = {
         CapabilityResult,
         TimerFired,
         GateOpened,
+        StartExecution,
         CancelExecution,
         PackAnnouncement,
         PackEvent,

@@ -132,6 +132,7 @@ _EXAMPLES = {
     },
     "TimerFired": {**_OF_EXECUTION, "due_at_ms": _AT_MS + 30_000},
     "GateOpened": {**_OF_EXECUTION, "pack": _PACK_REF},
+    "StartExecution": _OF_EXECUTION,
     "CancelExecution": {**_OF_EXECUTION, "user_id": _USER, "reason": "no longer needed"},
     "PackAnnouncement": {
         "v": 1,

@@ -283,6 +283,15 @@ class GateOpened(Wire):
     pack: PackRef
 
 
+class StartExecution(Wire):
+    """There is room for a queued execution. Has no effect on one that is not queued."""
+
+    type: Literal["StartExecution"] = "StartExecution"
+    v: Literal[1] = 1
+    execution_id: ExecutionId
+    tenant: Tenant
+
+
 class CancelExecution(Wire):
     """End an execution. Idempotent; has no effect on a finished one."""
 
@@ -380,6 +389,7 @@ Message = Annotated[
     | CapabilityResult
     | TimerFired
     | GateOpened
+    | StartExecution
     | CancelExecution
     | PackAnnouncement
     | PackEvent

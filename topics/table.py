@@ -16,6 +16,7 @@ from topics.messages import (
     PackAnnouncement,
     PackEvent,
     PatternVersion,
+    StartExecution,
     TimerFired,
     Wire,
 )
@@ -76,9 +77,9 @@ _FIXED = (
     ),
     TopicSpec(
         EXECUTION_SIGNALS,
-        (TimerFired, GateOpened, CancelExecution),
+        (TimerFired, GateOpened, StartExecution, CancelExecution),
         "execution_id",
-        "Timers, gate openings and cancels reach an execution.",
+        "Timers, gate openings, starts of queued executions and cancels reach an execution.",
         retention_ms=_DAY_MS,
     ),
     TopicSpec(

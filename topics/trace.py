@@ -146,6 +146,7 @@ class Trace(_Part):
 
     Attributes:
         pricing_pack_id … stale: the pins, complete: with the steps' digests they give the execution's digest.
+        queued_ms: time spent queued because the limits on executions in flight were reached; null when it never was.
         capabilities: version of every capability the execution was admitted with.
         agents_used, capabilities_used, sources: sorted, without repeats.
         steps: in the pattern's order, the resolution of pins first as `$resolve`.
@@ -163,6 +164,7 @@ class Trace(_Part):
     asof: date | None = None
     asof_requested: date | None = None
     stale: bool = False
+    queued_ms: int | None = None
     inputs: dict[str, Any] = Field(default_factory=dict)
     capabilities: dict[str, int] = Field(default_factory=dict)
     agents_used: tuple[str, ...] = ()

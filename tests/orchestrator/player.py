@@ -39,6 +39,7 @@ from topics.messages import (
     PackRef,
     Projection,
     ResultMetadata,
+    StartExecution,
     TimerFired,
 )
 
@@ -154,10 +155,11 @@ class Player:
 
     # --- events ---
 
-    def play(self, message: EventMessage, at_ms: int | None = None) -> Decision:
+    def play(self, message: EventMessage, at_ms: int | None = None, full: bool = False) -> Decision:
         letter = {ExecuteRequest: "r", CapabilityResult: "c"}.get(type(message), "s")
         self.offset += 1
-        return self.play_event(Event(message, self.at_ms if at_ms is None else at_ms, f"{letter}:{self.offset}"))
+        at_ms = self.at_ms if at_ms is None else at_ms
+        return self.play_event(Event(message, at_ms, f"{letter}:{self.offset}", full))
 
     def play_event(self, event: Event) -> Decision:
         before = self.state
@@ -262,6 +264,9 @@ class Player:
     def gate(self, pack_id: UUID = PACK, status: str = "fresh") -> Decision:
         opened = PackRef.model_validate_json(json.dumps(pack(pack_id, status)))
         return self.play(GateOpened(execution_id=self.execution_id, tenant="acme", pack=opened))
+
+    def start(self) -> Decision:
+        return self.play(StartExecution(execution_id=self.execution_id, tenant="acme"))
 
     def cancel(self, user: UUID = USER, reason: str = "") -> Decision:
         return self.play(CancelExecution(execution_id=self.execution_id, tenant="acme", user_id=user, reason=reason))

@@ -4,7 +4,7 @@ Whatever the order, there is exactly one result, its digest is the one of the un
 from rows is the state in memory.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
@@ -12,14 +12,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.events import Decision, Event, PublishResult, SendRequest
-from orchestrator.execution import Execution
+from orchestrator.execution import Execution, Status
 from orchestrator.machine import advance
 from orchestrator.pattern import CompiledPattern
 from orchestrator.rows import decode_rows, encode_rows
 from tests.orchestrator.player import START_MS, USER, Player, noop, pattern_of, resolution
 from topics.canonical import digest
 from topics.errors import Code
-from topics.messages import CancelExecution, CapabilityRequest, CapabilityResult, ErrorBody, ExecutionResult, TimerFired
+from topics.messages import (
+    CancelExecution,
+    CapabilityRequest,
+    CapabilityResult,
+    ErrorBody,
+    ExecutionResult,
+    StartExecution,
+    TimerFired,
+)
 
 SEQUENTIAL = {
     "steps": [noop("a"), noop("b", args={"x": "{{state.a.n}}"}), noop("c", condition="has(state.b)")],
@@ -159,6 +167,7 @@ class Broker:
             return False
         letter = self.random.choice(waiting)
         event = self.topics[letter][self.read[letter]]
+        event = replace(event, full=letter != "c" and self.unlucky(0.3))
         decision = advance(self.state, event, self.pattern)
         if self.unlucky(0.15):
             self.crash(decision)
@@ -211,6 +220,10 @@ class Broker:
                 continue
             if self.state is None or self.state.is_terminal:
                 return
+            if self.state.status == Status.QUEUED:
+                for _ in range(1 + self.unlucky(0.3)):
+                    self.append("s", StartExecution(execution_id=self.state.execution_id, tenant="acme"))
+                continue
             due_at_ms = self.state.next_due_at_ms()
             assert due_at_ms is not None
             self.at_ms = max(self.at_ms, due_at_ms)

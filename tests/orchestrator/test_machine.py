@@ -14,7 +14,16 @@ from orchestrator.rows import encode_rows
 from orchestrator.transitions import TABLE
 from tests.orchestrator.player import OTHER_USER, PACK, PORTFOLIO, START_MS, Player, noop, pattern_of, resolution
 from topics.errors import Code
-from topics.messages import CancelExecution, CapabilityResult, ExecuteRequest, Gate, GateOpened, GatePolicy, TimerFired
+from topics.messages import (
+    CancelExecution,
+    CapabilityResult,
+    ExecuteRequest,
+    Gate,
+    GateOpened,
+    GatePolicy,
+    StartExecution,
+    TimerFired,
+)
 
 PINNED = {"steps": [{"capability": "charts.overview", "as": "charts"}], "outputs": ["charts"]}
 UNDOABLE = {"steps": [noop("a", compensate={"capability": "t.undo"}), noop("b")], "outputs": ["b"]}
@@ -23,6 +32,12 @@ WAIT = Gate(policy=GatePolicy.WAIT, wait_s=60.0)
 
 def player() -> Player:
     return Player(pattern_of(PINNED))
+
+
+def queued() -> Player:
+    one = player()
+    one.play(one.request_message(gate=WAIT), full=True)
+    return one
 
 
 def resolving() -> Player:
@@ -90,6 +105,7 @@ def cancelled_early() -> Player:
 STARTS: dict[Status | None, Callable[[], Player]] = {
     None: player,
     Status.CANCELLED_EARLY: cancelled_early,
+    Status.QUEUED: queued,
     Status.RESOLVING: resolving,
     Status.WAITING_FOR_PACK: waiting,
     Status.RUNNING: running,
@@ -105,6 +121,7 @@ EVENTS: dict[type, Callable[[Player], Any]] = {
     CapabilityResult: lambda one: one.play(one.answer_message(asked_for(one), []), START_MS + 5),
     TimerFired: lambda one: one.timer(START_MS + 5),
     GateOpened: lambda one: one.gate(),
+    StartExecution: lambda one: one.start(),
     CancelExecution: lambda one: one.cancel(),
 }
 
@@ -119,31 +136,43 @@ EXPECTED: dict[tuple[Status | None, type], tuple[str, Note | None]] = {
     (None, CapabilityResult): (IGNORED, Note.UNKNOWN_EXECUTION),
     (None, TimerFired): (IGNORED, Note.UNKNOWN_EXECUTION),
     (None, GateOpened): (IGNORED, Note.UNKNOWN_EXECUTION),
+    (None, StartExecution): (IGNORED, Note.UNKNOWN_EXECUTION),
     (None, CancelExecution): ("cancelled_early", None),
     (Status.CANCELLED_EARLY, ExecuteRequest): ("cancelled", None),
     (Status.CANCELLED_EARLY, CapabilityResult): (IGNORED, Note.UNKNOWN_EXECUTION),
     (Status.CANCELLED_EARLY, TimerFired): (IGNORED, Note.UNKNOWN_EXECUTION),
     (Status.CANCELLED_EARLY, GateOpened): (IGNORED, Note.UNKNOWN_EXECUTION),
+    (Status.CANCELLED_EARLY, StartExecution): (IGNORED, Note.UNKNOWN_EXECUTION),
     (Status.CANCELLED_EARLY, CancelExecution): (IGNORED, Note.LATE),
+    (Status.QUEUED, ExecuteRequest): (IGNORED, Note.DUPLICATE),
+    (Status.QUEUED, CapabilityResult): (IGNORED, Note.LATE),
+    (Status.QUEUED, TimerFired): (IGNORED, Note.NOT_DUE),
+    (Status.QUEUED, GateOpened): (IGNORED, Note.LATE),
+    (Status.QUEUED, StartExecution): ("resolving", None),
+    (Status.QUEUED, CancelExecution): ("cancelled", None),
     (Status.RESOLVING, ExecuteRequest): (IGNORED, Note.DUPLICATE),
     (Status.RESOLVING, CapabilityResult): (IGNORED, Note.LATE),
     (Status.RESOLVING, TimerFired): (IGNORED, Note.NOT_DUE),
     (Status.RESOLVING, GateOpened): (IGNORED, Note.LATE),
+    (Status.RESOLVING, StartExecution): (IGNORED, Note.LATE),
     (Status.RESOLVING, CancelExecution): ("cancelled", None),
     (Status.WAITING_FOR_PACK, ExecuteRequest): (IGNORED, Note.DUPLICATE),
     (Status.WAITING_FOR_PACK, CapabilityResult): (IGNORED, Note.LATE),
     (Status.WAITING_FOR_PACK, TimerFired): (IGNORED, Note.NOT_DUE),
     (Status.WAITING_FOR_PACK, GateOpened): ("running", None),
+    (Status.WAITING_FOR_PACK, StartExecution): (IGNORED, Note.LATE),
     (Status.WAITING_FOR_PACK, CancelExecution): ("cancelled", None),
     (Status.RUNNING, ExecuteRequest): (IGNORED, Note.DUPLICATE),
     (Status.RUNNING, CapabilityResult): ("succeeded", None),
     (Status.RUNNING, TimerFired): (IGNORED, Note.NOT_DUE),
     (Status.RUNNING, GateOpened): (IGNORED, Note.LATE),
+    (Status.RUNNING, StartExecution): (IGNORED, Note.LATE),
     (Status.RUNNING, CancelExecution): ("cancelled", None),
     (Status.COMPENSATING, ExecuteRequest): (IGNORED, Note.DUPLICATE),
     (Status.COMPENSATING, CapabilityResult): ("failed", None),
     (Status.COMPENSATING, TimerFired): (IGNORED, Note.NOT_DUE),
     (Status.COMPENSATING, GateOpened): (IGNORED, Note.LATE),
+    (Status.COMPENSATING, StartExecution): (IGNORED, Note.LATE),
     (Status.COMPENSATING, CancelExecution): (IGNORED, Note.LATE),
     **{
         (status, kind): (IGNORED, Note.DUPLICATE if kind is ExecuteRequest else Note.LATE)
