@@ -65,6 +65,7 @@ class Watch:
         self._settings = settings
         self._name = name
         self.ended: set[bytes] = set()
+        self.moved = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "Watch":
@@ -84,7 +85,8 @@ class Watch:
             await consumer.seek_to_beginning()
             while True:
                 for batch in (await consumer.getmany(timeout_ms=500)).values():
-                    self.ended.update(record.key for record in batch)
+                    self.ended.update(record.key for record in batch if record.key is not None)
+                self.moved.set()
         finally:
             await consumer.stop()
 

@@ -44,6 +44,7 @@ _FAMILIES = (
     _Family("db.migrate", "MigrationRefused", Exit.UNAVAILABLE),
     _Family("db.postgres", "RoleBypassesSecurity", Exit.USAGE),
     _Family("local.errors", "LocalError", Exit.UNAVAILABLE),
+    _Family("chaos.run", "RunFailed", Exit.ERROR),
     _Family("streams.clients", "KafkaUnavailable", Exit.UNAVAILABLE),
     _Family("streams.publisher", "NoResult", Exit.TIMED_OUT),
     _Family("streams.topics_admin", "TopicsWrong", Exit.UNAVAILABLE),

@@ -10,6 +10,7 @@ import typer
 from cli import (
     bench_commands,
     capability_commands,
+    chaos_commands,
     dead_letter_commands,
     demo,
     execution_commands,
@@ -92,6 +93,7 @@ app.add_typer(topic_commands.app, name="topics", rich_help_panel=_OPERATE)
 app.add_typer(worker_commands.app, name="worker", rich_help_panel=_OPERATE)
 app.command(name="migrate", rich_help_panel=_OPERATE)(instance_commands.migrate_command)
 app.add_typer(bench_commands.app, name="bench", rich_help_panel=_OPERATE)
+app.command(name="chaos", rich_help_panel=_OPERATE)(chaos_commands.chaos_command)
 
 
 @app.command(name="version", rich_help_panel=_OPERATE)
