@@ -185,7 +185,8 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
         if request.deadline_at_ms <= now_ms:
             late_ms = now_ms - request.deadline_at_ms
             text = f"{request.capability} was not started: its deadline passed {late_ms} ms ago"
-            answer = _failed(request, Code.DEADLINE_EXCEEDED, text)
+            # Nothing was tried, and it is only this attempt's time that is over: the engine may ask again.
+            answer = _failed(request, Code.STEP_TIMEOUT, text, retryable=True)
         else:
             try:
                 answer = await self._handle(request)
@@ -234,11 +235,11 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
             log.info("agent %s could not commit: %s", self.agent, error)
 
 
-def _failed(request: CapabilityRequest, code: Code, text: str) -> CapabilityResult:
+def _failed(request: CapabilityRequest, code: Code, text: str, *, retryable: bool = False) -> CapabilityResult:
     return CapabilityResult(
         execution_id=request.execution_id,
         tenant=request.tenant,
         step_id=request.step_id,
         attempt=request.attempt,
-        error=ErrorBody(code=code, message=text),
+        error=ErrorBody(code=code, message=text, retryable=retryable),
     )

@@ -282,4 +282,5 @@ async def test_an_agent_does_not_start_what_is_past_its_deadline(system: System)
     records = await system.read_until(CAPABILITY_RESULTS, lambda found: any(r.key == key for r in found))
     answer = next(record for record in records if record.key == key)
     assert answer.partition == home
-    assert b"DEADLINE_EXCEEDED" in answer.value
+    # Only this attempt's time was over: whether there is another one is the engine's decision.
+    assert b"STEP_TIMEOUT" in answer.value and b'"retryable":true' in answer.value
