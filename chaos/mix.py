@@ -108,5 +108,6 @@ def expected_data(pattern_id: str, inputs: Mapping[str, Any], asof: date | None)
         assert asof is not None
         return {"day": asof.isoformat(), "answer": n}
     return {
-        "answer": n + {"chaos_sequence": 2, "chaos_parallel": n + 12, "chaos_large": 0, "chaos_nested": 3}[pattern_id]
+        "answer": n
+        + {"chaos_sequence": 2, "chaos_parallel": 2 * n + 12, "chaos_large": 0, "chaos_nested": 3}[pattern_id]
     }

@@ -1,6 +1,7 @@
 """One chaos run from beginning to end: instance, submitter, faults, the wait until all has ended, the check."""
 
 import asyncio
+import logging
 import os
 import sys
 import tempfile
@@ -98,6 +99,8 @@ async def run_chaos(
         RunFailed: the submitter ended without having confirmed everything.
         LocalError: the instance could not be started.
     """
+    # It complains of every try to reach a broker that was killed on purpose.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     async with AsyncExitStack() as stack:
         if data_dir is None:
             folder = tempfile.TemporaryDirectory(prefix="dawsos-chaos-", ignore_cleanup_errors=True)
