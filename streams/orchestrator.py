@@ -15,6 +15,7 @@ from orchestrator.execution import Execution, Status
 from orchestrator.limits import Limits
 from orchestrator.machine import advance, cut, internal_failure
 from settings import Settings
+from streams.census import Census
 from streams.clients import MESSAGE_BYTES_MAX, topic_name
 from streams.dead_letter import Stage, dead_letter
 from streams.durable.acks import OrderedAcks
@@ -99,6 +100,7 @@ class Processor:
         self._timers = TimerHeap()
         self._expiries = TimerHeap()
         self._finishing: set[bytes] = set()
+        self.census = Census()
         self.freshness = FreshnessMap(self._open_gate)
         name = self._name
         self.sources = {
@@ -142,6 +144,8 @@ class Processor:
             if owner != message.partition:
                 await self._publish(event, self._forward(message, key, owner))
                 return
+        if isinstance(body, TimerFired) and at_ms < body.due_at_ms:
+            self._clock.came_early(body.due_at_ms, at_ms)
         fact = Event(body, at_ms, f"{source.letter}:{message.offset}")  # type: ignore[arg-type]
         await self._publish(event, self._step(message, key, fact))
 
@@ -175,8 +179,10 @@ class Processor:
             except Exception:
                 log.exception("the execution could not be failed either", extra=self._fields(message, key))
                 return deliveries
-        if decision.note is not None and log.isEnabledFor(logging.DEBUG):
-            log.debug("ignored: %s", decision.note, extra=self._fields(message, key))
+        if decision.note is not None:
+            self.census.ignored[decision.note] += 1
+            if log.isEnabledFor(logging.DEBUG):
+                log.debug("ignored: %s", decision.note, extra=self._fields(message, key))
         deliveries += await self._carry_out(message, key, before, decision)
         return deliveries
 
@@ -195,6 +201,7 @@ class Processor:
         headers = carried(message.headers) if before is None else self._rows.headers(key)
         rows: list[asyncio.Future[Any]] = []
         if after is not None:
+            self.census.move(None if before is None else before.status, after.status)
             rows = await self._rows.save(partition, key, before, after, headers)
         deliveries: list[Delivery] = list(rows)
         results: list[ExecutionResult] = []
@@ -280,8 +287,8 @@ class Processor:
             except Exception as error:
                 fail_stop("the timer loop failed", error)
             due = self._timers.next_due_at_ms()
-            wait_s = _TICK_S if due is None else min(_TICK_S, max(0.005, (due - self._clock.now_ms()) / 1000))
-            await asyncio.sleep(wait_s)
+            wait_s = _TICK_S if due is None else min(_TICK_S, max(0.001, (due - self._clock.now_ms()) / 1000))
+            await self._timers.until_nearer(wait_s)
 
     async def _fire_due(self) -> None:
         now_ms = self._clock.now_ms()
@@ -295,6 +302,7 @@ class Processor:
                 continue
             # Should the signal not settle it, look again.
             self._timers.arm(key, now_ms + _REFIRE_MS)
+            self.census.late_ms.append(now_ms - due)
             fired = TimerFired(execution_id=execution.execution_id, tenant=execution.tenant, due_at_ms=due)
             await self._signal(key, fired)
 
@@ -351,6 +359,9 @@ class Processor:
 
     async def _rebuild(self, partitions: frozenset[int]) -> None:
         """Arm timers and park executions from the recovered rows, before any event is processed."""
+        if self._table.taken_over_at_ms is not None:
+            self._clock.set(self._table.taken_over_at_ms)
+        self.census.recount()
         self._timers.clear()
         self._expiries.clear()
         self._finishing.clear()
@@ -365,6 +376,7 @@ class Processor:
             execution = self._load_owned(key)
             if execution is None:
                 continue
+            self.census.move(None, execution.status)
             due = execution.next_due_at_ms()
             if due is not None:
                 running += 1

@@ -4,34 +4,62 @@ One entry per execution: its earliest due time. Nothing here is durable; after e
 the state rows. When a time has come, `TimerFired` goes to `execution-signals`, and the engine decides what is due.
 """
 
+import asyncio
 import heapq
 import time
+from collections.abc import Callable
+from contextlib import suppress
 
 
 class BrokerClock:
     """Estimates the broker's clock from append times, so that timers do not fire before the broker agrees.
 
-    A record arrives after it was appended, so append time minus local time is at most the true skew; the largest of
-    the recent ones is the best estimate.
+    A record arrives after it was appended, so at that moment the broker's clock shows at least its append time: the
+    estimate never falls behind what was seen. It does not run ahead either: a timer that the broker's append time
+    proves to have come early sets it back. Between observations the monotonic clock counts, so a wrong or stepped
+    clock of this machine has no influence.
+
+    Args:
+        monotonic_s: seconds that pass evenly.
+        wall_s: seconds since the epoch, believed only until the first record.
     """
 
-    _FORGET_MS_PER_EVENT = 0.01
+    # A computer's clock drifts by less than 100 ppm; twice that is given up for each second without better knowledge.
+    _FORGET_PER_S = 0.0002
 
-    def __init__(self) -> None:
-        self._skew_ms: float | None = None
+    def __init__(self, monotonic_s: Callable[[], float] = time.monotonic, wall_s: Callable[[], float] = time.time):
+        self._monotonic_s = monotonic_s
+        self._wall_s = wall_s
+        self._offset_ms: float | None = None
+        self._seen_at_s = 0.0
 
     def observe(self, appended_at_ms: int) -> None:
-        """Learn from a record that has just arrived from the log's end."""
-        skew = appended_at_ms - time.time() * 1000
-        if self._skew_ms is None or skew > self._skew_ms:
-            # Records read long after they were appended say nothing about the clocks.
-            self._skew_ms = max(skew, -5_000.0)
+        """Learn from a record that has just arrived."""
+        now_s = self._monotonic_s()
+        offset = appended_at_ms - now_s * 1000
+        known = self._offset_ms
+        if known is None or offset > known:
+            self._offset_ms = offset
         else:
-            self._skew_ms -= self._FORGET_MS_PER_EVENT
+            self._offset_ms = max(offset, known - (now_s - self._seen_at_s) * 1000 * self._FORGET_PER_S)
+        self._seen_at_s = now_s
+
+    def set(self, broker_ms: int) -> None:
+        """Take the broker's time as of now, whatever was believed before."""
+        self._seen_at_s = self._monotonic_s()
+        self._offset_ms = broker_ms - self._seen_at_s * 1000
+
+    def came_early(self, due_at_ms: int, appended_at_ms: int) -> None:
+        """Learn from a timer that was sent when this clock said `due_at_ms`, and appended before that."""
+        if self._offset_ms is not None:
+            self._offset_ms -= due_at_ms - appended_at_ms
+            self.observe(appended_at_ms)
 
     def now_ms(self) -> int:
         """Return the broker's time, milliseconds since the epoch."""
-        return int(time.time() * 1000 + (self._skew_ms or 0.0))
+        if self._offset_ms is None:
+            return int(self._wall_s() * 1000)
+        return int(self._monotonic_s() * 1000 + self._offset_ms)
 
 
 class TimerHeap:
@@ -43,6 +71,7 @@ class TimerHeap:
     def __init__(self) -> None:
         self._heap: list[tuple[int, bytes]] = []
         self._armed: dict[bytes, int] = {}
+        self._nearer = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._armed)
@@ -51,8 +80,16 @@ class TimerHeap:
         """Make sure the execution comes up at this time or before."""
         armed = self._armed.get(key)
         if armed is None or due_at_ms < armed:
+            if not self._heap or due_at_ms < self._heap[0][0]:
+                self._nearer.set()
             self._armed[key] = due_at_ms
             heapq.heappush(self._heap, (due_at_ms, key))
+
+    async def until_nearer(self, wait_s: float) -> None:
+        """Wait; return sooner if something is armed that comes up before everything else."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._nearer.wait(), wait_s)
+        self._nearer.clear()
 
     def next_due_at_ms(self) -> int | None:
         """Return when something comes up next; None if nothing is armed."""

@@ -26,6 +26,7 @@ class FencedTable(faust.Table):
 
     Attributes:
         on_take_over: called with the owned partitions after each recovery, before any event is processed.
+        taken_over_at_ms: the broker's time when the last marker was appended; None before the first.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -33,6 +34,7 @@ class FencedTable(faust.Table):
         self._fences: dict[int, Fence] = {}
         self._pending: set[asyncio.Future[Any]] = set()
         self.on_take_over: Callable[[frozenset[int]], Awaitable[None]] | None = None
+        self.taken_over_at_ms: int | None = None
 
     def _new_store_by_url(self, url: Any) -> Any:
         return FencedStore(
@@ -115,7 +117,8 @@ class FencedTable(faust.Table):
             markers[partition] = await self._write(partition, marker_key(partition), prefix + note, prefix)
         undisturbed = True
         for partition, marker in markers.items():
-            offset = (await marker).offset
+            record = await marker
+            self.taken_over_at_ms, offset = record.timestamp, record.offset
             if offset != recovered[partition] + 1:
                 log.warning(
                     "changelog partition %s: read up to %s, marker at %s", partition, recovered[partition], offset

@@ -1,4 +1,4 @@
-import time
+import asyncio
 
 from streams.timers import BrokerClock, TimerHeap
 
@@ -32,17 +32,80 @@ def test_at_most_so_many_come_up() -> None:
     assert len(heap) == 3
 
 
-def test_the_clock_follows_a_broker_that_is_behind() -> None:
-    clock = BrokerClock()
-    now_ms = int(time.time() * 1000)
-    clock.observe(now_ms - 3_000)
-    assert -3_500 < clock.now_ms() - now_ms < -2_000
-    # A record that took less time on its way says more about the skew.
-    clock.observe(int(time.time() * 1000) - 1_000)
-    assert -1_500 < clock.now_ms() - int(time.time() * 1000) < -500
+class Clocks:
+    """This machine's two clocks and the broker's, moved by hand."""
+
+    def __init__(self) -> None:
+        self.passed_s = 100.0
+        self.wall_s = 1_700_000_000.0
+        self.broker_ahead_ms = 0
+        self.clock = BrokerClock(lambda: self.passed_s, lambda: self.wall_s)
+
+    def broker_ms(self) -> int:
+        return 1_700_000_000_000 + round(self.passed_s * 1000) + self.broker_ahead_ms
+
+    def arrives(self, after_ms: int) -> None:
+        """A record is appended now and arrives so much later."""
+        appended = self.broker_ms()
+        self.passed_s += after_ms / 1000
+        self.clock.observe(appended)
+
+    def behind_ms(self) -> int:
+        return self.broker_ms() - self.clock.now_ms()
 
 
-def test_a_backlog_says_nothing_about_the_clock() -> None:
-    clock = BrokerClock()
-    clock.observe(int(time.time() * 1000) - 86_400_000)
-    assert clock.now_ms() > time.time() * 1000 - 6_000
+def test_the_clock_follows_the_quickest_record() -> None:
+    clocks = Clocks()
+    clocks.arrives(3_000)
+    assert 2_999 <= clocks.behind_ms() <= 3_001
+    clocks.arrives(2)
+    assert 1 <= clocks.behind_ms() <= 3
+
+
+def test_the_clock_stays_right_while_every_record_arrives_late() -> None:
+    clocks = Clocks()
+    clocks.arrives(2)
+    for _ in range(60_000):
+        clocks.arrives(0)
+        clocks.passed_s += 0.001
+        clocks.clock.observe(clocks.broker_ms() - 800)
+    assert clocks.behind_ms() <= 20
+
+
+def test_the_clock_does_not_look_at_this_machine_s_clock_once_it_knows_better() -> None:
+    clocks = Clocks()
+    assert clocks.clock.now_ms() == 1_700_000_000_000
+    clocks.arrives(1)
+    clocks.wall_s += 3600
+    assert 0 <= clocks.behind_ms() <= 2
+
+
+def test_a_timer_that_came_early_sets_the_clock_back_and_it_fires_in_time_then() -> None:
+    clocks = Clocks()
+    clocks.arrives(1)
+    clocks.broker_ahead_ms -= 5_000
+    due = clocks.clock.now_ms()
+    assert clocks.behind_ms() < -4_990
+    clocks.clock.came_early(due, clocks.broker_ms())
+    assert -2 <= clocks.behind_ms() <= 2
+
+
+def test_a_backlog_does_not_hide_what_a_take_over_told() -> None:
+    clocks = Clocks()
+    clocks.clock.set(clocks.broker_ms())
+    clocks.clock.observe(clocks.broker_ms() - 86_400_000)
+    assert 0 <= clocks.behind_ms() <= 1
+
+
+async def test_a_nearer_time_wakes_who_waits_for_the_next() -> None:
+    heap = TimerHeap()
+    heap.arm(b"far", 1_000_000)
+    await heap.until_nearer(0.01)
+    waiting = asyncio.create_task(heap.until_nearer(60))
+    await asyncio.sleep(0)
+    heap.arm(b"farther", 2_000_000)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    heap.arm(b"near", 10)
+    async with asyncio.timeout(5):
+        await waiting
