@@ -10,18 +10,27 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.events import Decision, Event, EventMessage, PublishResult, SendRequest, StartTimer, WatchPack
-from orchestrator.execution import Execution, Status
+from orchestrator.events import (
+    DeadLetter,
+    Decision,
+    Event,
+    EventMessage,
+    PublishResult,
+    SendRequest,
+    StartTimer,
+    WatchPack,
+)
+from orchestrator.execution import IN_FLIGHT, Execution, Status
 from orchestrator.limits import Limits
 from orchestrator.machine import advance, cut, internal_failure
 from settings import Settings
-from streams.census import Census
 from streams.clients import MESSAGE_BYTES_MAX, topic_name
-from streams.dead_letter import Stage, dead_letter
+from streams.dead_letter import Stage, dead_letter, undo_letter
 from streams.durable.acks import OrderedAcks
 from streams.durable.table import FencedTable, NotOwner
 from streams.execution_rows import ExecutionRows
 from streams.failstop import PauseWatch, fail_stop
+from streams.flow import FlowControl, PartitionFlow
 from streams.freshness import FreshnessMap
 from streams.headers import FORWARDED, Header, Headers, as_list, carried, was_forwarded
 from streams.logs import position
@@ -36,6 +45,7 @@ from topics.messages import (
     ExecutionResult,
     GateOpened,
     PackRef,
+    StartExecution,
     TimerFired,
     Wire,
 )
@@ -100,8 +110,11 @@ class Processor:
         self._timers = TimerHeap()
         self._expiries = TimerHeap()
         self._finishing: set[bytes] = set()
-        self.census = Census()
         self.freshness = FreshnessMap(self._open_gate)
+        self.flow = FlowControl(
+            settings.partitions, settings.in_flight_max, settings.tenant_in_flight_max, settings.queued_max
+        )
+        self._held: frozenset[int] = frozenset()
         name = self._name
         self.sources = {
             source.topic: source
@@ -109,10 +122,14 @@ class Processor:
                 Source(name(EXECUTION_REQUESTS), "r", (ExecuteRequest,), settings.request_bytes_max),
                 Source(name(CAPABILITY_RESULTS), "c", (CapabilityResult,), MESSAGE_BYTES_MAX),
                 Source(
-                    name(EXECUTION_SIGNALS), "s", (TimerFired, GateOpened, CancelExecution), settings.request_bytes_max
+                    name(EXECUTION_SIGNALS),
+                    "s",
+                    (TimerFired, GateOpened, StartExecution, CancelExecution),
+                    settings.request_bytes_max,
                 ),
             )
         }
+        self._requests = name(EXECUTION_REQUESTS)
         self._results = name(EXECUTION_RESULTS)
         self._signals = name(EXECUTION_SIGNALS)
         self._dead_letters = name(DEAD_LETTERS)
@@ -146,7 +163,9 @@ class Processor:
                 return
         if isinstance(body, TimerFired) and at_ms < body.due_at_ms:
             self._clock.came_early(body.due_at_ms, at_ms)
-        fact = Event(body, at_ms, f"{source.letter}:{message.offset}")  # type: ignore[arg-type]
+        begins = isinstance(body, (ExecuteRequest, GateOpened))
+        full = begins and self.flow.of(message.partition).full(body.tenant)
+        fact = Event(body, at_ms, f"{source.letter}:{message.offset}", full)  # type: ignore[arg-type]
         await self._publish(event, self._step(message, key, fact))
 
     async def _publish(self, event: Any, work: Awaitable[Sequence[Delivery]]) -> None:
@@ -179,10 +198,8 @@ class Processor:
             except Exception:
                 log.exception("the execution could not be failed either", extra=self._fields(message, key))
                 return deliveries
-        if decision.note is not None:
-            self.census.ignored[decision.note] += 1
-            if log.isEnabledFor(logging.DEBUG):
-                log.debug("ignored: %s", decision.note, extra=self._fields(message, key))
+        if decision.note is not None and log.isEnabledFor(logging.DEBUG):
+            log.debug("ignored: %s", decision.note, extra=self._fields(message, key))
         deliveries += await self._carry_out(message, key, before, decision)
         return deliveries
 
@@ -201,7 +218,6 @@ class Processor:
         headers = carried(message.headers) if before is None else self._rows.headers(key)
         rows: list[asyncio.Future[Any]] = []
         if after is not None:
-            self.census.move(None if before is None else before.status, after.status)
             rows = await self._rows.save(partition, key, before, after, headers)
         deliveries: list[Delivery] = list(rows)
         results: list[ExecutionResult] = []
@@ -209,13 +225,21 @@ class Processor:
             if isinstance(emit, SendRequest):
                 request = emit.request.model_copy(update={"reply_partition": partition})
                 topic = self._name(capability_requests(emit.agent))
-                deliveries.append(await self._send(topic, key, encode(request), partition, as_list(headers)))
+                send = self._send(topic, key, encode(request), partition, as_list(headers))
+                if emit.after_state and rows:
+                    deliveries.append(asyncio.create_task(_after(rows, send)))
+                else:
+                    deliveries.append(await send)
+            elif isinstance(emit, DeadLetter):
+                deliveries.append(await self._put_before_people(message, key, emit, headers))
             elif isinstance(emit, StartTimer):
                 self._timers.arm(key, emit.due_at_ms)
             elif isinstance(emit, WatchPack):
                 await self.freshness.park(key, emit.pack_id)
             elif isinstance(emit, PublishResult):
                 results.append(emit.result)
+        if after is not None and (before is None or before.status is not after.status):
+            await self._moved(partition, key, before, after)
         if not results:
             return deliveries
         self._finishing.add(key)
@@ -255,6 +279,17 @@ class Processor:
         if expires is not None:
             self._expiries.arm(key, expires)
 
+    async def _put_before_people(self, message: Any, key: bytes, emit: DeadLetter, headers: Headers) -> Delivery:
+        """Store what could not be undone: as the request that would undo it, or as the event where there is none."""
+        if emit.request is None:
+            letter = dead_letter(message, Stage.COMPENSATE, f"{emit.step_id}: {emit.reason}")
+        else:
+            topic = self._name(capability_requests(emit.agent))
+            request = emit.request.model_copy(update={"reply_partition": message.partition})
+            letter = undo_letter(message, topic, key, encode(request), f"{emit.step_id}: {emit.reason}", headers)
+        log.error("not undone: %s: %s", emit.step_id, emit.reason, extra=self._fields(message, key))
+        return await self._send(self._dead_letters, letter.key, letter.value, None, letter.headers)
+
     async def _bury(self, message: Any, stage: Stage, reason: str) -> list[Delivery]:
         letter = dead_letter(message, stage, reason)
         log.warning("dead letter (%s): %s", stage, reason, extra={"position": position(message)})
@@ -281,14 +316,19 @@ class Processor:
             try:
                 await self._fire_due()
                 await self._drop_expired()
+                for partition, flow in self.flow.items():
+                    if self._table.owns(partition):
+                        await self._start_queued(flow)
+                if self._held:
+                    self._hold_requests()
             except NotOwner as error:
                 # A rebalance began meanwhile; the next owner looks at its timers itself.
                 log.info("%s", error)
             except Exception as error:
                 fail_stop("the timer loop failed", error)
             due = self._timers.next_due_at_ms()
-            wait_s = _TICK_S if due is None else min(_TICK_S, max(0.001, (due - self._clock.now_ms()) / 1000))
-            await self._timers.until_nearer(wait_s)
+            wait_s = _TICK_S if due is None else min(_TICK_S, max(0.005, (due - self._clock.now_ms()) / 1000))
+            await asyncio.sleep(wait_s)
 
     async def _fire_due(self) -> None:
         now_ms = self._clock.now_ms()
@@ -302,7 +342,6 @@ class Processor:
                 continue
             # Should the signal not settle it, look again.
             self._timers.arm(key, now_ms + _REFIRE_MS)
-            self.census.late_ms.append(now_ms - due)
             fired = TimerFired(execution_id=execution.execution_id, tenant=execution.tenant, due_at_ms=due)
             await self._signal(key, fired)
 
@@ -335,13 +374,34 @@ class Processor:
                 return committed is not None and committed > int(offset)
         return False
 
+    async def _moved(self, partition: int, key: bytes, before: Execution | None, after: Execution) -> None:
+        """Keep count of what is in flight; start who is next, and stop taking requests when too many are queued."""
+        flow = self.flow.of(partition)
+        flow.moved(key, after.tenant, None if before is None else before.status, after.status)
+        await self._start_queued(flow)
+        if flow.held != (partition in self._held):
+            self._hold_requests()
+
+    async def _start_queued(self, flow: PartitionFlow) -> None:
+        if flow.queued:
+            for key, tenant in flow.starts(self._clock.now_ms()):
+                await self._signal(key, StartExecution(execution_id=key.decode(), tenant=tenant))
+
+    def _hold_requests(self) -> None:
+        """Take no requests from the partitions where too many executions are queued; answers and signals flow on."""
+        held = self.flow.held()
+        if held != self._held:
+            log.warning("requests wait in partitions %s: %s", sorted(held), "queues are full" if held else "none")
+            self._held = held
+        self._app.consumer.hold_partitions(self._requests, held)
+
     async def _open_gate(self, key: bytes, pack: PackRef) -> None:
         execution = self._load_owned(key)
         if execution is not None and execution.waiting_for_pack == pack.pack_id:
             opened = GateOpened(execution_id=execution.execution_id, tenant=execution.tenant, pack=pack)
             await self._signal(key, opened)
 
-    async def _signal(self, key: bytes, signal: TimerFired | GateOpened) -> None:
+    async def _signal(self, key: bytes, signal: TimerFired | GateOpened | StartExecution) -> None:
         partition = self._rows.partition(key)
         if partition is not None:
             self._pause_watch.check()
@@ -370,6 +430,7 @@ class Processor:
         for partition, key in self._rows.orphans():
             _stop_if_lost(await self._table.put(partition, key, None))
         running = 0
+        working: list[tuple[int, int, bytes, str, Status]] = []
         for count, key in enumerate(self._rows.keys(), 1):
             if count % _REBUILD_YIELD_EVERY == 0:
                 await asyncio.sleep(0)
@@ -386,7 +447,18 @@ class Processor:
                 self._expiries.arm(key, expires)
             if execution.waiting_for_pack is not None:
                 await self.freshness.park(key, execution.waiting_for_pack)
+            partition = self._rows.partition(key)
+            if partition is not None and (execution.status in IN_FLIGHT or execution.status is Status.QUEUED):
+                working.append((execution.queued_at_ms, partition, key, execution.tenant, execution.status))
+        self._count_anew(working)
         log.info("took over partitions %s: %s executions under way", sorted(partitions), running)
+
+    def _count_anew(self, working: list[tuple[int, int, bytes, str, Status]]) -> None:
+        """Fill the queues and counts, in one go: the timer loop looks at them meanwhile."""
+        self.flow.clear()
+        for _, partition, key, tenant, status in sorted(working):
+            self.flow.of(partition).moved(key, tenant, None, status)
+        self._hold_requests()
 
     # --- small things --------------------------------------------------------------------------------------------
 
@@ -408,6 +480,13 @@ def limits_of(settings: Settings) -> Limits:
         inline_bytes=settings.inline_bytes_max,
         output_bytes=settings.result_inline_bytes_max,
     )
+
+
+async def _after(rows: Sequence[Delivery], send: Awaitable[Delivery]) -> None:
+    """Send only when the state that knows of it is confirmed."""
+    for row in rows:
+        await row
+    await (await send)
 
 
 def _stop_if_lost(delivery: Any) -> None:

@@ -118,6 +118,7 @@ class DurableConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._next_offset: dict[TP, int] = {}
+        self._held: frozenset[TP] = frozenset()
 
     def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
         return LoopConsumer(self, loop=self.loop, beacon=self.beacon)
@@ -130,7 +131,21 @@ class DurableConsumer(driver.Consumer):
     def resume_partitions(self, tps: Iterable[TP]) -> None:
         partitions = list(tps)
         super().resume_partitions(partitions)
-        self._loop_consumer.set_fetching(partitions, True)
+        self._loop_consumer.set_fetching([tp for tp in partitions if tp not in self._held], True)
+
+    def hold_partitions(self, topic: str, partitions: frozenset[int]) -> None:
+        """Fetch nothing from these partitions of a topic, and again from those held before.
+
+        Only the fetching stops: for Faust the partitions stay active, so a record that is already on its way to a
+        stream arrives there, and none is skipped. What Faust itself has paused stays so; what it resumes meanwhile is
+        not fetched while it is held.
+        """
+        held = frozenset(TP(topic, partition) for partition in partitions)
+        released, self._held = self._held - held, held
+        self._loop_consumer.set_fetching(held, False)
+        if released:
+            active = self._get_active_partitions()
+            self._loop_consumer.set_fetching([tp for tp in released if tp in active], True)
 
     @property
     def _loop_consumer(self) -> LoopConsumer:

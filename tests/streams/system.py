@@ -133,6 +133,7 @@ class System:
         self.client = client
         self.producer = producer
         self.app: Any = None
+        self.worker: OrchestratorWorker | None = None
         self._pack_seq = 0
 
     def topic(self, name: str) -> str:
@@ -220,6 +221,7 @@ async def running(settings: Settings, *, orchestrator: bool = True):
             async with ExecutionClient(settings, "test") as client:
                 system = System(settings, probe, client, producer)
                 system.app = None if worker is None else worker._app
+                system.worker = worker
                 yield system
         finally:
             if worker is not None:
