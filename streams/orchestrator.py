@@ -24,6 +24,7 @@ from orchestrator.execution import IN_FLIGHT, Execution, Status
 from orchestrator.limits import Limits
 from orchestrator.machine import advance, cut, internal_failure
 from settings import Settings
+from streams.census import Census
 from streams.clients import MESSAGE_BYTES_MAX, topic_name
 from streams.dead_letter import Stage, dead_letter, undo_letter
 from streams.durable.acks import OrderedAcks
@@ -110,6 +111,7 @@ class Processor:
         self._timers = TimerHeap()
         self._expiries = TimerHeap()
         self._finishing: set[bytes] = set()
+        self.census = Census()
         self.freshness = FreshnessMap(self._open_gate)
         self.flow = FlowControl(
             settings.partitions, settings.in_flight_max, settings.tenant_in_flight_max, settings.queued_max
@@ -198,8 +200,10 @@ class Processor:
             except Exception:
                 log.exception("the execution could not be failed either", extra=self._fields(message, key))
                 return deliveries
-        if decision.note is not None and log.isEnabledFor(logging.DEBUG):
-            log.debug("ignored: %s", decision.note, extra=self._fields(message, key))
+        if decision.note is not None:
+            self.census.ignored[decision.note] += 1
+            if log.isEnabledFor(logging.DEBUG):
+                log.debug("ignored: %s", decision.note, extra=self._fields(message, key))
         deliveries += await self._carry_out(message, key, before, decision)
         return deliveries
 
@@ -218,6 +222,7 @@ class Processor:
         headers = carried(message.headers) if before is None else self._rows.headers(key)
         rows: list[asyncio.Future[Any]] = []
         if after is not None:
+            self.census.move(None if before is None else before.status, after.status)
             rows = await self._rows.save(partition, key, before, after, headers)
         deliveries: list[Delivery] = list(rows)
         results: list[ExecutionResult] = []
@@ -327,8 +332,8 @@ class Processor:
             except Exception as error:
                 fail_stop("the timer loop failed", error)
             due = self._timers.next_due_at_ms()
-            wait_s = _TICK_S if due is None else min(_TICK_S, max(0.005, (due - self._clock.now_ms()) / 1000))
-            await asyncio.sleep(wait_s)
+            wait_s = _TICK_S if due is None else min(_TICK_S, max(0.001, (due - self._clock.now_ms()) / 1000))
+            await self._timers.until_nearer(wait_s)
 
     async def _fire_due(self) -> None:
         now_ms = self._clock.now_ms()
@@ -342,6 +347,7 @@ class Processor:
                 continue
             # Should the signal not settle it, look again.
             self._timers.arm(key, now_ms + _REFIRE_MS)
+            self.census.late_ms.append(now_ms - due)
             fired = TimerFired(execution_id=execution.execution_id, tenant=execution.tenant, due_at_ms=due)
             await self._signal(key, fired)
 
