@@ -1,7 +1,7 @@
 """The instance a chaos run works on: `python -m chaos.instance` runs it in the foreground, as `dawsos up` does.
 
-Two orchestrators, two agent workers and a projector. The second orchestrator's clock is an hour fast, the second
-agent worker's an hour slow; both are wrong for the whole run.
+Two orchestrators, two agent workers and a projector. The clocks of the second orchestrator and of the second agent
+worker are an hour fast for the whole run.
 """
 
 import sys
@@ -11,7 +11,7 @@ from local.commands import up
 from local.worker import WorkerSpec
 from settings import load_settings
 
-WRONG_CLOCKS_S = {"orchestrator-2": 3600.0, "agents-2": -3600.0}
+WRONG_CLOCKS_S = {"orchestrator-2": 3600.0, "agents-2": 3600.0}
 ARGV = (sys.executable, "-m", "chaos.instance")
 _DAWSOS = (sys.executable, "-m", "cli.main")
 

@@ -5,12 +5,16 @@ import time
 from typing import Protocol
 
 
-class Clock(Protocol):
-    """Milliseconds since the epoch, and waiting for a moment."""
+class NowClock(Protocol):
+    """Milliseconds since the epoch."""
 
     def now_ms(self) -> int:
         """Return the present moment."""
         ...
+
+
+class Clock(NowClock, Protocol):
+    """Milliseconds since the epoch, and waiting for a moment."""
 
     async def wait_until(self, at_ms: int) -> None:
         """Return at or after a moment."""

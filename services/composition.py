@@ -14,7 +14,7 @@ from agents.base import BaseAgent
 from agents.ports import ArtifactStore, BreakerStore, Cache
 from agents.runtime import AgentRuntime
 from services.catalogue import AgentNotLoadable, agent_classes
-from services.clock import SystemClock
+from services.clock import NowClock, SystemClock
 from services.fundamentals import RecordedFundamentals, bundled_rubric
 from services.ledgers import GitLedgers
 from services.local_artifacts import LocalArtifacts
@@ -81,7 +81,7 @@ def build_runtime_postgres(
     breaker: BreakerStore | None,
     settings: Settings,
     *,
-    clock: SystemClock | None = None,
+    clock: NowClock | None = None,
     artifacts: ArtifactStore | None = None,
 ) -> AgentRuntime:
     """Return a runtime on Postgres.
@@ -120,10 +120,15 @@ def build_runtime_postgres(
 
 
 @asynccontextmanager
-async def open_runtime(settings: Settings) -> AsyncIterator[AgentRuntime]:
+async def open_runtime(settings: Settings, clock: NowClock | None = None) -> AsyncIterator[AgentRuntime]:
     """Connect to Postgres and Redis and give a runtime; everything is closed at the end.
 
     Postgres must answer. Redis need not: without it answers are computed instead of remembered.
+
+    Args:
+        settings: addresses and limits.
+        clock: what deadlines are compared with; the machine's by default. Deadlines are the broker's time, so a
+            worker gives its estimate of that.
 
     Raises:
         RetryableError: Postgres does not answer.
@@ -136,8 +141,9 @@ async def open_runtime(settings: Settings) -> AsyncIterator[AgentRuntime]:
     pool = await open_pool(settings.postgres_url())
     link = RedisLink(settings.redis_url())
     prefix = f"{settings.topic_prefix}dawsos."
+    cache, breaker = RedisCache(link, prefix), RedisBreaker(link, prefix)
     try:
-        yield build_runtime_postgres(pool, RedisCache(link, prefix), RedisBreaker(link, prefix), settings)
+        yield build_runtime_postgres(pool, cache, breaker, settings, clock=clock)
     finally:
         await link.close()
         await pool.close()

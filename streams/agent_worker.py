@@ -56,16 +56,19 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
         agent: name of the agent; its topic is `capability-requests.<agent>`, its group `agent.<agent>`.
         handle: runs one request; expected to answer errors rather than raise.
         producer: a started idempotent producer, shared by all agents of the process.
+        clock: the broker's time, shared with whatever compares deadlines in `handle`; None for one of its own.
     """
 
-    def __init__(self, settings: Settings, agent: str, handle: Handle, producer: Any) -> None:
+    def __init__(
+        self, settings: Settings, agent: str, handle: Handle, producer: Any, clock: BrokerClock | None = None
+    ) -> None:
         self.agent = agent
         self._settings = settings
         self._handle = handle
         self._producer = producer
         self._results = topic_name(settings, CAPABILITY_RESULTS)
         self._dead_letters = topic_name(settings, DEAD_LETTERS)
-        self._clock = BrokerClock()
+        self._clock = clock or BrokerClock()
         self._pause_watch = PauseWatch(SESSION_TIMEOUT_S / 2)
         self._windows: dict[aiokafka.TopicPartition, deque[_Entry]] = {}
         self._commits: dict[aiokafka.TopicPartition, int] = {}

@@ -152,16 +152,21 @@ async def _serve_agents(
     from services.catalogue import load_catalogue
     from services.composition import open_runtime
     from streams.agent_worker import AgentWorker
+    from streams.timers import BrokerClock
 
     async with AsyncExitStack() as stack:
-        runtime = await _patiently(lambda: stack.enter_async_context(open_runtime(settings)), settings.start_timeout_s)
+        # Deadlines are the broker's time; this machine's clock may be wrong.
+        clock = BrokerClock()
+        runtime = await _patiently(
+            lambda: stack.enter_async_context(open_runtime(settings, clock)), settings.start_timeout_s
+        )
         ours = tuple(sorted(runtime.agents))
         unknown = sorted(set(only) - set(ours))
         if unknown:
             raise CannotStart(f"--only: expected some of {', '.join(ours)}, got {', '.join(unknown)}")
         await check_topics(settings, load_catalogue(settings).agents)
         producer = await start_producer(settings, "agents")
-        workers = [AgentWorker(settings, name, runtime.handle, producer) for name in only or ours]
+        workers = [AgentWorker(settings, name, runtime.handle, producer, clock) for name in only or ours]
         try:
             await asyncio.gather(*(worker.start() for worker in workers))
             ready()
