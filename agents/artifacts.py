@@ -1,8 +1,9 @@
 """Values too large for a message: an LRU in front of the artifact store, and the way values become messages."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ ARTIFACT_BYTES_MIN = 8192
 _LEASE_RENEWED_MS = 300_000
 _LEASES_MAX = 10_000
 _LRU_BYTES_MAX = 64 * 1024 * 1024
+_PARSED_MAX = 8
 
 
 class Artifacts:
@@ -46,6 +48,7 @@ class Artifacts:
         self._lru_bytes_max = lru_bytes_max
         self._lru: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._lru_bytes = 0
+        self._parsed: OrderedDict[tuple[str, str], Any] = OrderedDict()
 
     async def put(self, tenant: str, user_id: UUID, data: bytes) -> str:
         """Keep the bytes and return their SHA-256.
@@ -76,6 +79,22 @@ class Artifacts:
             raise TerminalError(Code.ARTIFACT_NOT_FOUND, f"expected artifact {sha}, it is not there or has expired")
         self._remember(tenant, sha, data)
         return data
+
+    async def parsed(self, tenant: str, user_id: UUID, sha: str) -> Any:
+        """Return the value as JSON, for reading only; the last few are kept parsed: a foreach picks item by item.
+
+        Raises:
+            TerminalError: ARTIFACT_NOT_FOUND, see `get`.
+        """
+        key = (tenant, sha)
+        if key in self._parsed:
+            self._parsed.move_to_end(key)
+            return self._parsed[key]
+        value = orjson.loads(await self.get(tenant, user_id, sha))
+        self._parsed[key] = value
+        if len(self._parsed) > _PARSED_MAX:
+            self._parsed.popitem(last=False)
+        return value
 
     async def keep(self, tenant: str, user_id: UUID, sha: str, data: bytes) -> None:
         """Renew an artifact's lease, writing it again if it is gone; one renewal in a while is enough."""
@@ -156,18 +175,41 @@ async def _project(artifacts: Artifacts, tenant: str, user_id: UUID, value: Any,
 
 
 async def join_refs(
-    artifacts: Artifacts, tenant: str, user_id: UUID, args: dict[str, Any], refs: dict[str, str]
+    artifacts: Artifacts,
+    tenant: str,
+    user_id: UUID,
+    args: dict[str, Any],
+    refs: dict[str, str],
+    picks: Mapping[str, str] = MappingProxyType({}),
 ) -> bytes:
-    """Return the arguments as JSON bytes with every referenced artifact in its place.
+    """Return the arguments as JSON bytes with every referenced artifact, or the part picked of it, in its place.
 
-    The artifacts' bytes are spliced in as they are: nothing large is parsed twice.
+    A whole artifact's bytes are spliced in as they are: nothing large is parsed twice.
+
+    Args:
+        artifacts: where they are.
+        tenant: owner of the values.
+        user_id: whose request it is.
+        args: with null where an artifact belongs.
+        refs: JSON pointer into `args` → SHA-256.
+        picks: JSON pointer of `refs` → dotted path into that artifact.
 
     Raises:
-        TerminalError: ARTIFACT_NOT_FOUND; INVALID_ARGS when a pointer names no place in the arguments.
+        TerminalError: ARTIFACT_NOT_FOUND; INVALID_ARGS when a pointer names no place in the arguments, or a pick no
+            ref or nothing inside its artifact.
     """
+    strangers = sorted(picks.keys() - refs.keys())
+    if strangers:
+        raise TerminalError(Code.INVALID_ARGS, f"picks name {', '.join(strangers)}, which refs do not")
     joined: Any = args
     for pointer, sha in sorted(refs.items()):
-        data = orjson.Fragment(await artifacts.get(tenant, user_id, sha))
+        if pointer in picks:
+            data = lookup(await artifacts.parsed(tenant, user_id, sha), picks[pointer].split("."))
+            if isinstance(data, Missing):
+                text = f"expected {picks[pointer]!r} in artifact {sha} for {pointer!r}, nothing stands there"
+                raise TerminalError(Code.INVALID_ARGS, text)
+        else:
+            data = orjson.Fragment(await artifacts.get(tenant, user_id, sha))
         joined = _replaced(joined, [_unescaped(part) for part in pointer.split("/")[1:]], data, pointer)
     return orjson.dumps(joined)
 

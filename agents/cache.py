@@ -34,7 +34,7 @@ def cache_key(description: Description, request: CapabilityRequest) -> str:
         terms.name,
         terms.version,
         description.agent_version,
-        digest({"args": request.args, "refs": request.refs}),
+        digest({"args": request.args, "refs": request.refs} | ({"picks": request.picks} if request.picks else {})),
         _pins(request.pins, terms.needs),
         None if terms.shared else [request.tenant, str(request.user_id)],
     ]

@@ -42,6 +42,8 @@ class Terms:
     shared: bool
     upstreams: tuple[str, ...]
     retry: Retry
+    concurrency_max: int | None = None
+    rate_per_s: float | None = None
 
 
 def capability(
@@ -55,6 +57,8 @@ def capability(
     shared: bool = False,
     upstreams: tuple[str, ...] = (),
     retry: Retry | None = None,
+    concurrency_max: int | None = None,
+    rate_per_s: float | None = None,
 ) -> Callable[[_Method], _Method]:
     """Mark an async method of a `BaseAgent` as a capability.
 
@@ -69,13 +73,31 @@ def capability(
         shared: answers rest on nobody's own data, so tenants and users may share cached ones. Off by default.
         upstreams: services it calls; each has its own circuit breaker.
         retry: how often the engine tries again.
+        concurrency_max: calls at a time in one worker process; None leaves it to the worker's pool.
+        rate_per_s: calls begun per second in one worker process, evenly spaced; None for no limit.
     """
     unknown = [need for need in needs if need not in NEEDS]
     if unknown:
         raise ValueError(f"capability {name}: expected needs among {', '.join(NEEDS)}, got {', '.join(unknown)}")
     if shared and ("ledger" in needs or "portfolio" in needs):
         raise ValueError(f"capability {name}: what reads a ledger or portfolio cannot be shared between users")
-    terms = Terms(name, version, ttl_s, timeout_s, pure, needs, shared, upstreams, retry or Retry())
+    if concurrency_max is not None and concurrency_max < 1:
+        raise ValueError(f"capability {name}: expected concurrency_max from 1, got {concurrency_max}")
+    if rate_per_s is not None and not 0 < rate_per_s < float("inf"):
+        raise ValueError(f"capability {name}: expected rate_per_s above 0, got {rate_per_s}")
+    terms = Terms(
+        name,
+        version,
+        ttl_s,
+        timeout_s,
+        pure,
+        needs,
+        shared,
+        upstreams,
+        retry or Retry(),
+        concurrency_max,
+        rate_per_s,
+    )
 
     def mark(method: _Method) -> _Method:
         if not inspect.iscoroutinefunction(method):
@@ -110,6 +132,7 @@ class Description:
     def as_json(self) -> dict[str, Any]:
         """Return the catalogue entry."""
         terms = self.terms
+        limits = {"concurrency_max": terms.concurrency_max, "rate_per_s": terms.rate_per_s}
         return {
             "version": terms.version,
             "summary": self.summary,
@@ -120,6 +143,7 @@ class Description:
             "pure": terms.pure,
             "needs": list(terms.needs),
             "retry": asdict(terms.retry),
+            **{name: limit for name, limit in limits.items() if limit is not None},
         }
 
 

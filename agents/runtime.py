@@ -20,6 +20,7 @@ from agents.cache import AnswerCache, Remembered, cache_key
 from agents.capability import Description, describe
 from agents.context import CapabilityContext, Notes
 from agents.failures import CallTimeout, Failure, InvalidAnswer, InvalidArguments, classify
+from agents.limits import CallLimits
 from agents.ports import ArtifactStore, BreakerStore, Cache
 from topics.canonical import NotCanonical, canonical_bytes, sha256_hex
 from topics.errors import Code, RetryableError, TerminalError
@@ -115,6 +116,7 @@ class AgentRuntime:
         descriptions = describe_all(by_class)
         self.agents: Mapping[str, BaseAgent] = {agent.name: agent for agent in by_class.values()}
         self._bound = {name: _Bound(found, self.agents[found.agent]) for name, found in descriptions.items()}
+        self.limits = CallLimits(descriptions.values())
         self._artifacts = Artifacts(artifacts, artifact_bytes_max, clock)
         self._cache = AnswerCache(cache, clock)
         self._cache_ttl_s = cache_ttl_s
@@ -185,7 +187,7 @@ class AgentRuntime:
             arguments = await self._arguments(description, request)
         admitted = await self._circuits.admit(description)
         try:
-            raw = await self._call(bound, request, arguments, notes, started_at_ms)
+            raw = await self._call_in_turn(bound, request, arguments, notes, started_at_ms)
         except Exception as error:
             await self._circuits.failed(description, classify(error, description.terms.name))
             raise
@@ -199,7 +201,9 @@ class AgentRuntime:
         return _Answer(packed, sha256_hex(data), notes, "miss")
 
     async def _arguments(self, description: Description, request: CapabilityRequest) -> BaseModel:
-        data = await join_refs(self._artifacts, request.tenant, request.user_id, request.args, request.refs)
+        data = await join_refs(
+            self._artifacts, request.tenant, request.user_id, request.args, request.refs, request.picks or {}
+        )
         try:
             return description.arguments.model_validate_json(data)
         except ValidationError as error:
@@ -222,6 +226,15 @@ class AgentRuntime:
             request.projections,
             known=known,
         )
+
+    async def _call_in_turn(
+        self, bound: _Bound, request: CapabilityRequest, arguments: BaseModel, notes: Notes, now_ms: int
+    ) -> Any:
+        terms = bound.description.terms
+        if terms.name not in self.limits.limited:
+            return await self._call(bound, request, arguments, notes, now_ms)
+        async with self.limits.turn(terms, max(0.0, (request.deadline_at_ms - now_ms) / 1000)):
+            return await self._call(bound, request, arguments, notes, self._clock())
 
     async def _call(
         self, bound: _Bound, request: CapabilityRequest, arguments: BaseModel, notes: Notes, now_ms: int

@@ -140,14 +140,16 @@ async def _redrive(ids: tuple[int, ...], topic: str | None) -> list[int]:
 
 async def _send(found: Settings, letters: Sequence[DeadLetter]) -> None:
     from streams.clients import start_producer
-    from streams.dead_letter import OWN_HEADERS
+    from streams.dead_letter import OWN_HEADERS, redriven_value
 
     producer = await start_producer(found, "redrive")
     try:
         for letter in reversed(letters):
             headers = [(name, data) for name, data in letter.headers if name not in OWN_HEADERS and data is not None]
+            now_ms = int(datetime.now(UTC).timestamp() * 1000)
+            value = redriven_value(letter.origin_topic, letter.value, letter.stage, now_ms)
             await producer.send_and_wait(
-                letter.origin_topic, letter.value, letter.key, letter.origin_partition, headers=headers or None
+                letter.origin_topic, value, letter.key, letter.origin_partition, headers=headers or None
             )
     finally:
         await producer.stop()

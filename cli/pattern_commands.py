@@ -16,6 +16,7 @@ from cli.options import AsJson
 if TYPE_CHECKING:
     from orchestrator.pattern import CompiledPattern
     from orchestrator.registry import PatternRegistry
+    from settings import Settings
     from topics.errors import Fault
 
 app = typer.Typer(no_args_is_help=True, help="List, show, validate and draw patterns; no server is needed.")
@@ -77,21 +78,21 @@ def validate(
     from cli.instance import settings
     from orchestrator.compiler import compile_pattern
     from orchestrator.faults import PatternFaults
+    from orchestrator.registry import library_of
     from services.catalogue import load_catalogue
 
-    catalogue = load_catalogue(settings())
+    found = settings()
+    catalogue = load_catalogue(found)
+    sources = {str(file): _source(file) for file in _expand(files)}
+    library = _library(found) | library_of(sources.items())
     faults: list[Fault] = []
     fine = 0
-    for file in _expand(files):
+    for where, source in sources.items():
         try:
-            source = file.read_bytes()
-        except OSError as error:
-            raise CommandFailed(f"cannot read {file}: {error.strerror}", Exit.USAGE) from None
-        try:
-            compile_pattern(source, catalogue, str(file))
+            compile_pattern(source, catalogue, where, library=library)
             fine += 1
         except PatternFaults as error:
-            faults.extend(error.faults)
+            faults.extend(fault for fault in error.faults if fault not in faults)
     if as_json:
         listed = [{"file": each.where, "pointer": each.pointer, "message": each.message} for each in faults]
         print_json({"valid": fine, "faults": listed})
@@ -134,11 +135,8 @@ def find_pattern(name: str) -> CompiledPattern:
 
     file = Path(name)
     if file.suffix == ".json" or "/" in name:
-        try:
-            source = file.read_bytes()
-        except OSError as error:
-            raise CommandFailed(f"cannot read the pattern file {file}: {error.strerror}", Exit.USAGE) from None
-        return compile_pattern(source, load_catalogue(settings()), str(file))
+        found = settings()
+        return compile_pattern(_source(file), load_catalogue(found), str(file), library=_library(found))
     registry = _registry()
     compiled = registry.newest(name)
     if compiled is None:
@@ -188,7 +186,12 @@ def text_graph(compiled: CompiledPattern) -> str:
     capability_width = max(len(step.capability) for step in compiled.steps)
     lines = [f"{compiled.name} ({compiled.id})"]
     for step in compiled.steps:
-        marks = ["‖" if step.parallel else " ", "?" if step.condition is not None else " "]
+        marks = [
+            "‖" if step.parallel else " ",
+            "?" if step.condition is not None else " ",
+            "*" if step.foreach is not None else " ",
+            "↶" if step.compensate is not None else " ",
+        ]
         after = ", ".join(waits[step.id])
         result = "  → output" if step.id in outputs else ""
         lines.append(
@@ -196,6 +199,21 @@ def text_graph(compiled: CompiledPattern) -> str:
             f"{f'after {after}' if after else 'first'}{result}"
         )
     return "\n".join(lines)
+
+
+def _source(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise CommandFailed(f"cannot read the pattern file {file}: {error.strerror}", Exit.USAGE) from None
+
+
+def _library(found: Settings) -> dict[str, tuple[str, bytes]]:
+    """Return the known patterns as a library for sub-patterns."""
+    from orchestrator.registry import library_of
+    from services.patterns import pattern_folders, pattern_sources
+
+    return library_of(pattern_sources(pattern_folders(found)))
 
 
 def _registry() -> PatternRegistry:
@@ -236,6 +254,8 @@ def _steps(compiled: CompiledPattern) -> list[dict[str, Any]]:
             "waits_for": list(waits[step.id]),
             "reads": list(step.after),
             "output": step.id in outputs,
+            "foreach": step.foreach and step.foreach.text,
+            "undone_by": step.compensate and step.compensate.capability,
         }
         for step in compiled.steps
     ]

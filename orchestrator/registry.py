@@ -37,7 +37,7 @@ class PatternRegistry:
         faults: list[Fault] = []
         found: dict[str, tuple[str, CompiledPattern]] = {}
         files = sorted(sources)
-        library = {name: (where, source) for where, source in reversed(files) if (name := _id_of(source))}
+        library = library_of(files)
         for where, source in files:
             try:
                 pattern = compile_pattern(source, catalogue, where, limits, library)
@@ -69,6 +69,15 @@ class PatternRegistry:
     def patterns(self) -> tuple[CompiledPattern, ...]:
         """Return the newest version of every pattern, sorted by id."""
         return tuple(pattern for _, pattern in sorted(self._newest.items()))
+
+
+def library_of(files: Iterable[tuple[str, bytes]]) -> dict[str, tuple[str, bytes]]:
+    """Return (file name, bytes) by pattern id, where a compilation finds sub-patterns; the first file of an id counts.
+
+    Args:
+        files: (file name, bytes) of each.
+    """
+    return {name: (where, source) for where, source in sorted(files, reverse=True) if (name := _id_of(source))}
 
 
 def _id_of(source: bytes) -> str | None:

@@ -1,10 +1,16 @@
 """Records nobody can process: original key, bytes and headers, with why and whence in added headers."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from topics.codec import decode, encode
+from topics.messages import CapabilityRequest
+from topics.table import CAPABILITY_REQUESTS
+
 _REASON_CHARS_MAX = 2000
+_REDRIVEN_UNDO_MS = 60_000
 
 REASON = "dlq-reason"
 STAGE = "dlq-stage"
@@ -20,6 +26,7 @@ class Stage(StrEnum):
 
     DECODE: the bytes are no message of the contract. ROUTE: it came to the wrong partition twice.
     PROCESS: the engine failed on it. CAPABILITY: an agent worker could not take it. PROJECT: the projector could not.
+    COMPENSATE: an effect could not be undone; the letter is the request that would, or the event that led to it.
     """
 
     DECODE = "decode"
@@ -27,6 +34,7 @@ class Stage(StrEnum):
     PROCESS = "process"
     CAPABILITY = "capability"
     PROJECT = "project"
+    COMPENSATE = "compensate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +51,56 @@ def dead_letter(message: Any, stage: Stage, reason: str) -> DeadLetter:
 
     A record that comes from `dead-letters` itself, redriven, has its older diagnosis replaced.
     """
-    kept = [(name, value) for name, value in message.headers or () if name not in OWN_HEADERS and value is not None]
+    return _letter(message, stage, reason, message.topic, message.key, message.value, message.headers)
+
+
+def undo_letter(
+    message: Any, topic: str, key: bytes, value: bytes, reason: str, headers: Iterable[tuple[str, bytes | None]]
+) -> DeadLetter:
+    """Return the dead letter for an undoing that failed for good; redriven, it is asked for again.
+
+    Args:
+        message: the record that led to it; its partition, offset and time say when. Delivered again, it gives the
+            same letter.
+        topic: of the requests to the agent that can undo.
+        key: of the execution.
+        value: the request as bytes.
+        reason: for people.
+        headers: that travel with the execution.
+    """
+    return _letter(message, Stage.COMPENSATE, reason, topic, key, value, headers)
+
+
+def redriven_value(topic: str, value: bytes | None, stage: str, now_ms: int) -> bytes | None:
+    """Return what is sent when a letter is redriven: its bytes, but an undoing gets new time, for its own is over."""
+    if stage != Stage.COMPENSATE or value is None or CAPABILITY_REQUESTS not in topic:
+        return value
+    request = decode(value, CapabilityRequest)
+    assert isinstance(request, CapabilityRequest)
+    return encode(request.model_copy(update={"deadline_at_ms": now_ms + _REDRIVEN_UNDO_MS}))
+
+
+def _letter(
+    message: Any,
+    stage: Stage,
+    reason: str,
+    topic: str,
+    key: bytes | None,
+    value: bytes | None,
+    headers: Iterable[tuple[str, bytes | None]] | None,
+) -> DeadLetter:
+    kept = [(name, data) for name, data in headers or () if name not in OWN_HEADERS and data is not None]
     # Faust gives the time in seconds, aiokafka in milliseconds.
     at = message.timestamp
     at_ms = int(at * 1000) if isinstance(at, float) else int(at or 0)
     return DeadLetter(
-        key=message.key,
-        value=message.value,
+        key=key,
+        value=value,
         headers=[
             *kept,
             (REASON, reason[:_REASON_CHARS_MAX].encode()),
             (STAGE, stage.value.encode()),
-            (ORIGIN_TOPIC, message.topic.encode()),
+            (ORIGIN_TOPIC, topic.encode()),
             (ORIGIN_PARTITION, b"%d" % message.partition),
             (ORIGIN_OFFSET, b"%d" % message.offset),
             (ORIGIN_AT_MS, b"%d" % at_ms),

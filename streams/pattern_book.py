@@ -80,7 +80,9 @@ class PatternBook:
         if version is None:
             return None
         try:
-            pattern = compile_pattern(version.source.encode(), self._catalogue, f"pattern-versions/{digest}")
+            # Its commands go on naming the versions it was admitted with.
+            catalogue = self._catalogue.pinned(version.capabilities)
+            pattern = compile_pattern(version.source.encode(), catalogue, f"pattern-versions/{digest}")
         except PatternFaults as error:
             log.error("pattern %s (%s) no longer compiles: %s", version.pattern_id, digest, error)
         self._compiled[digest] = pattern

@@ -225,3 +225,22 @@ def test_the_catalogue_of_a_runtime_is_that_of_its_classes() -> None:
     assert found == catalogue_of([ProbeAgent])
     assert json.loads(orjson.dumps(found)) == found
     assert Reading.__name__ in json.dumps(found["agents"]["probe"]["capabilities"]["probe.read"]["output_schema"])
+
+
+async def test_a_pick_gives_one_part_of_a_stored_list_and_is_part_of_what_is_asked() -> None:
+    store = LocalArtifacts()
+    sha = await store.put(TENANT, USER_ID, canonical_bytes([{"label": "a"}, {"label": "b"}]))
+    serving = runtime(ProbeAgent(), artifacts=store)
+    asked = request("probe.read", {"label": None, "amount": "1"}, version=3, pins=PINS, refs={"/label": sha})
+
+    async def picked(path: str) -> object:
+        return await serving.handle(asked.model_copy(update={"picks": {"/label": path}}))
+
+    first, second = await picked("0.label"), await picked("1.label")
+    assert (first.value["label"], second.value["label"]) == ("a", "b")
+    missing = await picked("2.label")
+    assert missing.error is not None and missing.error.code is Code.INVALID_ARGS and "2.label" in missing.error.message
+    astray = await serving.handle(asked.model_copy(update={"picks": {"/amount": "0"}}))
+    assert astray.error is not None and astray.error.code is Code.INVALID_ARGS and "/amount" in astray.error.message
+    stranger = await serving.handle(asked.model_copy(update={"tenant": "other", "picks": {"/label": "0.label"}}))
+    assert stranger.error is not None and stranger.error.code is Code.ARTIFACT_NOT_FOUND
