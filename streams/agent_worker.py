@@ -29,7 +29,8 @@ from topics.table import CAPABILITY_RESULTS, DEAD_LETTERS, capability_requests
 log = logging.getLogger(__name__)
 
 RUNNING_MAX = 128
-UNCOMMITTED_MAX = 1024
+# More than executions in flight by default: calls that wait for the limit of their capability must not fill it.
+UNCOMMITTED_MAX = 4096
 ANSWER_BYTES_MAX = 1_900_000
 SESSION_TIMEOUT_S = 6.0
 _COMMIT_INTERVAL_S = 1.0
@@ -39,13 +40,14 @@ Handle = Callable[[CapabilityRequest], Awaitable[CapabilityResult]]
 
 
 class _Entry:
-    """One request taken from a partition; `done` when its answer is confirmed."""
+    """One request taken from a partition; `pooled` while it has a place in the pool, `done` once it is answered."""
 
-    __slots__ = ("done", "offset")
+    __slots__ = ("done", "offset", "pooled")
 
     def __init__(self, offset: int) -> None:
         self.offset = offset
         self.done = False
+        self.pooled = True
 
 
 class AgentWorker(aiokafka.ConsumerRebalanceListener):
@@ -57,15 +59,23 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
         handle: runs one request; expected to answer errors rather than raise.
         producer: a started idempotent producer, shared by all agents of the process.
         clock: the broker's time, shared with whatever compares deadlines in `handle`; None for one of its own.
+        limited: capabilities with a limit of their own; they wait and run outside the pool, so that others find room.
     """
 
     def __init__(
-        self, settings: Settings, agent: str, handle: Handle, producer: Any, clock: BrokerClock | None = None
+        self,
+        settings: Settings,
+        agent: str,
+        handle: Handle,
+        producer: Any,
+        clock: BrokerClock | None = None,
+        limited: frozenset[str] = frozenset(),
     ) -> None:
         self.agent = agent
         self._settings = settings
         self._handle = handle
         self._producer = producer
+        self._limited = limited
         self._results = topic_name(settings, CAPABILITY_RESULTS)
         self._dead_letters = topic_name(settings, DEAD_LETTERS)
         self._clock = clock or BrokerClock()
@@ -159,9 +169,9 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
     ) -> None:
         try:
             try:
-                delivery = await self._answer(record)
+                delivery = await self._answer(record, entry)
             finally:
-                self._running.release()
+                self._leave_pool(entry)
             await delivery
         except Exception as error:
             fail_stop(f"no confirmed answer to {position(record)}", error)
@@ -172,7 +182,12 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
             self._commits[partition] = window.popleft().offset + 1
             self._uncommitted.release()
 
-    async def _answer(self, record: Any) -> Awaitable[Any]:
+    def _leave_pool(self, entry: _Entry) -> None:
+        if entry.pooled:
+            entry.pooled = False
+            self._running.release()
+
+    async def _answer(self, record: Any, entry: _Entry) -> Awaitable[Any]:
         """Run one request and send its answer; returns the answer's delivery."""
         self._clock.observe(record.timestamp)
         try:
@@ -184,6 +199,8 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
             limit = self._settings.partitions - 1
             reason = f"expected reply_partition from 0 to {limit}, got {request.reply_partition}"
             return await self._bury(record, Stage.CAPABILITY, reason)
+        if request.capability in self._limited:
+            self._leave_pool(entry)
         now_ms = self._clock.now_ms()
         if request.deadline_at_ms <= now_ms:
             late_ms = now_ms - request.deadline_at_ms

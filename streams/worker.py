@@ -166,7 +166,8 @@ async def _serve_agents(
             raise CannotStart(f"--only: expected some of {', '.join(ours)}, got {', '.join(unknown)}")
         await check_topics(settings, load_catalogue(settings).agents)
         producer = await start_producer(settings, "agents")
-        workers = [AgentWorker(settings, name, runtime.handle, producer, clock) for name in only or ours]
+        limited = runtime.limits.limited
+        workers = [AgentWorker(settings, name, runtime.handle, producer, clock, limited) for name in only or ours]
         try:
             await asyncio.gather(*(worker.start() for worker in workers))
             ready()

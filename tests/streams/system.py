@@ -51,12 +51,33 @@ def pattern(name: str, *steps: dict[str, Any]) -> bytes:
 
 
 ECHO = {"capability": "probe.echo", "as": "first", "args": {"value": "{{inputs.value}}"}}
+WRITE = {
+    "capability": "probe.write",
+    "compensate": {"capability": "probe.erase", "args": {"name": "{{result}}"}},
+}
 PATTERNS = {
     "two_echoes": pattern(
         "two_echoes", ECHO, {"capability": "probe.echo", "as": "second", "args": {"value": "{{state.first}}"}}
     ),
     "pinned": pattern("pinned", {"capability": "probe.pinned", "as": "answer", "args": {}}),
     "huge": pattern("huge", {"capability": "probe.huge", "as": "answer", "args": {}}),
+    "undone": pattern(
+        "undone",
+        {**WRITE, "as": "one", "args": {"name": "one"}},
+        {**WRITE, "as": "two", "args": {"name": "two"}},
+        {"capability": "probe.fail", "as": "last", "args": {}},
+    ),
+    "each_of_a_stored_list": pattern(
+        "each_of_a_stored_list",
+        {"capability": "probe.list", "as": "names", "args": {"count": "{{inputs.value}}"}},
+        {
+            "capability": "probe.echo",
+            "as": "echoes",
+            "foreach": "state.names",
+            "concurrency_max": 50,
+            "args": {"value": "{{item.name}}"},
+        },
+    ),
 }
 
 
@@ -69,6 +90,9 @@ class Probe(BaseAgent):
         self.pack = PackRef(pack_id=uuid4(), policy="test", asof_date=DAY, revision=1, status=PackStatus.FRESH)
         self.previous: PackRef | None = None
         self.resolved = 0
+        self.written: list[str] = []
+        self.erased: list[str] = []
+        self.erasable = True
 
     @capability("context.resolve", timeout_s=10)
     async def resolve(
@@ -94,6 +118,30 @@ class Probe(BaseAgent):
         """Return the pack it was pinned to."""
         assert context.pins is not None
         return {"pack": str(context.pins.pricing_pack_id), "stale": context.pins.stale}
+
+    @capability("probe.write")
+    async def write(self, context: CapabilityContext, name: str) -> str:
+        """Have an effect that can be undone."""
+        self.written.append(name)
+        return name
+
+    @capability("probe.erase", retry=RetryPolicy(attempts_max=2, backoff_s=0.05))
+    async def erase(self, context: CapabilityContext, name: str) -> str:
+        """Undo it, if the test lets it."""
+        if not self.erasable:
+            raise RetryableError(Code.AGENT_UNAVAILABLE, f"{name} cannot be erased now")
+        self.erased.append(name)
+        return name
+
+    @capability("probe.fail")
+    async def fail(self, context: CapabilityContext) -> None:
+        """Fail for good."""
+        raise TerminalError(Code.INVALID_ARGS, "as the test wants")
+
+    @capability("probe.list")
+    async def names(self, context: CapabilityContext, count: int) -> list[dict[str, str]]:
+        """Return a list too long for a message."""
+        return [{"name": f"name {number}", "padding": "x" * 30} for number in range(count)]
 
     @capability("probe.huge")
     async def huge(self, context: CapabilityContext) -> str:
@@ -200,7 +248,7 @@ def by_key(records: Iterable[Any]) -> dict[bytes, set[bytes]]:
 async def agent_running(settings: Settings, probe: Probe):
     runtime = AgentRuntime([probe], MemoryArtifacts(), None, None, lambda: int(time.time() * 1000))
     producer = await start_producer(settings, "probe")
-    worker = AgentWorker(settings, "probe", runtime.handle, producer)
+    worker = AgentWorker(settings, "probe", runtime.handle, producer, limited=runtime.limits.limited)
     await worker.start()
     try:
         yield producer
