@@ -63,11 +63,15 @@ def system() -> str:
 
 
 def states() -> str:
-    """Return the transition table as a Mermaid state diagram, without the rows that change nothing."""
+    """Return the transition table as a Mermaid state diagram, without the rows that change nothing.
+
+    Of one cancelled early only what differs from an unknown execution is drawn.
+    """
     edges: dict[tuple[str, str], list[str]] = {}
     for (status, event), row in TABLE.items():
         for target in sorted(row.to):
-            if target is not status:
+            known = status is Status.CANCELLED_EARLY and target in TABLE[None, event].to
+            if target is not status and not known:
                 start = "[*]" if status is None else status.value
                 edges.setdefault((start, target.value), []).append(event.__name__)
     lines = ["```mermaid", "stateDiagram-v2"]
@@ -75,7 +79,6 @@ def states() -> str:
     order = {"[*]": -1} | {status.value: number for number, status in enumerate([*running, *sorted(TERMINAL)])}
     for (start, target), events in sorted(edges.items(), key=lambda edge: (order[edge[0][0]], order[edge[0][1]])):
         lines.append(f"  {start} --> {target}: {', '.join(sorted(set(events)))}")
-    lines += [f"  {status.value} --> [*]" for status in sorted(TERMINAL)]
     return "\n".join([*lines, "```"])
 
 
