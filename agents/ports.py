@@ -302,5 +302,5 @@ class BreakerStore(Protocol):
         ...
 
     async def failed(self, circuit: str, now_ms: int) -> None:
-        """Count a failure: the 5th in a row, or a failed trial, opens the circuit for 60 s."""
+        """Count a failure: the 5th in a row, or a failed trial, opens the circuit: for 1 s, doubled up to 60 s."""
         ...

@@ -2,22 +2,24 @@
 
 from redis.asyncio import Redis
 
-from db.circuit import FAILURES_MAX, PAUSE_MS, TRIAL_MS, Admission
+from db.circuit import FAILURES_MAX, FIRST_PAUSE_MS, PAUSE_MS, TRIAL_MS, Admission
 from db.memory import MemoryBreaker
 from db.redis_link import RedisLink
 
 # An idle circuit is forgotten after this; also the longest that a wrong clock can keep one open.
 _KEPT_MS = 3_600_000
 
-# The rules of db/circuit.py, in one atomic step each. KEYS[1] circuit; ARGV: now, pause, failures, kept, trial.
+# The rules of db/circuit.py, in one atomic step each. KEYS[1] circuit; ARGV: now, longest pause,
+# failures, kept, trial, first pause.
 _ADMIT = """
-local state = redis.call('HMGET', KEYS[1], 'failures', 'open', 'trial')
+local state = redis.call('HMGET', KEYS[1], 'failures', 'open', 'trial', 'pause')
 local failures, open, trial = tonumber(state[1] or 0), tonumber(state[2] or 0), tonumber(state[3] or 0)
+local pause = tonumber(state[4] or 0)
 local now = tonumber(ARGV[1])
 if open == 0 then return {-1, failures} end
 local wait = math.max(open, trial) - now
 if wait > 0 then return {wait, failures} end
-redis.call('HSET', KEYS[1], 'trial', string.format('%.0f', now + tonumber(ARGV[5])))
+redis.call('HSET', KEYS[1], 'trial', string.format('%.0f', now + math.min(pause, tonumber(ARGV[5]))))
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return {-1, failures}
 """
@@ -26,7 +28,10 @@ local failures = redis.call('HINCRBY', KEYS[1], 'failures', 1)
 local open = tonumber(redis.call('HGET', KEYS[1], 'open') or 0)
 local now = tonumber(ARGV[1])
 if (open > 0 and open <= now) or (open == 0 and failures >= tonumber(ARGV[3])) then
-    redis.call('HSET', KEYS[1], 'open', string.format('%.0f', now + tonumber(ARGV[2])), 'trial', 0)
+    local pause = tonumber(redis.call('HGET', KEYS[1], 'pause') or 0) * 2
+    if pause == 0 then pause = tonumber(ARGV[6]) end
+    pause = math.min(pause, tonumber(ARGV[2]))
+    redis.call('HSET', KEYS[1], 'open', string.format('%.0f', now + pause), 'trial', 0, 'pause', pause)
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return failures
@@ -60,7 +65,7 @@ class RedisBreaker:
         await self._link.ask(lambda redis: redis.delete(self._name(circuit)))
 
     async def failed(self, circuit: str, now_ms: int) -> None:
-        """Count a failure: the 5th in a row, or a failed trial, opens the circuit for 60 s."""
+        """Count a failure: the 5th in a row, or a failed trial, opens the circuit; see `db.circuit`."""
         # Counted here as well, so that losing Redis in the middle of an outage does not close the circuit.
         await self._local.failed(circuit, now_ms)
         await self._link.ask(lambda redis: self._run(redis, _FAILED, circuit, now_ms))
@@ -75,6 +80,7 @@ class RedisBreaker:
             str(FAILURES_MAX),
             str(_KEPT_MS),
             str(TRIAL_MS),
+            str(FIRST_PAUSE_MS),
         )
 
     def _name(self, circuit: str) -> str:

@@ -23,26 +23,48 @@ async def open_circuit(serve: Any, name: str = "probe.fetch") -> None:
         assert code(await fetch(serve, name)) is Code.UPSTREAM_FAILED
 
 
-async def test_five_failures_in_a_row_open_the_circuit_for_a_minute() -> None:
+async def open_for_a_minute(serve: Any, clock: Clock) -> None:
+    """The trials of a service that stays away fail after 1, 2, 4 … s; then the pause is a minute."""
+    await open_circuit(serve)
+    for pause_s in (1, 2, 4, 8, 16, 32):
+        clock.now += pause_s * 1000
+        assert code(await fetch(serve)) is Code.UPSTREAM_FAILED
+
+
+async def test_five_failures_in_a_row_open_the_circuit_for_a_second() -> None:
     agent, clock = ProbeAgent(lambda context: DOWN), Clock()
     serve = runtime(agent, clock=clock)
     await open_circuit(serve)
+    assert code(await fetch(serve)) is Code.AGENT_UNAVAILABLE and agent.calls == 5
+    clock.now += 999
+    assert code(await fetch(serve)) is Code.AGENT_UNAVAILABLE and agent.calls == 5
+    clock.now += 1
+    agent.act = lambda context: "back"
+    assert (await fetch(serve)).value == "back"
+
+
+async def test_a_service_that_stays_away_is_asked_once_a_minute() -> None:
+    agent, clock = ProbeAgent(lambda context: DOWN), Clock()
+    serve = runtime(agent, clock=clock)
+    await open_for_a_minute(serve, clock)
+    calls = agent.calls
     clock.now += 20_000
     answer = await fetch(serve)
     assert answer.error is not None and answer.error.code is Code.AGENT_UNAVAILABLE and answer.error.retryable
     assert answer.error.retry_after_s == 40 and "vendor" in answer.error.message
-    assert agent.calls == 5
+    assert agent.calls == calls
     clock.now += 39_999
-    assert code(await fetch(serve)) is Code.AGENT_UNAVAILABLE and agent.calls == 5
+    assert code(await fetch(serve)) is Code.AGENT_UNAVAILABLE and agent.calls == calls
 
 
 async def test_after_the_pause_one_trial_decides() -> None:
     agent, clock = ProbeAgent(lambda context: DOWN), Clock()
     serve = runtime(agent, clock=clock)
-    await open_circuit(serve)
+    await open_for_a_minute(serve, clock)
+    calls = agent.calls
     clock.now += 60_000
-    assert code(await fetch(serve)) is Code.UPSTREAM_FAILED and agent.calls == 6
-    assert code(await fetch(serve)) is Code.AGENT_UNAVAILABLE and agent.calls == 6
+    assert code(await fetch(serve)) is Code.UPSTREAM_FAILED and agent.calls == calls + 1
+    assert code(await fetch(serve)) is Code.AGENT_UNAVAILABLE and agent.calls == calls + 1
     clock.now += 60_000
     agent.act = lambda context: "up again"
     assert (await fetch(serve)).value == "up again"
@@ -55,10 +77,10 @@ async def test_only_one_trial_at_a_time() -> None:
     breaker = MemoryBreaker()
     for _ in range(5):
         await breaker.failed("a/b", 0)
-    admissions: list[Admission] = [await breaker.admit("a/b", 60_000) for _ in range(3)]
-    assert [found.retry_after_s for found in admissions] == [None, 10.0, 10.0]
+    admissions: list[Admission] = [await breaker.admit("a/b", 1_000) for _ in range(3)]
+    assert [found.retry_after_s for found in admissions] == [None, 1.0, 1.0]
     # A trial whose worker died says nothing; after a while somebody else may try.
-    assert (await breaker.admit("a/b", 70_000)).retry_after_s is None
+    assert (await breaker.admit("a/b", 2_000)).retry_after_s is None
 
 
 async def test_a_success_starts_the_count_again() -> None:

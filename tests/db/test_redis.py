@@ -10,7 +10,7 @@ import pytest
 
 from db.breaker import RedisBreaker
 from db.cache import RedisCache
-from db.circuit import FAILURES_MAX, PAUSE_MS, TRIAL_MS
+from db.circuit import FAILURES_MAX, FIRST_PAUSE_MS, PAUSE_MS, TRIAL_MS
 from db.memory import MemoryBreaker, MemoryCache
 from db.redis_link import AWAY, RedisLink
 
@@ -95,13 +95,13 @@ async def pause_s(breaker: Breaker, now_ms: int) -> float | None:
     return (await breaker.admit("analyst/postgres", now_ms)).retry_after_s
 
 
-async def test_the_fifth_failure_in_a_row_opens_for_60_seconds(breaker: Breaker) -> None:
+async def test_the_fifth_failure_in_a_row_opens_for_a_second(breaker: Breaker) -> None:
     await fail(breaker, FAILURES_MAX - 1)
     before = await breaker.admit("analyst/postgres", NOW)
     assert (before.retry_after_s, before.failures) == (None, 4)
     await fail(breaker, 1)
-    assert await pause_s(breaker, NOW) == 60
-    assert await pause_s(breaker, NOW + PAUSE_MS - 1) == 0.001
+    assert await pause_s(breaker, NOW) == 1
+    assert await pause_s(breaker, NOW + FIRST_PAUSE_MS - 1) == 0.001
     assert (await breaker.admit("analyst/redis", NOW)).retry_after_s is None
 
 
@@ -114,20 +114,34 @@ async def test_a_success_in_between_starts_the_count_again(breaker: Breaker) -> 
 
 async def test_half_open_lets_one_trial_through(breaker: Breaker) -> None:
     await fail(breaker, FAILURES_MAX)
-    later = NOW + PAUSE_MS
-    assert [await pause_s(breaker, later) for _ in range(3)] == [None, 10, 10]
+    later = NOW + FIRST_PAUSE_MS
+    assert [await pause_s(breaker, later) for _ in range(3)] == [None, 1, 1]
     await breaker.succeeded("analyst/postgres", later + 5)
     after = await breaker.admit("analyst/postgres", later + 6)
     assert (after.retry_after_s, after.failures) == (None, 0)
 
 
-async def test_a_failed_trial_opens_again(breaker: Breaker) -> None:
+async def test_each_failed_trial_doubles_the_pause_up_to_a_minute(breaker: Breaker) -> None:
     await fail(breaker, FAILURES_MAX)
-    later = NOW + PAUSE_MS
-    assert await pause_s(breaker, later) is None
-    await fail(breaker, 1, later + 10)
-    assert await pause_s(breaker, later + 10) == 60
-    assert await pause_s(breaker, later + 10 + PAUSE_MS) is None
+    now, pauses = NOW, []
+    for _ in range(8):
+        pauses.append(await pause_s(breaker, now))
+        now += round((pauses[-1] or 0) * 1000)
+        assert await pause_s(breaker, now) is None
+        await fail(breaker, 1, now)
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
+    # Others wait for the trial of a long pause for 10 s only.
+    assert [await pause_s(breaker, now + PAUSE_MS) for _ in range(2)] == [None, 10]
+
+
+async def test_many_calls_that_fail_together_cost_one_second(breaker: Breaker) -> None:
+    await fail(breaker, 100)
+    await fail(breaker, 100, NOW + FIRST_PAUSE_MS - 1)
+    assert await pause_s(breaker, NOW + FIRST_PAUSE_MS - 1) == 0.001
+    assert await pause_s(breaker, NOW + FIRST_PAUSE_MS) is None
+    await breaker.succeeded("analyst/postgres", NOW + FIRST_PAUSE_MS + 5)
+    await fail(breaker, FAILURES_MAX, NOW + FIRST_PAUSE_MS + 10)
+    assert await pause_s(breaker, NOW + FIRST_PAUSE_MS + 10) == 1
 
 
 async def test_a_trial_nobody_reports_makes_room_for_another(breaker: Breaker) -> None:
@@ -139,8 +153,8 @@ async def test_a_trial_nobody_reports_makes_room_for_another(breaker: Breaker) -
 
 async def test_late_failures_do_not_prolong_the_pause(breaker: Breaker) -> None:
     await fail(breaker, FAILURES_MAX)
-    await fail(breaker, 3, NOW + 30_000)
-    assert await pause_s(breaker, NOW + 30_000) == 30
+    await fail(breaker, 3, NOW + 300)
+    assert await pause_s(breaker, NOW + 300) == 0.7
 
 
 @pytest.mark.integration
@@ -150,10 +164,10 @@ async def test_workers_share_a_circuit(redis_url: str) -> None:
     one, two = (RedisBreaker(link, prefix) for link in links)
     await fail(one, 3)
     await fail(two, 2)
-    assert (await pause_s(one, NOW), await pause_s(two, NOW)) == (60, 60)
-    later = NOW + PAUSE_MS
+    assert (await pause_s(one, NOW), await pause_s(two, NOW)) == (1, 1)
+    later = NOW + FIRST_PAUSE_MS
     trials = await asyncio.gather(*(pause_s(breaker, later) for breaker in (one, two, one, two)))
-    assert sorted(trials, key=str) == [10, 10, 10, None]
+    assert sorted(trials, key=str) == [1, 1, 1, None]
     for link in links:
         await link.close()
 
@@ -188,7 +202,7 @@ async def test_a_dead_redis_costs_one_time_limit_per_pause(caplog: pytest.LogCap
             assert await cache.get("k") is None
             assert (link.failures, away.connections) == (2, 2)
             await fail(breaker, FAILURES_MAX)
-            assert await pause_s(breaker, NOW) == 60
+            assert await pause_s(breaker, NOW) == 1
             await link.close()
     assert len(caplog.records) == 1
 
