@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -55,6 +55,7 @@ class Run:
     Attributes:
         faults: kind → how often it was done.
         submitted_s, settled_s: how long submitting took, and all of it until everything had ended.
+        evidence: what the checker was given.
     """
 
     seed: int
@@ -63,6 +64,7 @@ class Run:
     submitted_s: float
     settled_s: float
     findings: Findings
+    evidence: Evidence = field(repr=False)
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it as JSON."""
@@ -142,8 +144,10 @@ async def _on(
         # A second, equal result or a conflicting one may come a little later than the first.
         await asyncio.sleep(2.0)
     report("reading all topics from their beginning")
-    evidence = _damaged(await _evidence(settings, record), inject)
-    return Run(seed, executions, havoc.done, submitted_s, settled_s, check(evidence))
+    evidence = await _evidence(settings, record)
+    if inject is not None:
+        evidence = damaged(evidence, inject)
+    return Run(seed, executions, havoc.done, submitted_s, settled_s, check(evidence), evidence)
 
 
 async def _submitter(
@@ -213,10 +217,8 @@ async def _evidence(settings: Settings, record: Path) -> Evidence:
     )
 
 
-def _damaged(evidence: Evidence, inject: Inject | None) -> Evidence:
-    """Damage the records between reading and checking, as a loss or a conflict would have."""
-    if inject is None or not evidence.results:
-        return evidence
+def damaged(evidence: Evidence, inject: Inject) -> Evidence:
+    """Damage what was read from Kafka as a loss or a conflict would have: one execution's result goes or differs."""
     results = list(evidence.results)
     victim = results[len(results) // 2]
     if inject == "loss":

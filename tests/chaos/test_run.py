@@ -1,0 +1,54 @@
+"""A short chaos run on real Kafka, Postgres and Valkey; `dawsos chaos` is the long one. Progress: `pytest -s`."""
+
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from chaos.checker import check
+from chaos.faults import Kind
+from chaos.run import Run, damaged, run_chaos
+from local.errors import EmbeddedMissing
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(420)]
+
+EXECUTIONS = 300
+SECONDS = 30.0
+SEED = 11
+
+
+@pytest.fixture(scope="module")
+async def run(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run]:
+    begun = time.monotonic()
+    folder = tmp_path_factory.mktemp("chaos")
+
+    def report(line: str) -> None:
+        print(f"[{time.monotonic() - begun:5.1f} s] {line}", flush=True)  # noqa: T201 - a run of a minute says where it is
+
+    try:
+        yield await run_chaos(EXECUTIONS, SECONDS, SEED, data_dir=folder, report=report)
+    except EmbeddedMissing as error:
+        pytest.skip(str(error))
+
+
+async def test_nothing_is_lost_nothing_conflicts_nothing_is_stuck(run: Run) -> None:
+    assert run.findings.ok, run.as_json()
+    assert run.findings.submitted == EXECUTIONS == sum(run.findings.statuses.values())
+    # A run in which everything fails proves little.
+    assert run.findings.statuses["succeeded"] > EXECUTIONS // 2, run.as_json()
+    # A fault whose process was down at that very moment is not done; most kinds have several.
+    assert len(run.faults) >= len(Kind) - 2, run.faults
+
+
+async def test_the_checker_names_a_loss_in_the_recorded_topics(run: Run) -> None:
+    missing = damaged(run.evidence, "loss")
+    (gone,) = {each.key for each in run.evidence.results} - {each.key for each in missing.results}
+    found = check(missing)
+    assert not found.ok and found.count("lost") == 1
+    assert gone is not None and gone.decode() in found.faults["lost"][0]
+
+
+async def test_the_checker_names_a_conflict_in_the_recorded_topics(run: Run) -> None:
+    found = check(damaged(run.evidence, "conflict"))
+    assert not found.ok and found.count("conflicting") == 1 and found.count("lost") == 0
+    assert "2 different results" in found.faults["conflicting"][0]
