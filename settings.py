@@ -214,8 +214,8 @@ class Settings(BaseSettings):
     inline_bytes_max: int = Field(8192, ge=0, description="Larger values travel by reference to the artifact store.")
     result_inline_bytes_max: int = Field(768 * 1024, ge=0, description="All outputs inline in one result.")
     retention_s: float = Field(900.0, gt=0, description="Terminal records, for duplicates.")
-    in_flight_max: int = Field(2048, ge=1, description="Executions that work at the same time; more are queued.")
-    tenant_in_flight_max: int = Field(1024, ge=1, description="The same for one tenant.")
+    in_flight_max: int = Field(1024, ge=1, description="Executions that work at the same time; more are queued.")
+    tenant_in_flight_max: int = Field(384, ge=1, description="The same for one tenant.")
     queued_max: int = Field(100_000, ge=1, description="Queued executions; beyond it requests stay in their topic.")
 
     @field_validator("kafka")

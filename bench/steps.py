@@ -9,7 +9,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -26,7 +26,7 @@ PATTERN_ID = "bench_steps"
 WARM_UP = 50
 # Enough for a stable p99 at each concurrency, few enough for a minute in all.
 _COUNTS = ((1, 300), (16, 2500), (128, 8000))
-_USER = UUID(int=1)
+USER = UUID(int=1)
 _TIMEOUT_S = 60.0
 
 
@@ -74,6 +74,12 @@ def run_steps(
     Returns:
         `{"rows": [...], "machine": {...}}`, ready for JSON.
     """
+    rows = on_own_system(lambda settings: measure(settings, concurrency, count), flush_every_message)
+    return {"rows": rows, "machine": machine() | {"kafka_flush_every_message": flush_every_message}}
+
+
+def on_own_system(work: Callable[[Settings], Coroutine[Any, Any, Any]], flush_every_message: bool = False) -> Any:
+    """Start a system in a temporary directory, return what `work` returns of it, and stop it."""
     with tempfile.TemporaryDirectory(prefix="dawsos-bench-", ignore_cleanup_errors=True) as folder:
         chosen = {
             "DAWSOS_PATTERNS": str(PATTERNS),
@@ -86,14 +92,13 @@ def run_steps(
         os.environ.update(chosen)
         try:
             with Stack(load_settings()) as settings:
-                rows = _run(measure(settings, concurrency, count))
+                return _run(work(settings))
         finally:
             for name, value in before.items():
                 if value is None:
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = value
-    return {"rows": rows, "machine": machine() | {"kafka_flush_every_message": flush_every_message}}
 
 
 def machine() -> dict[str, Any]:
@@ -133,7 +138,7 @@ async def _load(client: ExecutionClient, concurrency: int, count: int) -> tuple[
             request = ExecuteRequest(
                 tenant="bench",
                 request_id=uuid4().hex,
-                user_id=_USER,
+                user_id=USER,
                 pattern_id=PATTERN_ID,
                 submitted_at=datetime.now(UTC),
             )
