@@ -29,7 +29,7 @@ class Evidence:
 
     Attributes:
         submissions: confirmed requests.
-        results, dead_letters, signals, answers, changelog: records of those topics, by partition and offset.
+        results, dead_letters, signals, answers, changelog, requests: records of those topics, by partition and offset.
         effects: idempotency key → how often its effect was done.
         read_at_ms: the broker's time when the topics were read.
     """
@@ -40,6 +40,7 @@ class Evidence:
     signals: Sequence[Record] = ()
     answers: Sequence[Record] = ()
     changelog: Sequence[Record] = ()
+    requests: Sequence[Record] = ()
     effects: Mapping[str, int] = field(default_factory=dict)
     read_at_ms: int = 0
 

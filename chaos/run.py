@@ -22,12 +22,17 @@ from chaos.instance import ARGV
 from chaos.mix import DEADLINE_S, PATTERNS, POLICY, UNDO_S
 from chaos.packs import WarmingPacks
 from chaos.reading import Watch, read_topics
+from chaos.refold import Refolded, refold
 from local.data_dir import DataDir
 from local.stack import Stack
+from services.catalogue import load_catalogue
+from services.patterns import load_patterns
 from settings import Settings, load_settings
+from streams.orchestrator import limits_of
 from topics.table import (
     CAPABILITY_RESULTS,
     DEAD_LETTERS,
+    EXECUTION_REQUESTS,
     EXECUTION_RESULTS,
     EXECUTION_SIGNALS,
     STATE_CHANGELOG,
@@ -41,6 +46,7 @@ _PROGRESS_S = 5.0
 _SETTLE_MARGIN_S = 40.0
 _SUBMITTER_PATIENCE_S = 180.0
 _PACK_EVERY_S = 12.0
+_DIFFERENCES_MAX = 10
 _AGENT = "chaos.agent:ChaosAgent"
 
 
@@ -55,6 +61,7 @@ class Run:
     Attributes:
         faults: kind → how often it was done.
         submitted_s, settled_s: how long submitting took, and all of it until everything had ended.
+        refolded: what folding the topics' events again gave.
         evidence: what the checker was given.
     """
 
@@ -64,7 +71,13 @@ class Run:
     submitted_s: float
     settled_s: float
     findings: Findings
+    refolded: Refolded
     evidence: Evidence = field(repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the checker found nothing and every row could be made again."""
+        return self.findings.ok and not self.refolded.differences
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it as JSON."""
@@ -75,6 +88,11 @@ class Run:
             "settled_s": round(self.settled_s, 1),
             "done": dict(sorted(self.faults.items())),
             **self.findings.as_json(),
+            "ok": self.ok,
+            "rows_refolded": self.refolded.rows,
+            "rows_repeated": self.refolded.repeated,
+            "rows_different": len(self.refolded.differences),
+            "differences": self.refolded.differences[:_DIFFERENCES_MAX],
         }
 
 
@@ -107,7 +125,7 @@ async def run_chaos(
         if data_dir is None:
             folder = tempfile.TemporaryDirectory(prefix="dawsos-chaos-", ignore_cleanup_errors=True)
             data_dir = Path(stack.enter_context(folder))
-        stack.enter_context(_Environment(data_dir))
+        stack.enter_context(Environment(data_dir))
         report(f"seed {seed}: {executions} executions in {seconds:.0f} s; data in {data_dir}")
         settings = await stack.enter_async_context(Stack(load_settings(), argv=ARGV, report=report))
         return await _on(settings, executions, seconds, seed, inject, report)
@@ -147,7 +165,10 @@ async def _on(
     evidence = await _evidence(settings, record)
     if inject is not None:
         evidence = damaged(evidence, inject)
-    return Run(seed, executions, havoc.done, submitted_s, settled_s, check(evidence), evidence)
+    report("folding all events again")
+    return Run(
+        seed, executions, havoc.done, submitted_s, settled_s, check(evidence), refold_evidence(evidence), evidence
+    )
 
 
 async def _submitter(
@@ -204,7 +225,14 @@ async def _tell(watch: Watch, record: Path, executions: int, report: Report, beg
 
 
 async def _evidence(settings: Settings, record: Path) -> Evidence:
-    names = (EXECUTION_RESULTS, DEAD_LETTERS, EXECUTION_SIGNALS, CAPABILITY_RESULTS, STATE_CHANGELOG)
+    names = (
+        EXECUTION_RESULTS,
+        DEAD_LETTERS,
+        EXECUTION_SIGNALS,
+        CAPABILITY_RESULTS,
+        STATE_CHANGELOG,
+        EXECUTION_REQUESTS,
+    )
     read = await read_topics(settings, *names)
     return Evidence(
         submissions=sorted(records.read(record), key=lambda each: each.number),
@@ -213,8 +241,17 @@ async def _evidence(settings: Settings, record: Path) -> Evidence:
         signals=read[EXECUTION_SIGNALS],
         answers=read[CAPABILITY_RESULTS],
         changelog=read[STATE_CHANGELOG],
+        requests=read[EXECUTION_REQUESTS],
         read_at_ms=round(time.time() * 1000),
     )
+
+
+def refold_evidence(evidence: Evidence) -> Refolded:
+    """Fold all events again with the patterns and limits of these settings."""
+    settings = load_settings()
+    patterns = load_patterns(settings, load_catalogue(settings))
+    events = [*evidence.requests, *evidence.answers, *evidence.signals]
+    return refold(events, evidence.changelog, patterns, limits_of(settings))
 
 
 def damaged(evidence: Evidence, inject: Inject) -> Evidence:
@@ -247,7 +284,7 @@ async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
             raise outcome
 
 
-class _Environment:
+class Environment:
     """The variables the supervisor and its workers take from us, for a while."""
 
     def __init__(self, data_dir: Path) -> None:

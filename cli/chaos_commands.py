@@ -60,7 +60,7 @@ def chaos_command(
         print_json(run.as_json())
     else:
         _show(run)
-    if not run.findings.ok:
+    if not run.ok:
         raise typer.Exit(Exit.ERROR)
 
 
@@ -83,6 +83,8 @@ def _show(run: Run) -> None:
     for name in ("done", "statuses", "errors"):
         text = ", ".join(f"{key} {value:,}" for key, value in figures[name].items())
         console.print(f"{name}: {text or 'none'}", markup=False, soft_wrap=True)
+    for line in figures["differences"]:
+        console.print(f"[red]not refolded[/] {escape(line)}", soft_wrap=True)
     for kind, lines in figures["faults"].items():
         for line in lines:
             console.print(f"[red]{kind}[/] {escape(line)}", soft_wrap=True)

@@ -20,7 +20,8 @@ BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EXPECTED_EXIT = re.compile(r"#\s*exit (\d+)\s*$")
 NOT_HERE = ("make ", "git clone ", "cd ", "docker ")
 # Benchmarks are run by people; a timed run inside a test would mean nothing.
-BENCHMARKS = ("dawsos bench ",)
+# Chaos runs have a short one of their own, in tests/chaos.
+BENCHMARKS = ("dawsos bench ", "dawsos chaos ")
 
 
 def commands(page: Path) -> list[str]:
