@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _MARKS = {
+    "queued": ("[yellow]…[/]", "queued"),
     "requested": ("[cyan]●[/]", "running"),
     "retrying": ("[yellow]↻[/]", "trying again"),
     "succeeded": ("[green]✔[/]", ""),
     "failed": ("[red]✘[/]", "failed"),
 }
-_RESOLVE = "$resolve"
+_NAMES = {"$resolve": "resolve pins", "$queue": "wait for room"}
 
 
 class StepProgress:
@@ -51,7 +52,7 @@ class StepProgress:
             self._live.__exit__(kind, error, trace)
 
     def update(self, step_id: str, status: str) -> None:
-        """Note that a step was `requested`, is `retrying`, has `succeeded` or `failed`."""
+        """Note that a step was `queued` or `requested`, is `retrying`, has `succeeded` or `failed`."""
         now = time.monotonic()
         begun = self._steps[step_id][1] if step_id in self._steps else now
         ended = now if status in ("succeeded", "failed") else None
@@ -75,4 +76,4 @@ class StepProgress:
 
 
 def _label(step_id: str) -> str:
-    return "resolve pins" if step_id == _RESOLVE else step_id
+    return _NAMES.get(step_id, step_id)

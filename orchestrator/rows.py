@@ -67,6 +67,11 @@ def header_pattern_digest(header: bytes) -> str | None:
     return _parsed(header, dict).get("p")
 
 
+def header_status(header: bytes) -> Status:
+    """Return where an execution stands, from its header row alone."""
+    return Status(_parsed(header, dict)["s"])
+
+
 def page_count(header: bytes) -> int:
     """Return how many pages a header lists."""
     return _parsed(header, dict).get("pages", (0, 0))[0]

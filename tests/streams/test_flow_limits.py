@@ -63,14 +63,16 @@ async def test_a_crowd_does_not_delay_another_tenant(services: Addresses, tmp_pa
     async with limited(services, tmp_path, in_flight_max=32, tenant_in_flight_max=16) as system:
         await system.client.execute(request(), 30)
         asked = await submit(system, CROWD)
+        seen: list[tuple[str, str]] = []
         begun = time.monotonic()
         single = request().model_copy(update={"tenant": "other"})
-        result = await system.client.execute(single, 30)
+        result = await system.client.execute(single, 30, lambda step, status: seen.append((step, status)))
         taken_s = time.monotonic() - begun
         assert result.status.value == "succeeded"
         assert system.worker is not None
         assert sum(flow.queued for _, flow in system.worker.processor.flow.items()) > CROWD / 2
         assert taken_s < 5
+        assert ("first", "requested") in seen
         results = await all_results(system, asked)
         waited = [result.trace.queued_ms for result in results.values() if result.trace.queued_ms is not None]
         assert len(waited) > CROWD / 2
@@ -115,3 +117,15 @@ async def test_requests_are_held_back_and_a_full_queue_survives_a_restart(servic
             assert not any(flow.queued for _, flow in second.processor.flow.items())
         finally:
             await second.stop()
+
+
+async def test_who_watches_sees_that_an_execution_is_queued(services: Addresses, tmp_path: Path) -> None:
+    async with limited(services, tmp_path, in_flight_max=4, tenant_in_flight_max=4) as system:
+        await system.client.execute(request(), 30)
+        asked = await submit(system, 400)
+        seen: list[tuple[str, str]] = []
+        one = request()
+        await system.client.execute(one, 60, lambda step, status: seen.append((step, status)))
+        await all_results(system, [*asked, one])
+        assert seen[0] == ("$queue", "queued")
+        assert {("$queue", "succeeded"), ("first", "requested"), ("second", "succeeded")} <= set(seen)
