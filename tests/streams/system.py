@@ -17,7 +17,7 @@ import aiokafka
 import orjson
 
 from agents.base import BaseAgent
-from agents.capability import capability
+from agents.capability import Retry, capability
 from agents.context import CapabilityContext
 from agents.runtime import AgentRuntime, catalogue_of
 from db.memory import MemoryArtifacts
@@ -29,6 +29,7 @@ from streams.app import OrchestratorWorker
 from streams.clients import start_consumer, start_producer, topic_name
 from streams.publisher import ExecutionClient
 from streams.topics_admin import create_topics
+from topics.errors import Code, RetryableError, TerminalError
 from topics.messages import ExecuteRequest, Gate, GatePolicy, PackEvent, PackRef, PackStatus, Resolution
 from topics.table import PACK_EVENTS
 
@@ -51,10 +52,13 @@ def pattern(name: str, *steps: dict[str, Any]) -> bytes:
 
 
 ECHO = {"capability": "probe.echo", "as": "first", "args": {"value": "{{inputs.value}}"}}
-WRITE = {
-    "capability": "probe.write",
-    "compensate": {"capability": "probe.erase", "args": {"name": "{{result}}"}},
-}
+
+
+def written(name: str) -> dict[str, Any]:
+    undo = {"capability": "probe.erase", "args": {"name": f"{{{{state.{name}}}}}"}}
+    return {"capability": "probe.write", "as": name, "args": {"name": name}, "compensate": undo}
+
+
 PATTERNS = {
     "two_echoes": pattern(
         "two_echoes", ECHO, {"capability": "probe.echo", "as": "second", "args": {"value": "{{state.first}}"}}
@@ -63,8 +67,8 @@ PATTERNS = {
     "huge": pattern("huge", {"capability": "probe.huge", "as": "answer", "args": {}}),
     "undone": pattern(
         "undone",
-        {**WRITE, "as": "one", "args": {"name": "one"}},
-        {**WRITE, "as": "two", "args": {"name": "two"}},
+        written("one"),
+        written("two"),
         {"capability": "probe.fail", "as": "last", "args": {}},
     ),
     "each_of_a_stored_list": pattern(
@@ -125,11 +129,11 @@ class Probe(BaseAgent):
         self.written.append(name)
         return name
 
-    @capability("probe.erase", retry=RetryPolicy(attempts_max=2, backoff_s=0.05))
+    @capability("probe.erase", retry=Retry(attempts_max=2, backoff_s=0.05))
     async def erase(self, context: CapabilityContext, name: str) -> str:
         """Undo it, if the test lets it."""
         if not self.erasable:
-            raise RetryableError(Code.AGENT_UNAVAILABLE, f"{name} cannot be erased now")
+            raise RetryableError(Code.UPSTREAM_FAILED, f"{name} cannot be erased now")
         self.erased.append(name)
         return name
 
