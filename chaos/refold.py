@@ -3,8 +3,10 @@
 The rows of an execution stand in the changelog in the order in which its events were folded. Each is made again from
 the row before it (as this replay has it) and one record of the source topics; it must come out byte for byte. The
 record is looked for among those of the execution that were not folded yet; records that change nothing (duplicates,
-late answers, early timers) make no row and are passed over. A row that no record makes is a difference: state that
-the log of events does not explain. Pure but for the patterns it is given.
+late answers, early timers) make no row and are passed over. Only a signal may count twice: after a crash it is
+delivered again, and a timer then also ends what an answer folded meanwhile had begun, whose time is over as well. A
+row that no record makes is a difference: state that the log of events does not explain. Pure but for the patterns it
+is given.
 """
 
 from collections import defaultdict
@@ -88,6 +90,7 @@ class _Replay:
     ) -> None:
         self._key = key
         self._events = sorted(events, key=lambda event: event.at_ms)
+        self._folded_signals: list[Event] = []
         self._patterns = patterns
         self._limits = limits
         self._found = found
@@ -127,18 +130,24 @@ class _Replay:
             self._rows = {HEADER: header}
             self._found.rows += 1
             return
-        for index, event in enumerate(self._events):
+        for event in (*self._events, *self._folded_signals):
             for full in (False, True):
                 made = self._made(event, full)
                 if made is not None and made[1].get(HEADER) == header and self._pages_equal(made[1]):
                     self._state, self._rows = made
-                    del self._events[index]
+                    self._fold(event)
                     self._found.rows += 1
                     return
         where = f"{record.partition}/{record.offset}"
         self._found.differences.append(f"{self._key.decode()}: no event makes the row at {where}: {header[:200]!r}")
         # Nothing after it can be compared, since each row is made from the one before.
-        self._events = []
+        self._events, self._folded_signals = [], []
+
+    def _fold(self, event: Event) -> None:
+        if event in self._events:
+            self._events.remove(event)
+            if isinstance(event.message, (TimerFired, GateOpened, StartExecution)):
+                self._folded_signals.append(event)
 
     def _made(self, event: Event, full: bool) -> tuple[Execution, dict[bytes, bytes]] | None:
         try:
