@@ -37,6 +37,7 @@ _COMMIT_INTERVAL_S = 1.0
 _REVOKE_WAIT_S = 10.0
 _STOP_WAIT_S = 7.0
 Handle = Callable[[CapabilityRequest], Awaitable[CapabilityResult]]
+OpenConsumer = Callable[..., Awaitable[Any]]
 
 
 class _Entry:
@@ -60,6 +61,8 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
         producer: a started idempotent producer, shared by all agents of the process.
         clock: the broker's time, shared with whatever compares deadlines in `handle`; None for one of its own.
         limited: capabilities with a limit of their own; they wait and run outside the pool, so that others find room.
+        open_consumer: as `start_consumer`, which it is by default.
+        pause_watch: looked at before each answer; None for one of its own.
     """
 
     def __init__(
@@ -70,6 +73,8 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
         producer: Any,
         clock: BrokerClock | None = None,
         limited: frozenset[str] = frozenset(),
+        open_consumer: OpenConsumer = start_consumer,
+        pause_watch: PauseWatch | None = None,
     ) -> None:
         self.agent = agent
         self._settings = settings
@@ -79,7 +84,8 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
         self._results = topic_name(settings, CAPABILITY_RESULTS)
         self._dead_letters = topic_name(settings, DEAD_LETTERS)
         self._clock = clock or BrokerClock()
-        self._pause_watch = PauseWatch(SESSION_TIMEOUT_S / 2)
+        self._open_consumer = open_consumer
+        self._pause_watch = pause_watch or PauseWatch(SESSION_TIMEOUT_S / 2)
         self._windows: dict[aiokafka.TopicPartition, deque[_Entry]] = {}
         self._commits: dict[aiokafka.TopicPartition, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -92,7 +98,7 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
     async def start(self) -> None:
         """Join the group and begin to take requests; returns once partitions are assigned."""
         group = topic_name(self._settings, f"agent.{self.agent}")
-        self._consumer = await start_consumer(
+        self._consumer = await self._open_consumer(
             self._settings,
             client_id=f"agent.{self.agent}",
             group_id=group,

@@ -19,6 +19,7 @@ from streams.durable.acks import OrderedAcks
 from streams.durable.app import SESSION_TIMEOUT_S, make_app
 from streams.durable.table import FencedTable
 from streams.failstop import PauseWatch, fail_stop
+from streams.kafka_port import FaustPort
 from streams.orchestrator import Processor
 from streams.pattern_book import PatternBook
 from topics.table import PACK_EVENTS
@@ -56,10 +57,11 @@ class OrchestratorWorker:
         )
         table = self._app.Table(TABLE, key_type=bytes, value_type=bytes, partitions=settings.partitions)
         assert isinstance(table, FencedTable)
-        self._acks = OrderedAcks(self._app)
+        kafka = FaustPort(self._app)
+        self._acks = OrderedAcks(kafka)
         self._pause_watch = PauseWatch(SESSION_TIMEOUT_S / 2)
         self._patterns = PatternBook(settings, registry, catalogue)
-        self.processor = Processor(settings, self._app, table, self._acks, self._patterns, self._pause_watch)
+        self.processor = Processor(settings, kafka, table, self._acks, self._patterns, self._pause_watch)
         self._packs = CompactedReader(settings, PACK_EVENTS, "orchestrator-packs", self.processor.freshness.on_record)
         self._tasks: list[asyncio.Task[None]] = []
         inputs = self._app.topic(

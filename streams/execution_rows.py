@@ -12,7 +12,7 @@ from typing import Any
 from orchestrator.execution import Execution
 from orchestrator.rows import decode_rows, encode_rows
 from streams.durable.fence import PREFIX_BYTES
-from streams.durable.table import FencedTable
+from streams.durable.owned import OwnedRows
 from streams.headers import Headers, pack, unpack
 
 ID_BYTES = 36
@@ -23,7 +23,7 @@ _CACHED_MAX = 20_000
 class _Rows(Mapping[bytes, bytes]):
     """The engine's rows of one execution by suffix, read from the table as asked for."""
 
-    def __init__(self, table: FencedTable, key: bytes) -> None:
+    def __init__(self, table: OwnedRows, key: bytes) -> None:
         self._table = table
         self._key = key
 
@@ -52,7 +52,7 @@ class ExecutionRows:
         table: the state table.
     """
 
-    def __init__(self, table: FencedTable) -> None:
+    def __init__(self, table: OwnedRows) -> None:
         self._table = table
         self._cache: OrderedDict[bytes, tuple[bytes, Execution]] = OrderedDict()
 
@@ -74,7 +74,7 @@ class ExecutionRows:
 
     def partition(self, key: bytes) -> int | None:
         """Return the partition a stored execution lives on, or None."""
-        return self._table.store._key_partition.get(key)
+        return self._table.store.partition_of(key)
 
     def headers(self, key: bytes) -> Headers:
         """Return the headers that travel with an execution."""

@@ -9,11 +9,14 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import NoReturn
 
 log = logging.getLogger(__name__)
 
 EXIT_FAIL_STOP = 70
+# How the process is left at once; the simulator, where many workers share one process, replaces it.
+leave: Callable[[int], NoReturn] = os._exit
 _BEAT_S = 0.25
 
 
@@ -23,7 +26,7 @@ def fail_stop(reason: str, error: BaseException | None = None) -> NoReturn:
     for handler in logging.getLogger().handlers:
         handler.flush()
     sys.stderr.flush()
-    os._exit(EXIT_FAIL_STOP)
+    leave(EXIT_FAIL_STOP)
 
 
 def _now() -> float:
@@ -41,22 +44,24 @@ class PauseWatch:
 
     Args:
         limit_s: longest harmless pause; half the consumer group's session timeout.
+        now_s: seconds that go on while the process does not; None for the machine's boot clock.
     """
 
-    def __init__(self, limit_s: float) -> None:
+    def __init__(self, limit_s: float, now_s: Callable[[], float] | None = None) -> None:
         self._limit_s = limit_s
-        self._beat_at = _now()
+        self._now_s = now_s or _now
+        self._beat_at = self._now_s()
 
     def check(self) -> None:
         """End the process if the last beat is older than the limit."""
-        pause_s = _now() - self._beat_at
+        pause_s = self._now_s() - self._beat_at
         if pause_s > self._limit_s:
             fail_stop(f"paused for {pause_s:.1f} s, longest harmless pause is {self._limit_s:.1f} s")
 
     async def run(self) -> None:
         """Beat four times a second until cancelled."""
-        self._beat_at = _now()
+        self._beat_at = self._now_s()
         while True:
             await asyncio.sleep(_BEAT_S)
             self.check()
-            self._beat_at = _now()
+            self._beat_at = self._now_s()

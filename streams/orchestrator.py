@@ -28,14 +28,15 @@ from streams.census import Census
 from streams.clients import MESSAGE_BYTES_MAX, topic_name
 from streams.dead_letter import Stage, dead_letter, undo_letter
 from streams.durable.acks import OrderedAcks
-from streams.durable.table import FencedTable, NotOwner
+from streams.durable.owned import NotOwner, OwnedRows
 from streams.execution_rows import ExecutionRows
 from streams.failstop import PauseWatch, fail_stop
 from streams.flow import FlowControl, PartitionFlow
 from streams.freshness import FreshnessMap
 from streams.headers import FORWARDED, Header, Headers, as_list, carried, was_forwarded
+from streams.kafka_port import KafkaPort
 from streams.logs import position
-from streams.pattern_book import PatternBook
+from streams.pattern_book import Patterns
 from streams.routing import partition_of
 from streams.timers import BrokerClock, TimerHeap
 from topics.codec import Undecodable, decode, encode, execution_id_of, key_of
@@ -83,31 +84,33 @@ class Processor:
 
     Args:
         settings: prefix, partitions, limits, retention.
-        app: the Faust app; its producer sends everything.
+        kafka: takes what is sent; knows the group's generation and what is committed.
         table: the state table.
         acks: window that acknowledges in order.
         patterns: for admissions and for running executions.
         pause_watch: looked at before each publication.
+        clock: the broker's time, as events tell it; None for one of its own.
     """
 
     def __init__(
         self,
         settings: Settings,
-        app: Any,
-        table: FencedTable,
+        kafka: KafkaPort,
+        table: OwnedRows,
         acks: OrderedAcks,
-        patterns: PatternBook,
+        patterns: Patterns,
         pause_watch: PauseWatch,
+        clock: BrokerClock | None = None,
     ) -> None:
         self._settings = settings
-        self._app = app
+        self._kafka = kafka
         self._table = table
         self._acks = acks
         self._patterns = patterns
         self._pause_watch = pause_watch
         self._limits = limits_of(settings)
         self._rows = ExecutionRows(table)
-        self._clock = BrokerClock()
+        self._clock = clock or BrokerClock()
         self._timers = TimerHeap()
         self._expiries = TimerHeap()
         self._finishing: set[bytes] = set()
@@ -142,9 +145,9 @@ class Processor:
     async def handle(self, event: Any) -> None:
         """Process one Faust event and hand it to the window; returns when the next one may come."""
         message = event.message
-        if message.generation_id != self._app.consumer_generation_id or not self._table.owns(message.partition):
+        if message.generation_id != self._kafka.generation or not self._table.owns(message.partition):
             # Fetched before a rebalance: its partition's owner gets it again.
-            self._app.consumer._unacked_messages.discard(message)
+            self._kafka.forget(message)
             return
         at_ms = round(message.timestamp * 1000)
         self._clock.observe(at_ms)
@@ -308,10 +311,10 @@ class Processor:
         kept = [(name, value) for name, value in message.headers or () if value is not None]
         return [await self._send(message.topic, key, message.value, owner, [*kept, mark])]
 
-    async def _send(
+    def _send(
         self, topic: str, key: bytes | None, value: bytes | None, partition: int | None, headers: list[Header] | None
-    ) -> Delivery:
-        return await self._app.producer._producer.send(topic, value, key, partition, None, headers)
+    ) -> Awaitable[Delivery]:
+        return self._kafka.send(topic, value, key, partition, None, headers)
 
     # --- time, gates, recovery -----------------------------------------------------------------------------------
 
@@ -374,11 +377,9 @@ class Processor:
         if key in self._finishing or execution.origin is None:
             return False
         letter, _, offset = execution.origin.partition(":")
-        for tp, committed in self._app.consumer._committed_offset.items():
-            source = self.sources.get(tp.topic)
-            if source is not None and source.letter == letter and tp.partition == partition:
-                return committed is not None and committed > int(offset)
-        return False
+        topic = next(source.topic for source in self.sources.values() if source.letter == letter)
+        committed = self._kafka.committed(topic, partition)
+        return committed is not None and committed > int(offset)
 
     async def _moved(self, partition: int, key: bytes, before: Execution | None, after: Execution) -> None:
         """Keep count of what is in flight; start who is next, and stop taking requests when too many are queued."""
@@ -399,7 +400,7 @@ class Processor:
         if held != self._held:
             log.warning("requests wait in partitions %s: %s", sorted(held), "queues are full" if held else "none")
             self._held = held
-        self._app.consumer.hold_partitions(self._requests, held)
+        self._kafka.hold(self._requests, held)
 
     async def _open_gate(self, key: bytes, pack: PackRef) -> None:
         execution = self._load_owned(key)

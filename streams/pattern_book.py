@@ -7,7 +7,7 @@ upgrade, can finish an execution on the version it began with.
 import asyncio
 import logging
 from collections import OrderedDict
-from typing import Any
+from typing import Any, Protocol
 
 from orchestrator.catalogue import Catalogue
 from orchestrator.compiler import compile_pattern
@@ -24,6 +24,18 @@ from topics.table import PATTERN_VERSIONS
 log = logging.getLogger(__name__)
 
 _COMPILED_MAX = 1000
+
+
+class Patterns(Protocol):
+    """Where a processor finds patterns."""
+
+    def newest(self, pattern_id: str) -> CompiledPattern | None:
+        """Return the version new executions of this pattern start with; None if there is no such pattern."""
+        ...
+
+    def by_digest(self, digest: str) -> CompiledPattern | None:
+        """Return one exact version, or None."""
+        ...
 
 
 class PatternBook:

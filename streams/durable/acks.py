@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from streams.failstop import fail_stop
+from streams.kafka_port import KafkaPort
 
 log = logging.getLogger(__name__)
 
@@ -20,12 +21,12 @@ class OrderedAcks:
     deliveries are not confirmed. A delivery that fails ends the process.
 
     Args:
-        app: the Faust app; its consumer takes the acknowledgements.
+        kafka: knows the generation of the consumer group.
         events_max: bound on events in the window; `add` waits for room.
     """
 
-    def __init__(self, app: Any, events_max: int = WINDOW_EVENTS_MAX) -> None:
-        self._app = app
+    def __init__(self, kafka: KafkaPort, events_max: int = WINDOW_EVENTS_MAX) -> None:
+        self._kafka = kafka
         self._events_max = events_max
         self._window: deque[tuple[Any, Sequence[Awaitable[Any]]]] = deque()
         self._wake = asyncio.Event()
@@ -74,10 +75,10 @@ class OrderedAcks:
 
     def _acknowledge(self, event: Any) -> None:
         message = event.message
-        if message.generation_id == self._app.consumer_generation_id:
+        if message.generation_id == self._kafka.generation:
             event.ack()
             self.acknowledged += 1
         else:
             # Fetched before a rebalance: the partition's owner of today gets it again.
-            self._app.consumer._unacked_messages.discard(message)
+            self._kafka.forget(message)
             self.stale += 1

@@ -14,7 +14,8 @@ from faust.tables.manager import TableManager
 from faust.tables.recovery import RebalanceAgain, Recovery
 from faust.types import TP
 
-from streams.durable.table import FencedTable, NotOwner
+from streams.durable.owned import NotOwner
+from streams.durable.table import FencedTable
 
 log = logging.getLogger(__name__)
 

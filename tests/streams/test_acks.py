@@ -7,6 +7,7 @@ import pytest
 
 from streams.durable import acks as module
 from streams.durable.acks import OrderedAcks
+from streams.kafka_port import FaustPort
 
 Closing = Callable[[OrderedAcks], OrderedAcks]
 
@@ -26,8 +27,8 @@ class Event:
 
 
 def app(generation: int = 1) -> Any:
-    return SimpleNamespace(
-        consumer_generation_id=generation, consumer=SimpleNamespace(_unacked_messages=set(), unacked=set())
+    return FaustPort(
+        SimpleNamespace(consumer_generation_id=generation, consumer=SimpleNamespace(_unacked_messages=set()))
     )
 
 

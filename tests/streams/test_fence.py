@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from streams.durable.fence import EPOCH_MAX, FENCE_HEADER, Fence, epoch_of
-from streams.durable.store import FencedStore, marker_key
+from streams.durable.rows import marker_key
+from streams.durable.store import FencedStore
 
 
 class Log:

@@ -15,6 +15,7 @@ from streams.clients import start_producer
 from streams.durable.acks import OrderedAcks
 from streams.durable.app import make_app
 from streams.durable.fence import Fence
+from streams.kafka_port import FaustPort
 
 pytestmark = pytest.mark.integration
 
@@ -156,7 +157,7 @@ async def test_our_recovery_skips_none(service_settings: Settings, tmp_path: Pat
             data_dir=tmp_path,
             message_bytes_max=1024 * 1024,
         )
-        acks = OrderedAcks(app)
+        acks = OrderedAcks(FaustPort(app))
 
         async def handle(item: Any) -> None:
             event, table = item

@@ -1,0 +1,146 @@
+"""Rows of a state table under an owner's fence: who may write which partition, and taking one over.
+
+No Faust here: `table.py` puts this on a Faust table, `simulation/` on its own log.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import orjson
+
+from streams.durable.fence import FENCE_HEADER, Fence
+from streams.durable.rows import FencedRows, marker_key
+
+log = logging.getLogger(__name__)
+
+
+class NotOwner(Exception):
+    """A write to a partition this worker does not own (any more)."""
+
+
+class OwnedRows:
+    """A table of bytes rows, read locally, each write appended to a changelog.
+
+    A partition takes writes from the end of its recovery, when this worker has written its epoch marker, until the next
+    rebalance begins. Whoever mixes this in calls `_begin`, appends to the changelog, and says who the owner is.
+
+    Attributes:
+        on_take_over: called with the owned partitions after each recovery, before any event is processed.
+        taken_over_at_ms: the broker's time when the last marker was appended; None before the first.
+    """
+
+    name: str
+    _fences: dict[int, Fence]
+    _pending: set[asyncio.Future[Any]]
+    on_take_over: Callable[[frozenset[int]], Awaitable[None]] | None
+    taken_over_at_ms: int | None
+
+    def _begin(self) -> None:
+        self._fences = {}
+        self._pending = set()
+        self.on_take_over = None
+        self.taken_over_at_ms = None
+
+    @property
+    def store(self) -> FencedRows:
+        """The rows in memory."""
+        raise NotImplementedError
+
+    @property
+    def _owner(self) -> str:
+        raise NotImplementedError
+
+    def _append(
+        self, partition: int, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]] | None
+    ) -> Awaitable[asyncio.Future[Any]]:
+        """Append to the changelog; the outer awaitable ends when the record is on its way, the inner when confirmed."""
+        raise NotImplementedError
+
+    def owns(self, partition: int) -> bool:
+        """Tell whether rows of this partition may be written now."""
+        return partition in self._fences
+
+    def row(self, key: bytes) -> bytes | None:
+        """Return a row's payload, or None."""
+        return self.store.get_row(key)
+
+    def rows(self) -> Iterator[tuple[bytes, int, bytes]]:
+        """Yield key, partition and payload of every row."""
+        return self.store.rows()
+
+    async def put(self, partition: int, key: bytes, payload: bytes | None) -> asyncio.Future[Any]:
+        """Write a row (None deletes it) and return the future of its delivery to the changelog.
+
+        Raises:
+            NotOwner: the partition is not, or no longer, this worker's.
+        """
+        fence = self._fences.get(partition)
+        if fence is None:
+            raise NotOwner(f"partition {partition} of {self.name} is not owned by this worker")
+        prefix = fence.next_prefix()
+        value = None if payload is None else prefix + payload
+        self.store.put_row(partition, key, value)
+        return await self._write(partition, key, value, prefix)
+
+    async def _write(self, partition: int, key: bytes, value: bytes | None, prefix: bytes) -> asyncio.Future[Any]:
+        headers = [(FENCE_HEADER, prefix)] if value is None else None
+        future = await self._append(partition, key, value, headers)
+        self._pending.add(future)
+        future.add_done_callback(self._pending.discard)
+        return future
+
+    def close_partitions(self) -> None:
+        """Refuse writes until the next recovery is complete."""
+        self._fences.clear()
+
+    async def drain(self) -> None:
+        """Wait until every write is confirmed or failed."""
+        while self._pending:
+            await asyncio.wait(self._pending)
+
+    async def take_over(self, recovered: dict[int, int]) -> bool:
+        """Take the next epoch of each partition and open it for writes.
+
+        Args:
+            recovered: offset of the last changelog record that was read, by partition; -1 for none.
+
+        Returns:
+            False if somebody wrote to a changelog partition after it was read: read on, then call again.
+        """
+        fences = {partition: Fence(self.store.epochs.get(partition, 0) + 1) for partition in recovered}
+        note = orjson.dumps({"owner": self._owner})
+        markers = {}
+        for partition, fence in fences.items():
+            prefix = fence.next_prefix()
+            markers[partition] = await self._write(partition, marker_key(partition), prefix + note, prefix)
+        undisturbed = True
+        for partition, marker in markers.items():
+            record = await marker
+            self.taken_over_at_ms, offset = record.timestamp, record.offset
+            if offset != recovered[partition] + 1:
+                log.warning(
+                    "changelog partition %s: read up to %s, marker at %s", partition, recovered[partition], offset
+                )
+                undisturbed = False
+        if not undisturbed:
+            return False
+        for partition, fence in fences.items():
+            self.store.epochs[partition] = fence.epoch
+        self._fences = fences
+        await self._write_winners_again()
+        if self.on_take_over is not None:
+            await self.on_take_over(frozenset(fences))
+        return True
+
+    async def _write_winners_again(self) -> None:
+        outranked, self.store.outranked = self.store.outranked, {}
+        written = []
+        for key, partition in outranked.items():
+            payload = self.row(key)
+            if payload is not None:
+                written.append(await self.put(partition, key, payload))
+        if written:
+            log.warning("wrote %s rows again that a former owner had overwritten", len(written))
+            await asyncio.gather(*written)
