@@ -15,18 +15,24 @@ from typing import NoReturn
 log = logging.getLogger(__name__)
 
 EXIT_FAIL_STOP = 70
-# How the process is left at once; the simulator, where many workers share one process, replaces it.
-leave: Callable[[int], NoReturn] = os._exit
 _BEAT_S = 0.25
 
 
 def fail_stop(reason: str, error: BaseException | None = None) -> NoReturn:
     """Log why and leave with exit code 70, running no clean-up."""
+    leave(reason, error)
+
+
+def _leave_process(reason: str, error: BaseException | None) -> NoReturn:
     log.critical("fail-stop: %s", reason, exc_info=error)
     for handler in logging.getLogger().handlers:
         handler.flush()
     sys.stderr.flush()
-    leave(EXIT_FAIL_STOP)
+    os._exit(EXIT_FAIL_STOP)
+
+
+# The simulator, where many workers share one process, puts something else here.
+leave: Callable[[str, BaseException | None], NoReturn] = _leave_process
 
 
 def _now() -> float:
