@@ -16,5 +16,5 @@ GRANT SELECT, INSERT ON ledger_snapshot, bookings, effects TO "app_role";
 GRANT SELECT, INSERT ON executions TO "app_role";
 GRANT SELECT, INSERT, UPDATE (expires_at), DELETE ON artifacts TO "app_role";
 GRANT SELECT, INSERT, UPDATE (next_offset) ON projector_offsets TO "app_role";
-GRANT SELECT, INSERT, UPDATE (redriven_at) ON dead_letters TO "app_role";
+GRANT SELECT, INSERT, UPDATE (redriven_at), DELETE ON dead_letters TO "app_role";
 GRANT SELECT ON schema_migrations TO "app_role";

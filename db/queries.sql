@@ -327,32 +327,48 @@ SELECT partition, next_offset FROM projector_offsets WHERE topic = $1
 -- name: dead_letter_put
 INSERT INTO dead_letters (
     topic, partition, "offset", key, value, headers, reason, stage, origin_topic, origin_partition, origin_offset,
-    arrived_at
+    arrived_at, tenant
 )
-VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, $9, $10, $11, $12)
-ON CONFLICT (topic, partition, "offset") DO NOTHING
+VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, $9, $10, $11, $12, $13)
+ON CONFLICT DO NOTHING
 RETURNING id
 
--- name: dead_letter_list
-SELECT
-    id, topic, partition, "offset", key, value, headers, reason, stage, origin_topic, origin_partition, origin_offset,
-    arrived_at, redriven_at
+-- name: dead_letter_find
+SELECT id
 FROM dead_letters
 WHERE ($1::text IS NULL OR stage = $1)
-    AND ($2::text IS NULL OR origin_topic = $2)
-    AND ($3::boolean IS NULL OR (redriven_at IS NULL) = $3)
-    AND ($4::bigint IS NULL OR id < $4)
+    AND ($2::text[] IS NULL OR origin_topic = ANY ($2))
+    AND ($3::text IS NULL OR position(lower($3) IN lower(reason)) > 0)
+    AND ($4::text IS NULL OR tenant = $4)
+    AND ($5::timestamptz IS NULL OR arrived_at >= $5)
+    AND ($6::timestamptz IS NULL OR arrived_at < $6)
+    AND ($7::boolean IS NULL OR (redriven_at IS NULL) = $7)
+    AND ($8::bigint IS NULL OR id < $8)
 ORDER BY id DESC
-LIMIT $5
+LIMIT $9
 
--- name: dead_letter_get
+-- name: dead_letter_read
 SELECT
     id, topic, partition, "offset", key, value, headers, reason, stage, origin_topic, origin_partition, origin_offset,
-    arrived_at, redriven_at
-FROM dead_letters WHERE id = $1
+    arrived_at, tenant, redriven_at
+FROM dead_letters
+WHERE id = ANY ($1::bigint[])
+ORDER BY id DESC
+
+-- name: dead_letter_lock
+SELECT
+    id, topic, partition, "offset", key, value, headers, reason, stage, origin_topic, origin_partition, origin_offset,
+    arrived_at, tenant, redriven_at
+FROM dead_letters
+WHERE id = ANY ($1::bigint[])
+ORDER BY id
+FOR UPDATE
 
 -- name: dead_letter_mark
 UPDATE dead_letters SET redriven_at = $2 WHERE id = ANY ($1::bigint[])
+
+-- name: dead_letter_purge
+DELETE FROM dead_letters WHERE id = ANY ($1::bigint[])
 
 -- name: effect_lock
 SELECT pg_advisory_xact_lock(hashtextextended($1, 1))

@@ -80,9 +80,11 @@ CREATE TABLE dead_letters (
     origin_partition integer,
     origin_offset bigint,
     arrived_at timestamp with time zone NOT NULL,
-    redriven_at timestamp with time zone
+    redriven_at timestamp with time zone,
+    tenant text
 );
 COMMENT ON COLUMN dead_letters.headers IS 'The original headers in order: [name, base64 of the value or null].';
+COMMENT ON COLUMN dead_letters.tenant IS 'Whose record it says it is; null where it does not say.';
 
 CREATE TABLE effects (
     tenant text NOT NULL,
@@ -340,6 +342,8 @@ ALTER TABLE pricing_pack ADD CONSTRAINT pricing_pack_policy_fkey FOREIGN KEY (po
 ALTER TABLE pricing_pack ADD CONSTRAINT pricing_pack_supersedes_fkey FOREIGN KEY (supersedes) REFERENCES pricing_pack(id);
 
 CREATE INDEX artifacts_by_expiry ON public.artifacts USING btree (expires_at);
+
+CREATE UNIQUE INDEX dead_letters_once ON public.dead_letters USING btree (origin_topic, origin_partition, origin_offset, stage, sha256(COALESCE(value, '\x'::bytea)));
 
 CREATE INDEX dead_letters_open ON public.dead_letters USING btree (id) WHERE (redriven_at IS NULL);
 

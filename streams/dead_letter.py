@@ -5,12 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from topics.codec import decode, encode
-from topics.messages import CapabilityRequest
-from topics.table import CAPABILITY_REQUESTS
+import orjson
 
 _REASON_CHARS_MAX = 2000
-_REDRIVEN_UNDO_MS = 60_000
 
 REASON = "dlq-reason"
 STAGE = "dlq-stage"
@@ -71,13 +68,14 @@ def undo_letter(
     return _letter(message, Stage.COMPENSATE, reason, topic, key, value, headers)
 
 
-def redriven_value(topic: str, value: bytes | None, stage: str, now_ms: int) -> bytes | None:
-    """Return what is sent when a letter is redriven: its bytes, but an undoing gets new time, for its own is over."""
-    if stage != Stage.COMPENSATE or value is None or CAPABILITY_REQUESTS not in topic:
-        return value
-    request = decode(value, CapabilityRequest)
-    assert isinstance(request, CapabilityRequest)
-    return encode(request.model_copy(update={"deadline_at_ms": now_ms + _REDRIVEN_UNDO_MS}))
+def tenant_of(value: bytes | None) -> str | None:
+    """Return the tenant a record names; None where it names none or is no JSON object."""
+    try:
+        body = orjson.loads(value or b"")
+    except orjson.JSONDecodeError:
+        return None
+    tenant = body.get("tenant") if isinstance(body, dict) else None
+    return tenant if isinstance(tenant, str) else None
 
 
 def _letter(

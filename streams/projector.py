@@ -184,4 +184,5 @@ def stored_letter(record: Any) -> DeadLetter:
         origin_partition=number(dlq.ORIGIN_PARTITION),
         origin_offset=number(dlq.ORIGIN_OFFSET),
         arrived_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+        tenant=dlq.tenant_of(record.value),
     )

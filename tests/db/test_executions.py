@@ -1,3 +1,4 @@
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -5,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from db.artifacts import ArtifactRepository
-from db.dead_letters import DeadLetter, DeadLetterRepository, store_dead_letter
+from db.dead_letters import DeadLetter, DeadLetterRepository, LetterFilter, Redriven, store_dead_letter
 from db.executions import ExecutionRepository, store_result
 from db.offsets import load_offsets, store_offset
 from db.postgres import Pool, transaction
@@ -164,25 +165,88 @@ async def test_dead_letters_keep_every_byte(app: Pool) -> None:
         assert await store_dead_letter(connection, letter(2, key=None, value=None, origin_partition=None))
     letters = DeadLetterRepository(app)
     second, first = await letters.list()
-    assert first.id is not None and await letters.show(first.id) == first
+    assert first.id is not None and await letters.read([first.id, 10**9, 2**70, -1]) == (first,)
     assert (first.key, first.value, first.headers) == (letter(1).key, letter(1).value, letter(1).headers)
     assert first.reason == "expected a message, got\ufffd this"
     assert (second.key, second.value, second.origin_partition) == (None, None, None)
-    assert await letters.show(10**9) is None
 
 
-async def test_dead_letters_are_listed_by_page_and_marked_when_redriven(app: Pool) -> None:
+async def test_a_dead_letter_made_again_after_a_crash_is_kept_once(app: Pool) -> None:
+    async with transaction(app) as connection:
+        assert await store_dead_letter(connection, letter(1))
+        assert not await store_dead_letter(connection, letter(2)), "the same record, buried again elsewhere"
+        assert await store_dead_letter(connection, letter(3, origin_offset=6)), "redriven, and buried again"
+        assert await store_dead_letter(connection, letter(4, value=b"another undoing of the same event"))
+        assert await store_dead_letter(connection, letter(5, stage="compensate"))
+        # Of records whose origin is not known nothing says that they are one.
+        assert await store_dead_letter(connection, letter(6, origin_offset=None))
+        assert await store_dead_letter(connection, letter(7, origin_offset=None))
+    assert [one.offset for one in await DeadLetterRepository(app).list()] == [7, 6, 5, 4, 3, 1]
+
+
+async def test_dead_letters_are_found_by_every_filter(app: Pool) -> None:
     async with transaction(app) as connection:
         for offset in range(4):
-            stage = "decode" if offset % 2 else "process"
-            await store_dead_letter(connection, letter(offset, stage=stage, origin_topic=f"t{offset}"))
+            changes = {
+                "stage": "decode" if offset % 2 else "process",
+                "origin_topic": f"t{offset}",
+                "reason": f"50% of _{offset}_ is WRONG",
+                "tenant": "acme" if offset < 3 else None,
+                "arrived_at": at(AT_MS + offset),
+            }
+            await store_dead_letter(connection, letter(offset, **changes))
     letters = DeadLetterRepository(app)
     newest = await letters.list(limit=2)
     assert [one.offset for one in newest] == [3, 2]
     assert [one.offset for one in await letters.list(before_id=newest[-1].id)] == [1, 0]
-    assert [one.offset for one in await letters.list(stage="decode")] == [3, 1]
-    assert [one.offset for one in await letters.list(origin_topic="t2")] == [2]
-    ids = [one.id for one in newest if one.id is not None]
-    assert await letters.mark_redriven([*ids, 10**9], at(AT_MS + 5)) == 2
-    assert [one.offset for one in await letters.list(waiting=True)] == [1, 0]
-    assert [one.redriven_at for one in await letters.list(waiting=False)] == [at(AT_MS + 5)] * 2
+    for wanted, offsets in (
+        (LetterFilter(stage="decode"), [3, 1]),
+        (LetterFilter(origin_topics=("t2", "t9")), [2]),
+        (LetterFilter(reason="_2_ IS wrong"), [2]),
+        (LetterFilter(reason="50%"), [3, 2, 1, 0]),
+        (LetterFilter(reason="_x_"), []),
+        (LetterFilter(tenant="acme"), [2, 1, 0]),
+        (LetterFilter(since=at(AT_MS + 1), before=at(AT_MS + 3)), [2, 1]),
+        (LetterFilter(stage="decode", tenant="acme"), [1]),
+    ):
+        assert [one.offset for one in await letters.list(wanted)] == offsets, wanted
+
+
+async def test_dead_letters_are_redriven_once_and_purged(app: Pool) -> None:
+    async with transaction(app) as connection:
+        for offset in range(3):
+            await store_dead_letter(connection, letter(offset, origin_topic=f"t{offset}"))
+    letters = DeadLetterRepository(app)
+    ids = sorted(await letters.find(LetterFilter()))
+    sent: list[str] = []
+
+    async def send(one: DeadLetter) -> str | None:
+        await asyncio.sleep(0.05)
+        if one.origin_topic == "t2":
+            return "no such topic"
+        sent.append(one.origin_topic)
+        return None
+
+    both = await asyncio.gather(*(letters.redrive([*ids, 10**9], send, at(AT_MS + 5)) for _ in range(2)))
+    assert sent == ["t0", "t1"], "two operators at once"
+    first, second = sorted(both, key=lambda done: len(done.handled))
+    assert first == Redriven(tuple(ids[:2]), (), ((ids[2], "no such topic"),), (10**9,))
+    assert second.handled == tuple((one, at(AT_MS + 5)) for one in ids[:2])
+    assert [one.id for one in await letters.list(LetterFilter(waiting=True))] == [ids[2]]
+    assert (await letters.redrive(ids[:1], send, at(AT_MS + 9), again=True)).sent == (ids[0],)
+    assert await letters.purge([*ids[:2], 10**9]) == 2
+    assert await letters.find(LetterFilter()) == (ids[2],)
+
+
+async def test_a_redrive_that_breaks_off_marks_nothing(app: Pool) -> None:
+    async with transaction(app) as connection:
+        await store_dead_letter(connection, letter(0))
+    letters = DeadLetterRepository(app)
+    ids = await letters.find(LetterFilter())
+
+    async def send(one: DeadLetter) -> str | None:
+        raise RuntimeError("Kafka is gone")
+
+    with pytest.raises(RuntimeError):
+        await letters.redrive(ids, send, at(AT_MS))
+    assert await letters.find(LetterFilter(waiting=True)) == ids

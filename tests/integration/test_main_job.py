@@ -215,11 +215,24 @@ async def test_a_poison_message_is_kept_shown_and_redriven(instance: Instance, s
     letter = await _first_letter(instance)
     assert letter["value"] == "{not json"
     assert letter["stage"] == "decode"
-    redriven = await instance.dawsos("dlq", "redrive", str(letter["id"]), "--json")
-    assert json.loads(redriven.out) == {"redriven": [letter["id"]]}
+    one = str(letter["id"])
+    nothing = {"handled": [], "refused": [], "unknown": []}
+    dry = await instance.dawsos("dlq", "redrive", "--stage", "decode", "--reason", "JSON", "--dry-run", "--json")
+    assert json.loads(dry.out) == {"dry_run": [letter["id"]], **nothing}
+    redriven = await instance.dawsos("dlq", "redrive", one, "--json")
+    assert json.loads(redriven.out) == {"redriven": [letter["id"]], **nothing}
+    # Buried again where it stands now; the first one is handled, and says so.
     again = await _first_letter(instance)
     assert again["id"] != letter["id"]
     assert (again["value"], again["reason"]) == (letter["value"], letter["reason"])
+    twice = await instance.dawsos("dlq", "redrive", one)
+    assert twice.code == 0 and "already" in twice.err and "redriven: none" in twice.err
+    refused = await instance.dawsos("dlq", "purge", "--all")
+    assert refused.code == 2 and "--yes" in refused.err
+    gone = await instance.dawsos("dlq", "purge", "--redriven", "--stage", "decode", "--yes", "--json")
+    assert json.loads(gone.out) == {"dry_run": False, "purged": 1, "ids": [letter["id"]], "unknown": []}
+    missing = await instance.dawsos("dlq", "redrive", one)
+    assert missing.code == 1 and f"no dead letter {one}" in missing.err
 
 
 async def _first_letter(instance: Instance) -> dict[str, object]:

@@ -1,9 +1,12 @@
 """Compensation and foreach with a real agent on real Kafka."""
 
+from dataclasses import replace
+
 import pytest
 
 from streams import dead_letter as dlq
-from streams.dead_letter import redriven_value
+from streams.projector import stored_letter
+from streams.redrive import Redriver
 from tests.streams.system import System, request
 from topics.codec import decode, execution_id_of, key_of
 from topics.messages import CapabilityRequest, ExecutionStatus
@@ -40,8 +43,12 @@ async def test_what_cannot_be_undone_goes_before_people_and_can_be_undone_later(
     assert isinstance(undo, CapabilityRequest) and undo.args == {"name": "two"}
 
     system.probe.erasable = True
-    again = redriven_value(topic, letter.value, headers[dlq.STAGE].decode(), letter.timestamp)
-    await system.producer.send_and_wait(topic, again, key, partition=letter.partition)
+    redriver = Redriver(system.settings, system.producer)
+    stored = stored_letter(letter)
+    assert stored.tenant == "acme"
+    assert await redriver.send(stored) is None
+    assert await redriver.send(replace(stored, origin_partition=99)) == f"{topic} has no partition 99"
+    assert "no request any more" in str(await redriver.send(replace(stored, value=b"{}")))
     # The execution is over; a later one shows that its partition goes on.
     await system.client.execute(request(), TIMEOUT_S)
     assert system.probe.erased == ["two"]
