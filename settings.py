@@ -29,6 +29,7 @@ POSTGRES_FORM = "postgresql://user:password@host:port/database[?sslmode=verify-f
 REDIS_FORM = "redis://[user:password@]host:port[/db] or rediss://… for TLS"
 
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 SASL_MECHANISMS: tuple[SaslMechanism, ...] = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
@@ -218,6 +219,38 @@ class Settings(BaseSettings):
     tenant_in_flight_max: int = Field(384, ge=1, description="The same for one tenant.")
     queued_max: int = Field(100_000, ge=1, description="Queued executions; beyond it requests stay in their topic.")
 
+    gateway_host: str = Field("127.0.0.1", min_length=1, description="Address the gateway listens on.")
+    gateway_port: Port | None = Field(
+        None, description="Port of the gateway; empty: one that `dawsos up` chooses and keeps, else 8080."
+    )
+    gateway_wait_s: float = Field(
+        30.0, ge=0, le=300, description="POST /execute waits so long for the result, unless the client says otherwise."
+    )
+    gateway_in_flight_max: int = Field(2000, ge=1, description="Requests that wait for a result at the same time.")
+    requests_kept_days: float = Field(30.0, gt=0, description="How long the gateway knows a repeated request.")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Origins whose pages may call the gateway, separated by commas."
+    )
+    rate_user_per_s: float = Field(100.0, gt=0, description="Requests of one user per second, over all gateways.")
+    rate_tenant_per_s: float = Field(1000.0, gt=0, description="The same for one tenant.")
+    auth_issuer: str | None = Field(
+        None, description="OIDC issuer whose tokens the gateway accepts; empty: the demo's own tokens."
+    )
+    auth_audience: str = Field("dawsos", min_length=1, description="Audience a token must name.")
+    auth_jwks_url: str | None = Field(None, description="Keys of the issuer; empty: found by OIDC discovery.")
+    auth_algorithms: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("RS256", "ES256"), description="Signatures accepted from the issuer, separated by commas."
+    )
+    auth_tenant_claim: str = Field("tenant", min_length=1, description="Claim of a token that names the tenant.")
+    auth_role_claim: str = Field("role", min_length=1, description="Claim that holds the role, or a list of them.")
+    auth_demo_secret: SecretStr | None = Field(
+        None,
+        description="Secret of the demo's tokens (HS256, 32 characters or more); empty: made in the data directory.",
+    )
+    operations_tenant: str = Field(
+        "demo", min_length=1, description="Tenant whose admins see dead letters of all tenants."
+    )
+
     @field_validator("kafka")
     @classmethod
     def _kafka_form(cls, value: SecretStr | None) -> SecretStr | None:
@@ -244,10 +277,25 @@ class Settings(BaseSettings):
     def _split_paths(cls, value: object) -> object:
         return _items(os.pathsep, value)
 
-    @field_validator("agents", mode="before")
+    @field_validator("agents", "cors_origins", "auth_algorithms", mode="before")
     @classmethod
     def _split_agents(cls, value: object) -> object:
         return _items(",", value)
+
+    @field_validator("auth_algorithms")
+    @classmethod
+    def _asymmetric(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name not in ASYMMETRIC:
+                raise ValueError(f"expected some of {', '.join(ASYMMETRIC)}, got {name!r}")
+        return value
+
+    @field_validator("auth_demo_secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 32:
+            raise ValueError("expected at least 32 characters")
+        return value
 
     @field_validator("agents")
     @classmethod
@@ -280,7 +328,7 @@ class Settings(BaseSettings):
 
     def environment(self) -> dict[str, str]:
         """Variables that give another process these settings; holds passwords in the clear."""
-        separators = {"patterns": os.pathsep, "agents": ","}
+        separators = {"patterns": os.pathsep, "catalogues": os.pathsep}
         variables: dict[str, str] = {}
         for name, info in type(self).model_fields.items():
             value = getattr(self, name)
@@ -289,7 +337,7 @@ class Settings(BaseSettings):
             if isinstance(value, SecretStr):
                 text = value.get_secret_value()
             elif isinstance(value, tuple):
-                text = separators[name].join(str(item) for item in value)
+                text = separators.get(name, ",").join(str(item) for item in value)
             else:
                 text = str(value)
             variables[f"{ENV_PREFIX}{name.upper()}"] = text

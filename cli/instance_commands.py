@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from settings import Settings
 
 _COMMAND = (sys.executable, "-m", "cli.main")
+WORKERS = ("orchestrator", "agents", "projector", "gateway")
 
 
 def up_command(
@@ -80,7 +81,7 @@ def worker_specs() -> tuple[WorkerSpec, ...]:
     """Return the workers of a local instance: one process of each kind."""
     from local.worker import WorkerSpec
 
-    return tuple(WorkerSpec(name, (*_COMMAND, "worker", name)) for name in ("orchestrator", "agents", "projector"))
+    return tuple(WorkerSpec(name, (*_COMMAND, "worker", name)) for name in WORKERS)
 
 
 async def prepare(settings: Settings) -> None:

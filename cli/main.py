@@ -19,6 +19,7 @@ from cli import (
     pack_commands,
     pattern_commands,
     run,
+    token_command,
     topic_commands,
     try_files,
     worker_commands,
@@ -91,6 +92,7 @@ app.add_typer(pack_commands.app, name="packs", rich_help_panel=_DATA)
 app.add_typer(ledger_commands.app, name="ledger", rich_help_panel=_DATA)
 app.add_typer(topic_commands.app, name="topics", rich_help_panel=_OPERATE)
 app.add_typer(worker_commands.app, name="worker", rich_help_panel=_OPERATE)
+app.command(name="token", rich_help_panel=_OPERATE)(token_command.token_command)
 app.command(name="migrate", rich_help_panel=_OPERATE)(instance_commands.migrate_command)
 app.add_typer(bench_commands.app, name="bench", rich_help_panel=_OPERATE)
 app.command(name="chaos", rich_help_panel=_OPERATE)(chaos_commands.chaos_command)

@@ -47,3 +47,12 @@ def projector() -> None:
     from streams.worker import run_projector
 
     run_projector(connected())
+
+
+@app.command()
+def gateway() -> None:
+    """Serve HTTP: executions, patterns, packs, health; `dawsos status` shows the address."""
+    from cli.instance import connected
+    from gateway.worker import run_gateway
+
+    run_gateway(connected())

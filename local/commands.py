@@ -107,6 +107,8 @@ def status(settings: Settings, *, as_json: bool = False, secrets: bool = False) 
         what = f"ready in {part.ready_s:.1f} s" if part.ready and part.ready_s else "not ready"
         lines.append(f"  {part.name:<14} pid {part.pid}, {what}, {part.restarts} restarts")
     lines += [f"  {name:<14} {url}" for name, url in (public["addresses"] or {}).items()]
+    if state.gateway is not None:
+        lines.append(f"  {'http':<14} {state.gateway}")
     _answer({**value, **public}, "\n".join(lines), as_json)
     complete = state.status == "ready" and all(part.ready for part in state.parts)
     return EXIT_OK if complete else EXIT_FAILED
@@ -178,6 +180,8 @@ def _stop(data_dir: DataDir, state: State) -> None:
 
 
 def _ready(data_dir: DataDir, state: State, *, as_json: bool) -> None:
+    if state.gateway is not None:
+        _progress(f"gateway at {state.gateway}")
     _progress(f"ready; data in {data_dir.path}; stop with Ctrl-C or `dawsos down`")
     if as_json:
         typer.echo(json.dumps(state.public()))

@@ -29,7 +29,7 @@ from local.errors import DataDirInUse, LocalError
 from local.ports import free_port, is_free
 from local.process import ProcessRecord, is_proven_ours, start_time, stop_recorded
 
-PORT_NAMES = ("kafka", "kafka_controller", "postgres", "valkey")
+PORT_NAMES = ("kafka", "kafka_controller", "postgres", "valkey", "gateway")
 
 
 @dataclass(frozen=True, slots=True)

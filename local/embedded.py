@@ -78,6 +78,7 @@ class EmbeddedServices:
         self.data_dir = DataDir(data_dir)
         self.settings = settings
         self.servers: dict[str, Server] = {}
+        self.gateway_port = 0
         self._on_ready = on_ready
         self._on_leftover = on_leftover
         self._others = others
@@ -139,9 +140,11 @@ class EmbeddedServices:
             "kafka": settings.kafka_port,
             "postgres": settings.postgres_port,
             "valkey": settings.redis_port,
+            "gateway": settings.gateway_port,
         }
         instance = self.data_dir.instance()
         ports = self.data_dir.choose_ports(fixed)
+        self.gateway_port = ports["gateway"]
         if settings.kafka is None:
             self.servers["kafka"] = self._kafka(instance, ports["kafka"], ports["kafka_controller"])
         if settings.postgres is None:
@@ -190,6 +193,7 @@ class EmbeddedServices:
         avoid = ("kafka", "kafka_controller") if name == "kafka" else (name,)
         keep: dict[str, int | None] = {
             **{other: server.port for other, server in self.servers.items()},
+            "gateway": self.gateway_port,
             name: None,
         }
         ports = self.data_dir.choose_ports({**fixed, **keep}, avoid)

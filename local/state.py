@@ -46,12 +46,17 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """One instance: who supervises it, where its services are, what its parts do."""
+    """One instance: who supervises it, where its services are, what its parts do.
+
+    Attributes:
+        gateway: URL of the gateway; None when none is run.
+    """
 
     status: Status
     supervisor: ProcessRecord
     addresses: Addresses | None
     parts: tuple[Part, ...] = field(default=())
+    gateway: str | None = None
 
     def write(self, data_dir: DataDir) -> None:
         """Replace the state file."""
@@ -81,6 +86,7 @@ def _parse(value: Mapping[str, Any]) -> State:
         supervisor=ProcessRecord.from_json(value["supervisor"]),
         addresses=None if addresses is None else Addresses(**addresses),
         parts=tuple(Part(**part) for part in value["parts"]),
+        gateway=value.get("gateway"),
     )
 
 

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from local.data_dir import DataDir
 from local.embedded import Addresses, EmbeddedServices
 from local.errors import LocalError
+from local.ports import LOOPBACK
 from local.process import ProcessRecord, start_time
 from local.server import Server
 from local.state import Part, State, Status
@@ -27,6 +28,8 @@ Report = Callable[[str], None]
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WORKER_PATIENCE_S = 10.0
+# The worker that has an address of its own.
+GATEWAY = "gateway"
 FIRST_STARTS_MAX = 3
 
 
@@ -148,7 +151,14 @@ class Supervisor:
             )
             for worker in self._workers
         ]
-        return State(self._status, self._identity, self._addresses, tuple(parts))
+        return State(self._status, self._identity, self._addresses, tuple(parts), self._gateway_url())
+
+    def _gateway_url(self) -> str | None:
+        if not any(spec.name == GATEWAY for spec in self._specs):
+            return None
+        host = self._settings.gateway_host
+        shown = LOOPBACK if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+        return f"http://{shown}:{self._services.gateway_port}"
 
     def _write_state(self) -> None:
         self.state().write(self._data_dir)
@@ -174,6 +184,7 @@ class Supervisor:
             **os.environ,
             **self._settings.environment(),
             **addresses.environment(),
+            "DAWSOS_GATEWAY_PORT": str(self._services.gateway_port),
         }
         self._workers = [Worker(spec, self._data_dir, environment) for spec in self._specs]
         try:

@@ -5,16 +5,15 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import aiokafka
-
 from settings import Settings
-from streams.clients import start_consumer, start_producer, topic_name
+from streams.clients import start_producer, topic_name
 from streams.headers import Header
 from streams.progress import ProgressReader
+from streams.results import ResultFeed
 from streams.routing import partition_of
 from topics.codec import decode, encode, execution_id_of, key_of
 from topics.messages import CancelExecution, ExecuteRequest, ExecutionResult
-from topics.table import EXECUTION_REQUESTS, EXECUTION_RESULTS, EXECUTION_SIGNALS
+from topics.table import EXECUTION_REQUESTS, EXECUTION_SIGNALS
 
 log = logging.getLogger(__name__)
 
@@ -40,33 +39,18 @@ class ExecutionClient:
         self._settings = settings
         self._client_id = client_id
         self._requests = topic_name(settings, EXECUTION_REQUESTS)
-        self._results = topic_name(settings, EXECUTION_RESULTS)
         self._signals = topic_name(settings, EXECUTION_SIGNALS)
-        self._waiting: dict[bytes, asyncio.Future[bytes]] = {}
         self._producer: Any = None
-        self._consumer: Any = None
-        self._reader: asyncio.Task[None] | None = None
+        self.results = ResultFeed(settings, client_id)
 
     async def start(self) -> None:
         """Connect; results that are published from now on are received."""
         self._producer = await start_producer(self._settings, self._client_id)
-        self._consumer = await start_consumer(self._settings, client_id=self._client_id, auto_offset_reset="latest")
-        partitions = [aiokafka.TopicPartition(self._results, number) for number in range(self._settings.partitions)]
-        self._consumer.assign(partitions)
-        await self._consumer.seek_to_end(*partitions)
-        # seek_to_end is lazy; where the end is must be known before the first request goes out.
-        await asyncio.gather(*(self._consumer.position(partition) for partition in partitions))
-        self._reader = asyncio.create_task(self._read(), name="results")
+        await self.results.start()
 
     async def stop(self) -> None:
         """Disconnect; whoever still waits gets CancelledError."""
-        if self._reader is not None:
-            self._reader.cancel()
-            await asyncio.gather(self._reader, return_exceptions=True)
-        for future in self._waiting.values():
-            future.cancel()
-        if self._consumer is not None:
-            await self._consumer.stop()
+        await self.results.stop()
         if self._producer is not None:
             await self._producer.stop()
 
@@ -109,9 +93,7 @@ class ExecutionClient:
             NoResult: nothing came in time.
         """
         key = key_of(execution_id_of(request.tenant, request.request_id))
-        future = self._waiting.get(key)
-        if future is None:
-            future = self._waiting[key] = asyncio.get_running_loop().create_future()
+        future = self.results.expect(key)
         progress = None if on_progress is None else ProgressReader(self._settings, key, on_progress)
         try:
             if progress is not None:
@@ -123,7 +105,7 @@ class ExecutionClient:
                 f"expected a result of execution {key.decode()} within {timeout_s:g} s; is the orchestrator running?"
             ) from error
         finally:
-            self._waiting.pop(key, None)
+            self.results.release(key)
             if progress is not None:
                 await progress.stop()
         result = decode(data, ExecutionResult)
@@ -135,11 +117,3 @@ class ExecutionClient:
         key = key_of(signal.execution_id)
         number = partition_of(key, self._settings.partitions)
         await self._producer.send_and_wait(self._signals, encode(signal), key, number)
-
-    async def _read(self) -> None:
-        while True:
-            for records in (await self._consumer.getmany(timeout_ms=60_000)).values():
-                for record in records:
-                    future = self._waiting.get(record.key)
-                    if future is not None and not future.done() and record.value is not None:
-                        future.set_result(record.value)

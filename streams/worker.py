@@ -39,7 +39,7 @@ Serve = Callable[[Settings, asyncio.Event, Callable[[], None]], Awaitable[None]]
 
 def run_orchestrator(settings: Settings) -> None:
     """Serve as an orchestrator; any number of processes share the partitions."""
-    _run(settings, "orchestrator", _serve_orchestrator)
+    run_worker(settings, "orchestrator", _serve_orchestrator)
 
 
 def run_agents(settings: Settings, only: Sequence[str] = ()) -> None:
@@ -53,15 +53,16 @@ def run_agents(settings: Settings, only: Sequence[str] = ()) -> None:
     async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[], None]) -> None:
         await _serve_agents(settings, stop, ready, only)
 
-    _run(settings, "agents", serve)
+    run_worker(settings, "agents", serve)
 
 
 def run_projector(settings: Settings) -> None:
     """Serve as projector; of several one works and the others stand by."""
-    _run(settings, "projector", _serve_projector)
+    run_worker(settings, "projector", _serve_projector)
 
 
-def _run(settings: Settings, name: str, serve: Serve) -> None:
+def run_worker(settings: Settings, name: str, serve: Serve) -> None:
+    """Run a worker process: `serve` gets the settings, an event that ends it, and what to call once it serves."""
     configure(settings.log_level, as_json=settings.log_json)
     try:
         import uvloop
@@ -157,7 +158,7 @@ async def _serve_agents(
     async with AsyncExitStack() as stack:
         # Deadlines are the broker's time; this machine's clock may be wrong.
         clock = BrokerClock()
-        runtime = await _patiently(
+        runtime = await patiently(
             lambda: stack.enter_async_context(open_runtime(settings, clock)), settings.start_timeout_s
         )
         ours = tuple(sorted(runtime.agents))
@@ -189,7 +190,7 @@ async def _serve_projector(settings: Settings, stop: asyncio.Event, ready: Calla
     # Nobody waits for the projection as they wait for a result: under load it yields, and catches up afterwards.
     os.nice(_PROJECTOR_NICE)
     await check_topics(settings, load_catalogue(settings).agents)
-    pool = await _patiently(lambda: open_pool(settings.postgres_url()), settings.start_timeout_s)
+    pool = await patiently(lambda: open_pool(settings.postgres_url()), settings.start_timeout_s)
     producer = await start_producer(settings, "projector")
     ready()
     try:
@@ -244,7 +245,7 @@ async def _until(stop: asyncio.Event, jobs: Sequence[Coroutine[Any, Any, None]],
             raise outcome
 
 
-async def _patiently(open_it: Callable[[], Awaitable[T]], timeout_s: float) -> T:
+async def patiently(open_it: Callable[[], Awaitable[T]], timeout_s: float) -> T:
     """Try again while the service behind is not up yet."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_s

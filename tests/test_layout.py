@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "agents": {"topics", "analytics"},
     "services": _ALL - {"streams", "gateway", "local", "cli", "bench"},
     "streams": {"topics", "orchestrator", "db", "services"},
-    "gateway": {"topics", "db", "orchestrator", "streams"},
+    "gateway": {"topics", "db", "orchestrator", "streams", "services"},
     "local": {"db", "ledger", "services"},
     "cli": _ALL,
     "bench": _ALL - {"cli"},

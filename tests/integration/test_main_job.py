@@ -199,7 +199,12 @@ async def test_migrate_and_topics_find_everything_done(instance: Instance) -> No
 async def test_status_shows_three_workers(instance: Instance) -> None:
     status = await instance.dawsos("status", "--json")
     assert status.code == Exit.OK
-    assert {part["name"] for part in json.loads(status.out)["parts"]} == {"orchestrator", "agents", "projector"}
+    assert {part["name"] for part in json.loads(status.out)["parts"]} == {
+        "orchestrator",
+        "agents",
+        "projector",
+        "gateway",
+    }
 
 
 async def test_a_poison_message_is_kept_shown_and_redriven(instance: Instance, services: Addresses) -> None:

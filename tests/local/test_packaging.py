@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if "build" in service]
-WORKERS = ("orchestrator", "agents", "projector")
+WORKERS = ("orchestrator", "agents", "projector", "gateway")
 SERVICE_KEYS = {
     *("image", "build", "user", "restart", "init", "tmpfs", "cap_drop", "security_opt", "volumes"),
     *("stop_grace_period", "environment", "healthcheck", "depends_on", "entrypoint", "command", "profiles"),

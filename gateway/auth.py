@@ -1,0 +1,68 @@
+"""Who a request is from, and whether the role allows what it asks for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import HTTPConnection, Request
+
+from gateway.connections import Connections, connections_of
+from gateway.problems import Problem
+from services.tokens import KeysUnavailable, Principal, Role, TokenRefused
+from topics.errors import Code
+
+__all__ = ["Admin", "Caller", "Operator", "Principal", "Role", "principal_of"]
+
+_BEARER = HTTPBearer(
+    auto_error=False,
+    scheme_name="token",
+    bearerFormat="JWT",
+    description="A JWT of the configured issuer, or of the demo (`dawsos token`), with claims tenant, sub and role.",
+)
+
+
+async def principal_of(connection: HTTPConnection, token: str | None) -> Principal:
+    """Return who a token stands for; for requests and websockets alike.
+
+    Raises:
+        Problem: UNAUTHENTICATED; UPSTREAM_FAILED when the issuer's keys are not known now.
+    """
+    connected: Connections = connections_of(connection)
+    if not token:
+        raise Problem(Code.UNAUTHENTICATED, "expected a header Authorization: Bearer …")
+    try:
+        return await connected.verifier.verify(token)
+    except TokenRefused as refused:
+        challenge = 'Bearer realm="dawsos", error="invalid_token"'
+        raise Problem(Code.UNAUTHENTICATED, str(refused), headers={"WWW-Authenticate": challenge}) from None
+    except KeysUnavailable as error:
+        raise Problem(Code.UPSTREAM_FAILED, str(error)) from None
+
+
+async def _caller(
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
+) -> Principal:
+    return await principal_of(request, credentials.credentials if credentials else None)
+
+
+Caller = Annotated[Principal, Depends(_caller)]
+
+
+async def _operator(caller: Caller) -> Principal:
+    return _needs(caller, Role.OPERATOR)
+
+
+async def _admin(caller: Caller) -> Principal:
+    return _needs(caller, Role.ADMIN)
+
+
+def _needs(caller: Principal, role: Role) -> Principal:
+    if not caller.role.covers(role):
+        raise Problem(Code.FORBIDDEN, f"expected the role {role}, the token has {caller.role}")
+    return caller
+
+
+Operator = Annotated[Principal, Depends(_operator)]
+Admin = Annotated[Principal, Depends(_admin)]

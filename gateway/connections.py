@@ -1,0 +1,106 @@
+"""What the gateway is connected to, opened together at the start and closed together at the end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from db.artifacts import ArtifactRepository
+from db.dead_letters import DeadLetterRepository
+from db.executions import ExecutionRepository
+from db.packs import PackRepository
+from db.postgres import open_pool
+from db.redis_link import RedisLink
+from orchestrator.catalogue import Catalogue
+from orchestrator.registry import PatternRegistry
+from services.catalogue import catalogue_json, load_catalogue
+from services.patterns import load_patterns
+from services.tokens import TokenVerifier, make_verifier
+from settings import Settings
+from streams.progress_feed import ProgressFeed
+from streams.publisher import ExecutionClient
+from streams.worker import patiently
+
+if TYPE_CHECKING:
+    from db.postgres import Pool
+
+CLIENT_ID = "gateway"
+_POOL_SIZE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Everything a request handler may use.
+
+    Attributes:
+        client: publishes requests and cancels; `client.results` has every result as it is published.
+        progress: how every execution under way stands.
+        patterns: newest versions, compiled.
+        catalogue_document: capabilities as `dawsos capabilities --json` prints them.
+    """
+
+    settings: Settings
+    pool: Pool
+    redis: RedisLink
+    client: ExecutionClient
+    progress: ProgressFeed
+    patterns: PatternRegistry
+    catalogue: Catalogue
+    catalogue_document: dict[str, Any]
+    verifier: TokenVerifier
+    executions: ExecutionRepository
+    artifacts: ArtifactRepository
+    packs: PackRepository
+    dead_letters: DeadLetterRepository
+
+
+@asynccontextmanager
+async def open_connections(settings: Settings) -> AsyncIterator[Connections]:
+    """Connect to Kafka and Postgres, which must answer, and to Redis, which need not.
+
+    Raises:
+        RetryableError: Postgres does not answer.
+        CannotStart: it did not answer for as long as the settings allow.
+    """
+    catalogue = load_catalogue(settings)
+    patterns = load_patterns(settings, catalogue)
+    verifier = make_verifier(settings)
+    async with AsyncExitStack() as stack:
+        pool = await patiently(
+            lambda: open_pool(settings.postgres_url(), size_max=_POOL_SIZE), settings.start_timeout_s
+        )
+        stack.push_async_callback(pool.close)
+        redis = RedisLink(settings.redis_url())
+        stack.push_async_callback(redis.close)
+        client = await stack.enter_async_context(ExecutionClient(settings, CLIENT_ID))
+        progress = ProgressFeed(settings, patterns.by_digest, f"{CLIENT_ID}-progress")
+        stack.push_async_callback(progress.stop)
+        await progress.start()
+        yield Connections(
+            settings=settings,
+            pool=pool,
+            redis=redis,
+            client=client,
+            progress=progress,
+            patterns=patterns,
+            catalogue=catalogue,
+            catalogue_document=catalogue_json(settings),
+            verifier=verifier,
+            executions=ExecutionRepository(pool),
+            artifacts=ArtifactRepository(pool, settings.artifact_bytes_max),
+            packs=PackRepository(pool),
+            dead_letters=DeadLetterRepository(pool),
+        )
+
+
+def connections_of(connection: HTTPConnection) -> Connections:
+    """Return what the app of a request or websocket is connected to."""
+    return connection.app.state.connections
+
+
+Connected = Annotated[Connections, Depends(connections_of)]
