@@ -100,12 +100,12 @@ def test_defaults_mean_embedded_and_accessors_say_so() -> None:
 
 
 def test_passwords_stay_out_of_the_repr(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DAWSOS_KAFKA", "kafka://u:secret@a:1")
-    monkeypatch.setenv("DAWSOS_POSTGRES", "postgresql://u:secret@h/d")
-    monkeypatch.setenv("DAWSOS_REDIS", "redis://:secret@h")
+    monkeypatch.setenv("DAWSOS_KAFKA", "kafka://u:opensesame@a:1")
+    monkeypatch.setenv("DAWSOS_POSTGRES", "postgresql://u:opensesame@h/d")
+    monkeypatch.setenv("DAWSOS_REDIS", "redis://:opensesame@h")
     settings = _load()
-    assert "secret" not in repr(settings) and "secret" not in repr(settings.kafka_address())
-    assert settings.postgres_admin_url() == "postgresql://u:secret@h/d"
+    assert "opensesame" not in repr(settings) and "opensesame" not in repr(settings.kafka_address())
+    assert settings.postgres_admin_url() == "postgresql://u:opensesame@h/d"
     with pytest.raises(ValidationError, match="frozen"):
         settings.partitions = 3
 
