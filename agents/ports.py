@@ -248,6 +248,53 @@ class FundamentalsPort(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class IndexSeries:
+    """Closes of an index.
+
+    Attributes:
+        levels: (day, close), ascending.
+        dividends: whether dividends are reinvested in it; a price index understates a market's return.
+        source: where it comes from.
+    """
+
+    id: str
+    name: str
+    currency: str
+    dividends: bool
+    levels: Sequence[tuple[date, float]]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class FactorMonths:
+    """Monthly factor returns, decimals (0.01 = 1%), in one currency.
+
+    Attributes:
+        names: of the factors, excess returns all, the market first.
+        months: (year, month) → one return per name, ascending.
+        risk_free: (year, month) → return of the month.
+    """
+
+    names: tuple[str, ...]
+    months: Mapping[tuple[int, int], tuple[float, ...]]
+    risk_free: Mapping[tuple[int, int], float]
+    currency: str
+    source: str
+
+
+class ReferencePort(Protocol):
+    """Benchmarks, factors and risk-free rates. Only what was known on the day asked for."""
+
+    async def index(self, index_id: str, asof: date) -> IndexSeries | None:
+        """Return closes up to `asof`; None for an index nobody has here."""
+        ...
+
+    async def factors(self, asof: date) -> FactorMonths:
+        """Return factors of the months that ended by `asof`, risk-free rates of those that began by then."""
+        ...
+
+
 class ArtifactStore(Protocol):
     """Large values by content: key (tenant, SHA-256 of the bytes)."""
 

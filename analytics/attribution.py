@@ -30,6 +30,7 @@ from analytics.returns import Twr
 RESIDUAL_BP_MAX = 0.1
 RESIDUAL_PLACES = 6
 COSTS = "costs and exchange"
+_BLOCK_DAYS = 256
 Floats = NDArray[np.float64]
 
 
@@ -148,16 +149,30 @@ def attribute(history: History, twr: Twr, *, start: date | None = None) -> Attri
         if len(lost):
             reason = f"everything was lost on {history.dates[lost[0]]}: effects cannot be linked over that day"
         return Attribution(None, None, None, (), (), None, None, 0, reason, twr.warnings)
-    local, fx, interaction, trading, costs, weight = _daily(history, twr, days)
-    daily = local.sum(axis=1) + fx.sum(axis=1) + interaction.sum(axis=1)
-    daily += trading.sum(axis=1) + costs
-    scale, linked = _carino(daily)
-    expected = float(np.prod(1.0 + twr.returns[days])) - 1.0
     names = len(history.symbols)
-    tied = scale[:, np.newaxis]
-    sums = [(part * tied).sum(axis=0) for part in (local, fx, interaction)]
-    traded = np.concatenate(((trading * tied).sum(axis=0), np.zeros(len(history.currencies))))
-    weights = weight.mean(axis=0)
+    width = names + len(history.currencies)
+    sums = [np.zeros(width) for _ in range(4)]
+    weight_sum, held = np.zeros(width), np.zeros(width, dtype=bool)
+    daily, costs_by_day = np.zeros(len(days)), np.zeros(len(days))
+    # Block by block, so that memory does not grow with the years; the divisor K of the linking comes last.
+    for first_day in range(0, len(days), _BLOCK_DAYS):
+        block = slice(first_day, first_day + _BLOCK_DAYS)
+        *parts, costs, weight = _daily(history, twr, days[block])
+        daily[block] = parts[0].sum(axis=1) + parts[1].sum(axis=1) + parts[2].sum(axis=1)
+        daily[block] += parts[3].sum(axis=1) + costs
+        costs_by_day[block] = costs
+        tied = _carino_day(daily[block])[:, np.newaxis]
+        for at, part in enumerate(parts):
+            sums[at][: part.shape[1]] += (part * tied).sum(axis=0)
+        weight_sum += weight.sum(axis=0)
+        held |= weight.any(axis=0)
+    linked = float(np.prod(1.0 + daily)) - 1.0
+    whole = _carino_whole(linked)
+    for each in sums:
+        each /= whole
+    expected = float(np.prod(1.0 + twr.returns[days])) - 1.0
+    traded = sums[3]
+    weights = weight_sum / len(days)
     rows = [
         Effects(
             name=history.symbols[at] if at < names else f"cash:{history.currencies[at - names]}",
@@ -169,9 +184,9 @@ def attribute(history: History, twr: Twr, *, start: date | None = None) -> Attri
             trading=float(traded[at]),
         )
         for at in range(len(weights))
-        if weight[:, at].any() or any(part[at] for part in sums) or traded[at]
+        if held[at] or any(part[at] for part in sums)
     ]
-    spent = float((costs * scale).sum())
+    spent = float((costs_by_day * _carino_day(daily)).sum()) / whole
     if spent:
         rows.append(Effects(COSTS, history.base, 0.0, 0.0, 0.0, 0.0, spent))
     total = _sum("total", history.base, rows)
@@ -207,16 +222,16 @@ def _daily(history: History, twr: Twr, days: NDArray[np.intp]) -> tuple[Floats, 
     that starts a day empty needs no return of its own.
     """
     nav = np.array(history.nav, dtype=np.float64)
-    opening = _shifted(nav)[days]
+    opening = _before(nav, days)
     if twr.timing == "start_of_day":
         opening = opening + np.array(history.flow, dtype=np.float64)[days]
     opening = opening[:, np.newaxis]
     rates = np.nan_to_num(history.fx)
-    fx_then, fx_now = _shifted(rates)[days], rates[days]
+    fx_then, fx_now = _before(rates, days), rates[days]
     own = history.symbol_currency
     security_fx_then, security_fx_now = fx_then[:, own], fx_now[:, own]
 
-    began = history.before[days] * _shifted(history.price)[days]
+    began = history.before[days] * _before(history.price, days)
     # Dividends arrive in base currency (they may be paid in another currency than the price).
     paid = np.divide(
         history.income_base[days],
@@ -226,7 +241,7 @@ def _daily(history: History, twr: Twr, days: NDArray[np.intp]) -> tuple[Floats, 
     )
     closing = history.price[days]
     gained = history.begin[days] * closing + paid - began
-    values = np.concatenate((began, _shifted(history.money)[days]), axis=1)
+    values = np.concatenate((began, _before(history.money, days)), axis=1)
     gains = np.concatenate((gained, history.earned[days]), axis=1)
     then = np.concatenate((security_fx_then, fx_then), axis=1)
     moved = np.concatenate((security_fx_now, fx_now), axis=1) - then
@@ -244,21 +259,23 @@ def _daily(history: History, twr: Twr, days: NDArray[np.intp]) -> tuple[Floats, 
     return local, fx, interaction, trading, costs, values * then / opening
 
 
-def _shifted(rows: Floats) -> Floats:
-    """Return each day's row of the day before; zeros before the first day."""
-    out = np.zeros_like(rows)
-    out[1:] = rows[:-1]
-    return out
+def _before(rows: Floats, days: NDArray[np.intp]) -> Floats:
+    """Return the row of the day before each day; zeros before the first."""
+    found = rows[days - 1]
+    found[days == 0] = 0.0
+    return found
 
 
-def _carino(daily: Floats) -> tuple[Floats, float]:
-    """Return k_t / K per interval and the linked return; the limit for r → 0 is 1."""
-    linked = float(np.prod(1.0 + daily)) - 1.0
-    whole = float(np.log1p(linked) / linked) if abs(linked) > 1e-12 else 1.0 - linked / 2
+def _carino_day(daily: Floats) -> Floats:
+    """Return k_t = ln(1 + r)/r per interval; the limit for r → 0 is 1."""
     small = np.abs(daily) < 1e-12
     safe = np.where(small, 1.0, daily)
-    each = np.where(small, 1.0 - daily / 2, np.log1p(safe) / safe)
-    return each / whole, linked
+    return np.where(small, 1.0 - daily / 2, np.log1p(safe) / safe)
+
+
+def _carino_whole(linked: float) -> float:
+    """Return K = ln(1 + R)/R."""
+    return float(np.log1p(linked) / linked) if abs(linked) > 1e-12 else 1.0 - linked / 2
 
 
 def _sum(name: str, currency: str, rows: list[Effects]) -> Effects:

@@ -67,21 +67,26 @@ def align(
         InconsistentRates: a rate is not positive or contradicts its inverse.
     Cost: O(rows + days × symbols).
     """
-    by_symbol: dict[str, dict[date, Decimal]] = {}
+    if dates is None:
+        prices = list(prices)
+        dates = sorted({row[0] for row in prices})
+    place = {on: at for at, on in enumerate(dates)}
+    columns: dict[str, list[Decimal | None]] = {}
     currency_of: dict[str, str] = {}
     warnings: dict[str, None] = {}
+    count = len(dates)
     for on, symbol, close, quoted in prices:
-        days = by_symbol.get(symbol)
-        if days is None:
-            days = by_symbol[symbol] = {}
+        column = columns.get(symbol)
+        if column is None:
+            column = columns[symbol] = [None] * count
             currency_of[symbol] = quoted
         elif currency_of[symbol] != quoted:
             warnings[f"{symbol} is quoted in {currency_of[symbol]} and {quoted}"] = None
             continue
-        days[on] = close
-    if dates is None:
-        dates = sorted({on for days in by_symbol.values() for on in days})
-    series = {symbol: _carried(currency_of[symbol], days, dates) for symbol, days in by_symbol.items()}
+        at = place.get(on)
+        if at is not None:
+            column[at] = close
+    series = {symbol: _carried(currency_of[symbol], column, dates) for symbol, column in columns.items()}
     history = FxHistory(fx)
     wanted = {item.currency for item in series.values()} | set(currencies) | {base}
     rates: dict[str, list[Decimal | None]] = {}
@@ -91,19 +96,22 @@ def align(
     return Market(tuple(dates), base, series, rates, tuple(warnings))
 
 
-def _carried(quoted: str, days: Mapping[date, Decimal], dates: Sequence[date]) -> Series:
-    closes: list[Decimal | None] = []
-    observed: list[int] = []
+def _carried(quoted: str, closes: list[Decimal | None], dates: Sequence[date]) -> Series:
+    """Fill gaps with the last close, in place."""
     currency, _ = from_minor_unit(quoted, Decimal(0))
-    minor = currency != quoted
+    if currency != quoted:
+        closes = [None if close is None else close / 100 for close in closes]
+    if None not in closes:
+        return Series(currency, closes, range(len(closes)))
+    observed: list[int] = []
     last: Decimal | None = None
     last_at = 0
-    for at, on in enumerate(dates):
-        close = days.get(on)
+    for at, close in enumerate(closes):
         if close is not None:
-            last, last_at = (close / 100 if minor else close), at
-        elif last is not None and (on - dates[last_at]).days > CARRY_DAYS_MAX:
-            last = None
-        closes.append(last)
+            last, last_at = close, at
+        else:
+            if last is not None and (dates[at] - dates[last_at]).days > CARRY_DAYS_MAX:
+                last = None
+            closes[at] = last
         observed.append(last_at)
     return Series(currency, closes, observed)

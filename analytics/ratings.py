@@ -132,7 +132,7 @@ def rate(
         return Rating(symbol, asof, {}, None, 0.0, None, reason)
     figures = ratios(known, dividends, asof)
     pays = pays_dividends(known, dividends, asof)
-    scores = {score.name: _score(score, figures, rubric, pays=pays) for score in rubric.scores}
+    scores = {score.name: score_company(score, figures, rubric, pays=pays) for score in rubric.scores}
     have = {
         name: weight
         for name, weight in rubric.overall.items()
@@ -207,7 +207,8 @@ def aggregate(
     )
 
 
-def _score(score: Score, figures: Mapping[str, Ratio], rubric: Rubric, *, pays: bool) -> ScoreResult:
+def score_company(score: Score, figures: Mapping[str, Ratio], rubric: Rubric, *, pays: bool) -> ScoreResult:
+    """Return one score of one company from its ratios; `pays` says whether it pays dividends."""
     if score.payers_only and not pays:
         return ScoreResult(score.name, None, 0.0, f"{NOT_APPLICABLE}: pays no dividend", {}, applies=False)
     inputs: dict[str, tuple[Ratio, float | None]] = {}

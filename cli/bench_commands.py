@@ -52,6 +52,17 @@ def engine(as_json: AsJson = False) -> None:
     _show({**measure(), "machine": machine()}, as_json)
 
 
+@app.command()
+def analytics(as_json: AsJson = False) -> None:
+    """500 positions over ten years of days through time-weighted return and attribution, in CPU seconds."""
+    from bench.analytics import run_analytics
+
+    figures = run_analytics()
+    _show(figures, as_json)
+    if not as_json:
+        out().print(f"peak memory {figures['peak_mb']} MB, residual {figures['residual_bp']} bp", style="dim")
+
+
 def _levels(text: str) -> tuple[int, ...]:
     try:
         levels = tuple(int(part) for part in text.split(","))

@@ -1,7 +1,8 @@
 """Where agents meet their services: explicit wiring, one function per world.
 
 Agents are listed in `services.catalogue.AGENTS`; further ones come from `DAWSOS_AGENTS=module:Class`. An agent's
-constructor asks for services by parameter name: `portfolios`, `ledgers`, `packs`, `fundamentals`, `rubric`, `policy`.
+constructor asks for services by parameter name: `portfolios`, `ledgers`, `packs`, `fundamentals`, `reference`,
+`rubric`, `policy`.
 """
 
 import inspect
@@ -20,6 +21,7 @@ from services.ledgers import GitLedgers
 from services.local_artifacts import LocalArtifacts
 from services.local_data import TENANT, USER_ID, LocalData, LocalPortfolios
 from services.local_packs import POLICY as LOCAL_POLICY
+from services.reference import RecordedReference
 from settings import Settings
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ def build_runtime_local(
         "ledgers": data.ledger,
         "packs": data.packs,
         "fundamentals": RecordedFundamentals(),
+        "reference": RecordedReference(),
         "rubric": bundled_rubric(),
         "policy": LOCAL_POLICY,
     }
@@ -105,6 +108,7 @@ def build_runtime_postgres(
         "ledgers": GitLedgers(ledger_repository(settings), SnapshotRepository(pool)),
         "packs": RowPacks(PackRepository(pool)),
         "fundamentals": RecordedFundamentals(),
+        "reference": RecordedReference(),
         "rubric": bundled_rubric(),
         "policy": settings.policy,
     }

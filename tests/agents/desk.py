@@ -56,7 +56,7 @@ class Desk:
             request(
                 "context.resolve",
                 {
-                    "portfolio_id": str(PORTFOLIO_ID),
+                    "portfolio_id": str(self.data.portfolio.id),
                     "asof": None if asof is None else asof.isoformat(),
                     "pack_id": None,
                     "ledger_commit": None,
@@ -80,7 +80,7 @@ class Desk:
         return await self.runtime.handle(request(capability, args, pins=pins, **fields))
 
     async def positions(self, pins: Pins) -> list[dict[str, Any]]:
-        answer = await self.step("ledger.positions", {"portfolio_id": str(PORTFOLIO_ID)}, pins)
+        answer = await self.step("ledger.positions", {"portfolio_id": str(self.data.portfolio.id)}, pins)
         assert answer.error is None, answer.error
         return answer.value
 

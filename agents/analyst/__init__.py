@@ -1,0 +1,1 @@
+"""FinancialAnalyst's capabilities, one group per file; `agents.financial_analyst` puts them together."""

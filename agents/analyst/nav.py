@@ -1,0 +1,108 @@
+"""The value of a portfolio over time, and returns that need no daily values: answers of `agents.analyst.returns`."""
+
+from datetime import date
+from decimal import Decimal
+
+from pydantic import Field
+
+from agents.analyst.desk import Stamped, stamp
+from agents.answers import GapRow
+from agents.fields import Money, MoneyText, Part, Ratio
+from analytics.months import monthly
+from analytics.numbers import ZERO, money
+from analytics.returns import Twr
+from topics.messages import Pins
+
+
+class MoneyWeightedReturn(Stamped):
+    """Money-weighted return since inception: `period` over the whole time, `annual` null below one year."""
+
+    period: Ratio | None = Field(description="(1 + r)^(days/365) − 1 with Σ CF/(1 + r)^(d/365) = 0")
+    annual: Ratio | None = Field(description="r with Σ CF/(1 + r)^(d/365) = 0; null below one year")
+    net_flows: Money | None = Field(description="Σ deposits − Σ withdrawals, at the day's rate")
+    value: Money | None = Field(description="value now, Σ q·P·S with cash and dividends owed")
+    gain: Money | None = Field(description="value − net flows: what was earned in money")
+    start: date | None
+
+
+class DietzMetrics(Stamped):
+    """Modified Dietz return from the close of `start`."""
+
+    value: Ratio | None = Field(description="(V1 − V0 − ΣF) / (V0 + ΣF·w), w = (CD − D)/CD")
+    gain: Money | None = Field(description="V1 − V0 − ΣF")
+    average_capital: Money | None = Field(description="V0 + ΣF·w")
+    start: date | None
+
+
+class MonthRow(Part):
+    """Return of a calendar month; `whole` is false for the month the history begins or ends in."""
+
+    year: int
+    month: int
+    value: Ratio = Field(description="Π(1 + r_day) − 1 over the month")
+    whole: bool
+
+
+class YearRow(Part):
+    """Return of a calendar year; `whole` is false where it does not span the year."""
+
+    year: int
+    value: Ratio = Field(description="Π(1 + r_month) − 1 over the year")
+    whole: bool
+
+
+class NavHistory(Stamped):
+    """Columns of equal length, one entry per valued day, and returns by month and year.
+
+    Attributes:
+        invested: deposits less withdrawals up to the day; value − invested is what was earned.
+    """
+
+    dates: tuple[date, ...] = Field(strict=False)
+    nav: tuple[MoneyText, ...] = Field(strict=False)
+    flow: tuple[MoneyText, ...] = Field(strict=False)
+    invested: tuple[MoneyText, ...] = Field(strict=False)
+    index: tuple[Ratio, ...] = Field(strict=False)
+    months: tuple[MonthRow, ...] = Field(strict=False)
+    years: tuple[YearRow, ...] = Field(strict=False)
+    best_month: Ratio | None = Field(description="largest return of a whole month")
+    worst_month: Ratio | None = Field(description="smallest return of a whole month")
+    gaps: tuple[GapRow, ...] = Field(strict=False)
+
+
+def nav_history(pins: Pins, twr: Twr) -> NavHistory:
+    """Return the history behind a time-weighted return."""
+    rows = monthly(twr.dates, twr.returns.tolist())
+    whole = [row.value for row in rows if row.whole]
+    years: list[YearRow] = []
+    for year in sorted({row.year for row in rows}):
+        growth = 1.0
+        own = [row for row in rows if row.year == year]
+        for row in own:
+            growth *= 1.0 + row.value
+        years.append(YearRow(year=year, value=growth - 1.0, whole=len(own) == 12 and all(row.whole for row in own)))
+    invested: list[str] = []
+    running: Decimal = ZERO
+    for flow in twr.flow:
+        running += flow
+        invested.append(money(running) or "0")
+    why = "" if whole else "no whole calendar month yet"
+    return NavHistory(
+        dates=twr.dates,
+        nav=tuple(money(value) or "0" for value in twr.nav),
+        flow=tuple(money(value) or "0" for value in twr.flow),
+        invested=tuple(invested),
+        index=tuple(twr.index.tolist()),
+        months=tuple(MonthRow(year=row.year, month=row.month, value=row.value, whole=row.whole) for row in rows),
+        years=tuple(years),
+        best_month=max(whole, default=None),
+        worst_month=min(whole, default=None),
+        gaps=tuple(GapRow(date=gap.on, reason=gap.reason) for gap in twr.gaps),
+        **stamp(
+            pins,
+            "value of every day in the pack's series; months linked geometrically from daily returns",
+            max(len(twr.dates) - 1, 0),
+            reasons={"best_month": why, "worst_month": why},
+            warnings=twr.warnings,
+        ),
+    )

@@ -1,0 +1,289 @@
+"""How a portfolio is spread, and one holding in depth."""
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Literal
+
+from pydantic import Field
+
+from agents.analyst.desk import Desk, Stamped, ValuedRows, cite, pinned, stamp
+from agents.answers import ValuedRow
+from agents.capability import capability
+from agents.context import CapabilityContext
+from agents.fields import Exact, Money, MoneyText, Part, Ratio
+from agents.ports import BookingRow
+from agents.positions import total
+from analytics.allocation import concentration, grouped
+from analytics.attribution import NotAdditive, attribute
+from analytics.gains import Gain, gain_of
+from analytics.history import History
+from analytics.numbers import ZERO, money
+from topics.errors import Code, TerminalError
+from topics.messages import Pins
+
+_TRANSACTIONS_MAX = 10_000
+
+
+class ShareRow(Part):
+    """One group's value and share of NAV."""
+
+    name: str
+    value: Money
+    weight: Ratio = Field(description="value / NAV with cash, receivables and shorts")
+    holdings: int
+
+
+class Allocation(Stamped):
+    """Shares of NAV by kind, currency, sector and holding; each list sums to 1, shorts are negative."""
+
+    nav: Money | None = Field(description="Σ q·P·S with cash, receivables and shorts")
+    by_kind: tuple[ShareRow, ...] = Field(strict=False)
+    by_currency: tuple[ShareRow, ...] = Field(strict=False)
+    by_sector: tuple[ShareRow, ...] = Field(strict=False)
+    by_holding: tuple[ShareRow, ...] = Field(strict=False)
+    gross_exposure: Ratio | None = Field(description="Σ |w| over securities")
+    net_exposure: Ratio | None = Field(description="Σ w over securities")
+    hhi: Ratio | None = Field(description="Σ (w/Σw)² over long securities (Herfindahl–Hirschman)")
+    effective_holdings: Ratio | None = Field(description="1 / HHI")
+    largest: Ratio | None = Field(description="largest long weight")
+    top_five: Ratio | None = Field(description="Σ of the five largest long weights")
+
+
+class TransactionRow(Part):
+    """One booked row about a security; `amount` as in the ledger's rows, plus is more wealth."""
+
+    on: date
+    kind: str
+    qty: Exact
+    price: Exact | None
+    amount: Exact
+    currency: str
+    account: str
+
+
+class Transactions(Stamped):
+    """What was booked on a security, oldest first."""
+
+    symbol: str
+    rows: tuple[TransactionRow, ...] = Field(strict=False)
+
+
+class GainSplit(Part):
+    """Gains in base currency since inception; they sum to `total` = value − invested + income."""
+
+    price: Money = Field(description="Σ q·(p₁ − p₀)·S₀: capital gain at yesterday's rate")
+    currency: Money = Field(description="Σ q·p₀·(S₁ − S₀): currency gain at yesterday's price")
+    joint: Money = Field(description="Σ q·(p₁ − p₀)·(S₁ − S₀)")
+    trading: Money = Field(description="Σ value of units traded at the close − what was paid")
+    income: Money = Field(description="Σ dividends − tax withheld, at the day's rate")
+    total: Money = Field(description="price + currency + joint + trading + income")
+    invested: Money = Field(description="Σ paid for units − Σ received for units")
+
+
+class HoldingSeries(Part):
+    """Columns of equal length; `value` in base currency."""
+
+    dates: tuple[date, ...] = Field(strict=False)
+    units: tuple[Ratio, ...] = Field(strict=False)
+    price: tuple[Ratio, ...] = Field(strict=False)
+    value: tuple[MoneyText, ...] = Field(strict=False)
+
+
+class DeepDive(Stamped):
+    """One holding: what it is worth, what it cost, what it earned and how.
+
+    Attributes:
+        state: `held`, `closed` (held once) or `unknown` (never).
+    """
+
+    symbol: str
+    name: str
+    state: Literal["held", "closed", "unknown"]
+    qty: Exact | None
+    price: Exact | None
+    price_currency: str | None
+    value: Money | None = Field(description="q·P·S")
+    cost: Money | None = Field(description="Σ cost × trade-date rate")
+    unrealized_pl: Money | None = Field(description="value − cost")
+    weight: Ratio | None = Field(description="value / NAV")
+    gains: GainSplit | None
+    contribution: Ratio | None = Field(description="Σ (k_t/K)·w_t·r_t, Carino")
+    first_held: date | None
+    series: HoldingSeries
+
+
+class PositionGroup(Desk):
+    """Allocation, transactions and deep dives."""
+
+    @capability("portfolio.allocation", pure=True, needs=("pack",))
+    async def allocation(
+        self, context: CapabilityContext, positions: ValuedRows, sectors: dict[str, str] | None = None
+    ) -> Allocation:
+        """Spread the value over kinds, currencies, sectors and holdings, and measure concentration."""
+        pins = pinned(context)
+        context.report(source=f"pricing_pack:{pins.pricing_pack_id}", asof=pins.asof)
+        return _allocation(pins, positions, sectors or {})
+
+    @capability("position.transactions", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
+    async def transactions(self, context: CapabilityContext, symbol: str) -> Transactions:
+        """List what was booked on a security up to the day."""
+        pins = pinned(context)
+        book = await self._books.load(context)
+        cite(context, book)
+        rows = [_transaction(row) for row in book.snapshot.rows if row.on <= pins.asof and row.symbol == symbol]
+        warnings = []
+        if len(rows) > _TRANSACTIONS_MAX:
+            warnings.append(f"the last {_TRANSACTIONS_MAX} of {len(rows)} rows")
+        kept = rows[-_TRANSACTIONS_MAX:]
+        return Transactions(
+            symbol=symbol,
+            rows=tuple(kept),
+            **stamp(pins, "booked rows at the pinned commit", len(kept), warnings=warnings),
+        )
+
+    @capability("position.deep_dive", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
+    async def deep_dive(self, context: CapabilityContext, positions: ValuedRows, symbol: str) -> DeepDive:
+        """Show one holding: value, cost, and its gains split into price, currency, income and trading."""
+        pins = pinned(context)
+        book, performance = await self._books.performance(context)
+        cite(context, book)
+        row = next((row for row in positions if row.kind == "security" and row.symbol == symbol), None)
+        gain = gain_of(performance.history, symbol)
+        if row is None and gain is None:
+            raise TerminalError(Code.INVALID_ARGS, f"expected a symbol this portfolio holds or held, got {symbol!r}")
+        reasons: dict[str, str] = {}
+        if row is not None and row.value_base is None:
+            reasons = dict.fromkeys(("value", "unrealized_pl", "weight", "gains"), row.reason or "no value")
+            gain = None
+        elif row is None:
+            reasons = dict.fromkeys(("qty", "price", "value", "cost", "unrealized_pl", "weight"), "no longer held")
+        elif gain is None:
+            reasons["gains"] = performance.twr.reason or "no valued day"
+        added = None
+        try:
+            effects = attribute(performance.history, performance.twr)
+            added = next((each.total for each in effects.by_position if each.name == symbol), None)
+        except NotAdditive as error:
+            raise TerminalError(Code.RECONCILIATION_FAILED, str(error)) from error
+        if added is None:
+            reasons["contribution"] = effects.reason or "no effect on the return"
+        series = _series(performance.history, symbol)
+        return DeepDive(
+            symbol=symbol,
+            name=row.name if row else symbol,
+            state="held" if row else "closed",
+            qty=row.qty_open if row else None,
+            price=row.price if row else None,
+            price_currency=row.price_currency if row else None,
+            value=row.value_base if row else None,
+            cost=row.cost_base if row else None,
+            unrealized_pl=row.unrealized_pl if row else None,
+            weight=row.weight if row else None,
+            gains=_split(gain) if gain else None,
+            contribution=added,
+            first_held=series.dates[0] if series.dates else None,
+            series=series,
+            **stamp(
+                pins,
+                "gains per day at the day's units, prices and rates; they sum to value − invested + income",
+                len(series.dates),
+                reasons=reasons,
+                warnings=performance.twr.warnings,
+            ),
+        )
+
+
+def _allocation(pins: Pins, positions: Sequence[ValuedRow], sectors: dict[str, str]) -> Allocation:
+    nav = total(row.value_base for row in positions)
+    figures = ("gross_exposure", "net_exposure", "hhi", "effective_holdings", "largest", "top_five")
+    if nav is None or nav <= ZERO:
+        missing = "; ".join(f"{row.symbol}: {row.reason}" for row in positions if row.value_base is None)
+        why = f"no value: {missing}" if nav is None else "the value is not above zero"
+        names = (*figures, "by_kind", "by_currency", "by_sector", "by_holding", *(("nav",) if nav is None else ()))
+        return Allocation(
+            nav=nav,
+            by_kind=(),
+            by_currency=(),
+            by_sector=(),
+            by_holding=(),
+            **dict.fromkeys(figures),
+            **stamp(pins, "shares of NAV", 0, reasons=dict.fromkeys(names, why)),
+        )
+
+    def shares(names: Sequence[str]) -> tuple[ShareRow, ...]:
+        parts = [(name, row.value_base or ZERO) for name, row in zip(names, positions, strict=True)]
+        return tuple(
+            ShareRow(name=share.name, value=share.value, weight=share.weight, holdings=share.holdings)
+            for share in grouped(parts, nav)
+        )
+
+    found = concentration([row.weight for row in positions if row.kind == "security" and row.weight is not None])
+    kinds = [_kind(row) for row in positions]
+    classified = [sectors.get(row.symbol, "Unclassified") if row.kind == "security" else "Cash" for row in positions]
+    none = "no long security"
+    return Allocation(
+        nav=nav,
+        by_kind=shares(kinds),
+        by_currency=shares([row.price_currency or row.trading_currency for row in positions]),
+        by_sector=shares(classified) if sectors else (),
+        by_holding=shares([row.symbol if row.kind == "security" else f"{row.kind}:{row.symbol}" for row in positions]),
+        gross_exposure=found.gross,
+        net_exposure=found.net,
+        hhi=found.hhi,
+        effective_holdings=found.effective_holdings,
+        largest=found.largest,
+        top_five=found.top_five,
+        **stamp(
+            pins,
+            "shares of NAV with cash, receivables and shorts",
+            len(positions),
+            reasons={
+                "by_sector": "" if sectors else "no sectors given",
+                **({} if found.hhi is not None else dict.fromkeys(figures[2:], none)),
+            },
+        ),
+    )
+
+
+def _kind(row: ValuedRow) -> str:
+    if row.kind == "security":
+        return "short securities" if row.qty_open < 0 else "securities"
+    return "cash" if row.kind == "cash" else "dividends owed"
+
+
+def _transaction(row: BookingRow) -> TransactionRow:
+    return TransactionRow(
+        on=row.on,
+        kind=row.kind,
+        qty=row.qty,
+        price=row.price,
+        amount=row.amount,
+        currency=row.currency,
+        account=row.account,
+    )
+
+
+def _split(gain: Gain) -> GainSplit:
+    names = ("price", "currency", "joint", "trading", "income", "total", "invested")
+    return GainSplit(**{name: Decimal(repr(round(getattr(gain, name), 6))) for name in names})
+
+
+def _series(history: History, symbol: str) -> HoldingSeries:
+    if symbol not in history.symbols:
+        return HoldingSeries(dates=(), units=(), price=(), value=())
+    at = history.symbols.index(symbol)
+    units = (history.begin[:, at] + history.traded[:, at]).tolist()
+    price = history.price[:, at].tolist()
+    rate = history.fx[:, int(history.symbol_currency[at])].tolist()
+    first = next((day for day, held in enumerate(units) if held), len(units))
+    kept = range(first, len(units))
+    return HoldingSeries(
+        dates=tuple(history.dates[day] for day in kept),
+        units=tuple(units[day] for day in kept),
+        price=tuple(price[day] for day in kept),
+        value=tuple(
+            money(Decimal(repr(round(units[day] * price[day] * rate[day], 6)))) or "0" if units[day] else "0"
+            for day in kept
+        ),
+    )

@@ -1,0 +1,200 @@
+"""Returns of a portfolio: time-weighted, money-weighted, modified Dietz, and the value behind them day by day."""
+
+from datetime import date
+from decimal import Decimal
+from uuid import UUID
+
+from agents.analyst.desk import Desk, ValuedRows, cite, pinned, reconciled, same_pack, stamp
+from agents.analyst.nav import DietzMetrics, MoneyWeightedReturn, NavHistory, nav_history
+from agents.answers import DailySeries, DrawdownRow, GapRow, PerformanceMetrics, ValuedRow
+from agents.books import Performance
+from agents.capability import capability
+from agents.context import CapabilityContext
+from agents.positions import total
+from analytics.dietz import DietzReturn, modified_dietz
+from analytics.money_weighted import money_weighted
+from analytics.returns import Period, Twr
+from topics.messages import Pins
+
+_PERIODS = {"mtd": "MTD", "qtd": "QTD", "ytd": "YTD", "one_year": "1Y"}
+
+
+class ReturnsGroup(Desk):
+    """Returns and the values behind them."""
+
+    @capability("metrics.compute_twr", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
+    async def compute_twr(
+        self, context: CapabilityContext, positions: ValuedRows, pack_id: UUID | None = None
+    ) -> PerformanceMetrics:
+        """Measure the daily time-weighted return over the pack series; the positions must agree with its end."""
+        pins = pinned(context)
+        same_pack(pins, pack_id)
+        book, performance = await self._books.performance(context)
+        worth = total(row.value_base for row in positions)
+        gap_bp = reconciled(performance.twr, worth, pins)
+        cite(context, book)
+        for warning in performance.twr.warnings:
+            context.report(warning=warning)
+        return _metrics(pins, performance, positions, worth, gap_bp)
+
+    @capability("metrics.compute_mwr", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
+    async def compute_mwr(self, context: CapabilityContext, positions: ValuedRows) -> MoneyWeightedReturn:
+        """Measure the money-weighted return since inception; refused when no or several rates solve the equation."""
+        pins = pinned(context)
+        book, performance = await self._books.performance(context)
+        twr = performance.twr
+        worth = total(row.value_base for row in positions)
+        reconciled(twr, worth, pins)
+        cite(context, book)
+        found, reason = None, ""
+        if worth is None:
+            reason = f"no value on {pins.asof}: a price or rate is missing"
+        elif not twr.dates or twr.net_flows is None:
+            reason = twr.reason or "external flows fell on days without a value"
+        elif twr.restarts:
+            reason = f"the value was not above zero before {twr.restarts[-1]}: money lost before cannot earn a rate"
+        else:
+            # Measured from the first close, like the time-weighted return.
+            payments = [(twr.dates[0], -twr.nav[0])]
+            payments += [(on, -flow) for on, flow in zip(twr.dates[1:], twr.flow[1:], strict=True) if flow]
+            found = money_weighted([*payments, (twr.dates[-1], worth)])
+            reason = found.reason
+        gain = None if worth is None or twr.net_flows is None else worth - twr.net_flows
+        reasons = {"period": reason if found is None or found.period is None else ""}
+        reasons["annual"] = reason if found is None or found.annual is None else ""
+        reasons["gain"] = reason if gain is None else ""
+        return MoneyWeightedReturn(
+            period=found.period if found else None,
+            annual=found.annual if found else None,
+            net_flows=twr.net_flows,
+            value=worth,
+            gain=gain,
+            start=twr.dates[0] if twr.dates else None,
+            **stamp(
+                pins,
+                "Σ CF/(1 + r)^(days/365) = 0 with the closing value as last payment; GIPS 2020, 2.A.29",
+                found.flows if found else 0,
+                reasons=reasons,
+                warnings=twr.warnings,
+            ),
+        )
+
+    @capability("metrics.modified_dietz", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
+    async def compute_dietz(
+        self, context: CapabilityContext, positions: ValuedRows, start: date | None = None
+    ) -> DietzMetrics:
+        """Measure the modified Dietz return from a day to now: needs no values in between."""
+        pins = pinned(context)
+        book, performance = await self._books.performance(context)
+        twr = performance.twr
+        worth = total(row.value_base for row in positions)
+        reconciled(twr, worth, pins)
+        cite(context, book)
+        first = 0
+        if start is not None:
+            first = max((at for at, on in enumerate(twr.dates) if on <= start), default=0)
+        opened = twr.dates[first] if twr.dates else None
+        found = DietzReturn(None, None, None, twr.reason or "nothing was held")
+        if worth is None:
+            found = DietzReturn(None, None, None, f"no value on {pins.asof}: a price or rate is missing")
+        elif opened is not None and twr.net_flows is not None:
+            found = modified_dietz(opened, pins.asof, twr.nav[first], worth, zip(twr.dates, twr.flow, strict=True))
+        warnings = list(twr.warnings)
+        if start is not None and opened is not None and opened > start:
+            warnings.append(f"the history starts on {opened}, after {start}")
+        return DietzMetrics(
+            value=found.value,
+            gain=found.gain,
+            average_capital=found.average_capital,
+            start=opened,
+            **stamp(
+                pins,
+                "(V1 − V0 − ΣF) / (V0 + ΣF·w), calendar-day weights, flows at the end of the day; GIPS 2020, 2.A.24.d",
+                1 if found.value is not None else 0,
+                reasons={"value": found.reason} if found.value is None else None,
+                warnings=warnings,
+            ),
+        )
+
+    @capability("portfolio.historical_nav", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
+    async def historical_nav(self, context: CapabilityContext) -> NavHistory:
+        """List value, external flows and returns day by day and month by month; past numbers never move on a pack."""
+        pins = pinned(context)
+        book, performance = await self._books.performance(context)
+        cite(context, book)
+        return nav_history(pins, performance.twr)
+
+
+def _metrics(
+    pins: Pins,
+    performance: Performance,
+    positions: list[ValuedRow],
+    worth: Decimal | None,
+    gap_bp: float | None,
+) -> PerformanceMetrics:
+    twr = performance.twr
+    cost = total(row.cost_base for row in positions)
+    unpriced = "; ".join(f"{row.symbol}: {row.reason}" for row in positions if row.value_base is None)
+    reasons: dict[str, str] = {}
+    periods = {period.name: period for period in twr.periods}
+
+    def figure(name: str, value: float | None, why: str) -> float | None:
+        if unpriced:
+            value, why = None, f"no value on {pins.asof}: {unpriced}"
+        if value is None:
+            reasons[name] = why or "not available"
+        return value
+
+    def period(name: str, found: Period) -> float | None:
+        return figure(name, found.value, found.reason)
+
+    if worth is None:
+        reasons["total_value"] = unpriced
+    if cost is None:
+        reasons["total_cost"] = "; ".join(f"{row.symbol}: {row.reason}" for row in positions if row.cost_base is None)
+    if worth is None or cost is None:
+        reasons["unrealized_pl"] = reasons.get("total_value") or reasons["total_cost"]
+    if twr.net_flows is None:
+        gap = twr.gaps[-1]
+        reasons["net_flows"] = f"external flows since the last valued day; {gap.on}: {gap.reason}"
+    series = twr.as_json()["series"]
+    return PerformanceMetrics(
+        twr=figure("twr", twr.twr, twr.reason),
+        annualised=figure("annualised", twr.annualised, twr.reason or _not_annualised(twr)),
+        **{name: period(name, periods[key]) for name, key in _PERIODS.items()},
+        inception=figure("inception", twr.twr, twr.reason),
+        total_value=worth,
+        total_cost=cost,
+        unrealized_pl=None if worth is None or cost is None else worth - cost,
+        net_flows=twr.net_flows,
+        base_currency=pins.base_ccy,
+        asof=pins.asof,
+        start=twr.dates[twr.segment] if twr.dates else None,
+        drawdown=DrawdownRow(
+            depth=figure("drawdown", twr.drawdown.depth, twr.reason),
+            peak=twr.drawdown.peak,
+            trough=twr.drawdown.trough,
+            recovery=twr.drawdown.recovery,
+            current=None if unpriced else twr.drawdown.current,
+        ),
+        series=DailySeries(
+            dates=twr.dates,
+            nav=tuple(series["nav"]),
+            flow=tuple(series["flow"]),
+            index=tuple(series["index"]),
+            drawdown=tuple(series["drawdown"]),
+        ),
+        gaps=tuple(GapRow(date=gap.on, reason=gap.reason) for gap in twr.gaps),
+        restarts=twr.restarts,
+        reasons=reasons,
+        reconciliation_bp=gap_bp,
+        pack_id=pins.pricing_pack_id,
+        ledger_commit=str(pins.ledger_commit_hash),
+        method="daily time-weighted return, geometrically linked, external flows at the end of the day",
+        n_obs=max(len(twr.dates) - 1, 0),
+        warnings=twr.warnings,
+    )
+
+
+def _not_annualised(twr: Twr) -> str:
+    return "everything was lost" if twr.twr is not None and twr.twr <= -1.0 else "less than one year"

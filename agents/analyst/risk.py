@@ -1,0 +1,245 @@
+"""Risk of a portfolio or of one holding, and its exposure to market factors."""
+
+from datetime import date
+from decimal import Decimal
+from math import isnan
+from typing import Annotated
+
+from pydantic import Field
+
+from agents.analyst.desk import Desk, Stamped, cite, pinned, stamp
+from agents.answers import DrawdownRow
+from agents.books import Book, Performance, series_of
+from agents.capability import capability
+from agents.context import CapabilityContext
+from agents.fields import Part, Ratio
+from agents.ports import FactorMonths, IndexSeries
+from analytics.drawdown import NO_DRAWDOWN, Drawdown, max_drawdown
+from analytics.factors import MONTHS_MIN, exposures
+from analytics.fx import CARRY_DAYS_MAX, FxHistory, InconsistentRates
+from analytics.holding_returns import holding_returns
+from analytics.levels import level_returns
+from analytics.months import monthly
+from analytics.risk import CONVENTIONS, measure
+from topics.errors import Code, TerminalError
+
+_DAYS_PER_MONTH = 21
+Percentage = Annotated[float, Field(ge=-1.0, le=1.0)]
+
+
+class RiskFigures(Stamped):
+    """Risk of a daily return series in base currency.
+
+    Attributes:
+        subject: `portfolio`, or the symbol of the holding.
+        conventions: figure → how it is computed.
+        n_benchmark: days that have a benchmark return too.
+    """
+
+    subject: str
+    volatility: Ratio | None = Field(description=CONVENTIONS["volatility"])
+    downside_deviation: Ratio | None = Field(description=CONVENTIONS["downside_deviation"])
+    sharpe: Ratio | None = Field(description=CONVENTIONS["sharpe"])
+    sortino: Ratio | None = Field(description=CONVENTIONS["sortino"])
+    beta: Ratio | None = Field(description=CONVENTIONS["beta"])
+    tracking_error: Ratio | None = Field(description=CONVENTIONS["tracking_error"])
+    information_ratio: Ratio | None = Field(description=CONVENTIONS["information_ratio"])
+    value_at_risk: Ratio | None = Field(description=CONVENTIONS["value_at_risk"])
+    expected_shortfall: Ratio | None = Field(description=CONVENTIONS["expected_shortfall"])
+    drawdown: DrawdownRow = Field(description="min(index / running high − 1) on the return index that starts at 1")
+    benchmark: str | None
+    risk_free: str | None
+    conventions: dict[str, str]
+    n_benchmark: int
+    start: date | None
+
+
+class FactorRow(Part):
+    """Exposure to one factor with its Newey–West error and t statistic."""
+
+    factor: str
+    beta: Ratio = Field(description="slope of r − rf on the factor's excess return, OLS, monthly")
+    error: Ratio = Field(description="Newey–West standard error, Bartlett weights")
+    t: Ratio | None = Field(description="beta / error")
+
+
+class FactorExposures(Stamped):
+    """Exposures to market factors; betas do not sum to one.
+
+    Attributes:
+        alpha: return per month that no factor explains, with its error and t statistic.
+        currency: both sides are measured in it.
+    """
+
+    exposures: tuple[FactorRow, ...] = Field(strict=False)
+    alpha: FactorRow | None
+    r_squared: Ratio | None = Field(description="1 − Σe²/Σ(y − ȳ)²")
+    lags: int | None
+    currency: str
+    start: date | None
+    end: date | None
+
+
+class RiskGroup(Desk):
+    """Risk figures and factor exposures."""
+
+    @capability("metrics.risk", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
+    async def risk(
+        self,
+        context: CapabilityContext,
+        symbol: str | None = None,
+        benchmark_id: str | None = None,
+        mar: Percentage = 0.0,
+    ) -> RiskFigures:
+        """Measure volatility, ratios, drawdown and tail losses of the portfolio or of one holding, in base currency."""
+        pins = pinned(context)
+        book, performance = await self._books.performance(context)
+        cite(context, book)
+        twr = performance.twr
+        reason = twr.reason
+        if symbol is None:
+            days = [(at, value) for at, value in enumerate(twr.returns.tolist()) if at >= twr.segment]
+            dates = [twr.dates[at] for at, value in days if not isnan(value)]
+            before = [twr.dates[at - 1] if at else twr.dates[at] for at, value in days if not isnan(value)]
+            returns = [value for _, value in days if not isnan(value)]
+            fall, warnings = twr.drawdown, list(twr.warnings)
+        else:
+            held = holding_returns(performance.history, symbol)
+            if held is None:
+                raise TerminalError(Code.INVALID_ARGS, f"expected a symbol of this portfolio, got {symbol!r}")
+            dates, before, returns = list(held.dates), list(held.before), list(held.returns)
+            fall, warnings = _fall(dates, before, returns), []
+        factors = await self._reference.factors(pins.asof)
+        free = [_risk_free(factors, on) for on in dates]
+        name = benchmark_id or pins.benchmark_id
+        index = None if name is None else await self._reference.index(name, pins.asof)
+        against, why_not = None, "no benchmark given"
+        if name is not None and index is None:
+            why_not = f"no benchmark {name} here"
+        elif index is not None:
+            rates = await self._rates(book, index.currency)
+            against = level_returns(
+                index.levels, [*zip(before, dates, strict=True)], lambda on: _rate(rates, index.currency, book, on)
+            )
+            context.report(source=index.source)
+            warnings += _about(index)
+        found = measure(
+            returns,
+            risk_free=free,
+            benchmark=against,
+            mar=(1.0 + mar) ** (1.0 / 252.0) - 1.0,
+            risk_free_reason="no risk-free rate in this time",
+            benchmark_reason=why_not,
+        )
+        if found.sharpe is not None:
+            context.report(source=factors.source)
+            warnings.append(f"the risk-free rate is that of {factors.currency} bills")
+        reasons = dict(found.reasons)
+        if fall.depth is None:
+            reasons["drawdown"] = reason or "no return"
+        return RiskFigures(
+            subject=symbol or "portfolio",
+            **{name: getattr(found, name) for name in CONVENTIONS},
+            drawdown=DrawdownRow(
+                depth=fall.depth, peak=fall.peak, trough=fall.trough, recovery=fall.recovery, current=fall.current
+            ),
+            benchmark=index.id if index else None,
+            risk_free=None if found.sharpe is None else f"one-month bills, {factors.currency}",
+            conventions=dict(CONVENTIONS),
+            n_benchmark=found.n_benchmark,
+            start=before[0] if before else None,
+            **stamp(
+                pins,
+                f"daily returns in {pins.base_ccy}, annualised with 252 days; minimal acceptable return {mar:g} a year",
+                found.n_obs,
+                reasons=reasons,
+                warnings=warnings,
+            ),
+        )
+
+    @capability("risk.factor_exposures", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
+    async def factor_exposures(self, context: CapabilityContext) -> FactorExposures:
+        """Regress monthly excess returns on market, size and value factors, with Newey–West errors."""
+        pins = pinned(context)
+        book, performance = await self._books.performance(context)
+        factors = await self._reference.factors(pins.asof)
+        cite(context, book)
+        context.report(source=factors.source)
+        own = await self._months(book, performance, factors.currency)
+        shared = [key for key in own if key in factors.months]
+        found, reason = exposures(
+            [own[key] - factors.risk_free[key] for key in shared], [factors.months[key] for key in shared]
+        )
+        warnings = list(performance.twr.warnings)
+        if shared and max(own) > shared[-1]:
+            warnings.append(f"factors are known up to {shared[-1][0]}-{shared[-1][1]:02d} only")
+        rows = []
+        if found is not None:
+            for name, beta, error in zip(("alpha", *factors.names), found.coefficients, found.errors, strict=True):
+                rows.append(FactorRow(factor=name, beta=beta, error=error, t=beta / error if error else None))
+        return FactorExposures(
+            exposures=tuple(rows[1:]),
+            alpha=rows[0] if rows else None,
+            r_squared=found.r_squared if found else None,
+            lags=found.lags if found else None,
+            currency=factors.currency,
+            start=date(*shared[0], 1) if shared else None,
+            end=date(*shared[-1], 1) if shared else None,
+            **stamp(
+                pins,
+                f"OLS of whole months' excess returns in {factors.currency} on Fama and French's factors,"
+                f" Newey–West errors; at least {MONTHS_MIN} months",
+                len(shared),
+                reasons={"exposures": reason, "alpha": reason, "r_squared": reason} if found is None else None,
+                warnings=warnings,
+            ),
+        )
+
+    async def _months(self, book: Book, performance: Performance, currency: str) -> dict[tuple[int, int], float]:
+        """Return whole months' returns in another currency; months without a rate at either end are left out."""
+        twr = performance.twr
+        rates = await self._rates(book, currency)
+        rows = monthly(twr.dates[twr.segment :], twr.returns[twr.segment :].tolist())
+        found: dict[tuple[int, int], float] = {}
+        for row in rows:
+            then, now = (_rate(rates, currency, book, on) for on in (row.start, row.end))
+            if row.whole and then is not None and now is not None:
+                found[row.year, row.month] = (1.0 + row.value) * float(then / now) - 1.0
+        return found
+
+    async def _rates(self, book: Book, currency: str) -> FxHistory:
+        """Return rates between a currency and the base over the book's days."""
+        base, pins = book.pins.base_ccy, book.pins
+        if currency == base or not book.series.dates:
+            return FxHistory(())
+        series = await series_of(self._packs, pins.pricing_pack_id, [], {currency, base}, book.series.dates[0])
+        try:
+            return FxHistory(series.rates)
+        except InconsistentRates as error:
+            raise TerminalError(Code.MISSING_FX, f"pack {pins.pricing_pack_id}: {error}") from error
+
+
+def _rate(rates: FxHistory, currency: str, book: Book, on: date) -> Decimal | None:
+    found = rates.rate(currency, book.pins.base_ccy, on)
+    return None if found is None else found.rate
+
+
+def _risk_free(factors: FactorMonths, on: date) -> float | None:
+    month = factors.risk_free.get((on.year, on.month))
+    return None if month is None else (1.0 + month) ** (1.0 / _DAYS_PER_MONTH) - 1.0
+
+
+def _about(index: IndexSeries) -> list[str]:
+    found = [f"{index.name} is in {index.currency}; it is converted at each day's rate, carried {CARRY_DAYS_MAX} days"]
+    if not index.dividends:
+        found.append(f"{index.name} leaves out dividends: a portfolio that receives them looks better than it is")
+    return found
+
+
+def _fall(dates: list[date], before: list[date], returns: list[float]) -> Drawdown:
+    if not returns:
+        return NO_DRAWDOWN
+    import numpy as np
+
+    index = np.concatenate(([1.0], np.cumprod(1.0 + np.array(returns))))
+    return max_drawdown([before[0], *dates], index)

@@ -1,0 +1,53 @@
+"""Daily returns linked into calendar months."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from math import isnan, prod
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """One month's return.
+
+    Attributes:
+        whole: measured from a close of the month before to a close in its last days, so comparable with an index.
+        start: valued day it is measured from.
+        end: its last valued day.
+    """
+
+    year: int
+    month: int
+    value: float
+    whole: bool
+    start: date
+    end: date
+
+
+_EDGE_DAYS = 5
+
+
+def monthly(dates: Sequence[date], returns: Sequence[float]) -> tuple[Month, ...]:
+    """Link daily returns by month of the day they end on.
+
+    Args:
+        dates: valued days, ascending.
+        returns: per day; NaN where there is none (the first day, a restart).
+    """
+    found: list[Month] = []
+    at = 0
+    while at < len(dates):
+        first = at
+        key = (dates[at].year, dates[at].month)
+        while at < len(dates) and (dates[at].year, dates[at].month) == key:
+            at += 1
+        days = [value for value in returns[first:at] if not isnan(value)]
+        if not days:
+            continue
+        start = dates[first - 1] if first else dates[first]
+        next_month = date(key[0] + key[1] // 12, key[1] % 12 + 1, 1)
+        complete = len(days) == at - first and first > 0
+        complete = complete and (date(*key, 1) - start).days <= _EDGE_DAYS
+        complete = complete and (next_month - dates[at - 1]).days <= _EDGE_DAYS
+        found.append(Month(*key, prod(1.0 + value for value in days) - 1.0, complete, start, dates[at - 1]))
+    return tuple(found)

@@ -1,0 +1,265 @@
+"""Every capability of the analyst on a portfolio small enough to be computed by hand, and what it refuses to know."""
+
+from datetime import date
+from decimal import Decimal as D
+from typing import Any
+
+import empyrical
+import numpy as np
+import pytest
+import pyxirr
+
+from services.local_data import example_data
+from tests.agents.desk import Desk, local_data
+from tests.agents.test_financial_analyst import LEDGER, PRICES, RATES, TWR
+from topics.errors import Code
+
+NO_RATE = "2020-01-02,EUR,CAD,1.45\n"
+# The share lost its price: nothing about it may turn into 0 or the cost.
+UNPRICED = PRICES.replace("2020-01-06,SYN-A,12,USD", "2020-01-13,SYN-B,1,USD")
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk(local_data(LEDGER, PRICES, RATES))
+
+
+@pytest.fixture(scope="module")
+def example() -> Desk:
+    return Example()
+
+
+class Example(Desk):
+    """The bundled example: two years of real prices."""
+
+    def __init__(self) -> None:
+        super().__init__(example_data())
+
+
+async def ask(desk: Desk, capability: str, **args: Any) -> dict[str, Any]:
+    """Call a capability on the newest pins; `positions=...` stands for the valued positions."""
+    pins = await desk.pins()
+    if args.get("positions") is ...:
+        args["positions"] = await desk.valued(pins)
+    answer = await desk.step(capability, args, pins)
+    assert answer.error is None, answer.error
+    assert answer.metadata is not None and answer.metadata.sources
+    return answer.value
+
+
+async def test_money_weighted_return(desk: Desk) -> None:
+    found = await ask(desk, "metrics.compute_mwr", positions=...)
+    payments = [(date(2020, 1, 2), -1300), (date(2020, 1, 3), -132), (date(2020, 1, 6), 1507)]
+    assert found["period"] == pytest.approx((1 + pyxirr.xirr(payments)) ** (4 / 365) - 1, abs=1e-10)
+    assert found["annual"] is None and "one year" in found["reasons"]["annual"]
+    assert (found["value"], found["net_flows"], found["gain"]) == ("1507", "1432", "75")
+
+
+async def test_modified_dietz(desk: Desk) -> None:
+    found = await ask(desk, "metrics.modified_dietz", positions=...)
+    assert found["value"] == round(75 / (1300 + 132 * 3 / 4), 12)
+    assert (found["gain"], found["average_capital"], found["start"]) == ("75", "1399", "2020-01-02")
+    later = await ask(desk, "metrics.modified_dietz", positions=..., start="2020-01-04")
+    assert later["start"] == "2020-01-03" and later["value"] == round(1507 / 1518 - 1, 12)
+
+
+async def test_history_of_values(desk: Desk) -> None:
+    found = await ask(desk, "portfolio.historical_nav")
+    assert found["nav"] == ["1300", "1518", "1507"] and found["invested"] == ["1300", "1432", "1432"]
+    assert found["months"] == [{"year": 2020, "month": 1, "value": round(float(TWR), 12), "whole": False}]
+    assert found["best_month"] is None and "whole" in found["reasons"]["best_month"]
+
+
+async def test_contributions_sum_to_the_return(desk: Desk) -> None:
+    found = await ask(desk, "metrics.contribution")
+    assert sum(row["contribution"] for row in found["rows"]) == pytest.approx(float(TWR), abs=1e-11)
+    assert found["total"] == found["twr"] and found["residual_bp"] < 0.1
+    assert sum(row["share"] for row in found["rows"]) == pytest.approx(1.0)
+
+
+async def test_brinson_only_with_a_benchmark_of_sectors(desk: Desk) -> None:
+    none = await ask(desk, "attribution.brinson")
+    assert none["active"] is None and "no benchmark" in none["reasons"]["active"]
+    benchmark = {
+        "name": "Made up",
+        "sectors": [
+            {"sector": "Technology", "weight": 0.6, "return": 0.1},
+            {"sector": "Cash", "weight": 0.4, "return": 0.0},
+        ],
+    }
+    unclassified = await ask(desk, "attribution.brinson", benchmark=benchmark)
+    assert unclassified["active"] is None and "no sectors" in unclassified["reasons"]["active"]
+    found = await ask(desk, "attribution.brinson", benchmark=benchmark, sectors={"SYN-A": "Technology"})
+    assert found["benchmark_return"] == pytest.approx(0.06)
+    assert found["active"] == pytest.approx(float(TWR) - 0.06, abs=1e-11)
+    effects = [found[name] for name in ("allocation", "selection", "interaction", "other")]
+    assert sum(effects) == pytest.approx(found["active"], abs=1e-11) and abs(found["other"]) < 1e-11
+    answer = await desk.step(
+        "attribution.brinson",
+        {"benchmark": {**benchmark, "sectors": benchmark["sectors"][:1]}, "sectors": {"SYN-A": "Technology"}},
+        await desk.pins(),
+    )
+    assert answer.error is not None and answer.error.code is Code.INVALID_ARGS and "sum to 1" in answer.error.message
+
+
+async def test_currency_exposure(desk: Desk) -> None:
+    found = await ask(desk, "portfolio.fx_exposure", positions=...)
+    usd, cad = found["rows"]
+    assert (usd["currency"], usd["value_base"], usd["effect_of_10_percent"]) == ("USD", "1375", "137.5")
+    assert (cad["value_base"], cad["effect_of_10_percent"]) == ("132", "0")
+    assert found["foreign"] == round(1375 / 1507, 12)
+
+
+async def test_allocation(desk: Desk) -> None:
+    found = await ask(desk, "portfolio.allocation", positions=..., sectors={"SYN-A": "Technology"})
+    assert found["nav"] == "1507" and found["hhi"] == 1.0 and found["effective_holdings"] == 1.0
+    assert {row["name"]: row["value"] for row in found["by_kind"]} == {"cash": "907", "securities": "600"}
+    assert {row["name"]: row["value"] for row in found["by_sector"]} == {"Cash": "907", "Technology": "600"}
+    for name in ("by_kind", "by_currency", "by_sector", "by_holding"):
+        assert sum(row["weight"] for row in found[name]) == pytest.approx(1.0)
+
+
+async def test_gains_of_a_holding_are_split_and_reconcile_with_money(desk: Desk) -> None:
+    found = await ask(desk, "position.deep_dive", positions=..., symbol="SYN-A")
+    assert found["gains"] == {
+        "price": "131", "currency": "-28.5", "joint": "-2.5", "trading": "0", "income": "0", "total": "100",
+        "invested": "500",
+    }  # fmt: skip
+    assert D(found["value"]) - D(found["gains"]["invested"]) == D(found["gains"]["total"])
+    assert found["series"]["units"] == [50.0, 50.0, 40.0] and found["series"]["value"] == ["650", "726", "600"]
+    kinds = [(row["kind"], row["qty"]) for row in (await ask(desk, "position.transactions", symbol="SYN-A"))["rows"]]
+    assert kinds == [("lot", "50"), ("lot", "-10")]
+
+
+async def test_realised_gains_are_tied_to_lots_and_to_the_rates_of_their_days(desk: Desk) -> None:
+    found = await ask(desk, "tax.realized_gains")
+    (row,) = found["rows"]
+    assert (row["proceeds"], row["cost"], row["gain"], row["qty"], row["days_held"]) == ("120", "100", "20", "10", 4)
+    assert (row["proceeds_base"], row["cost_base"], row["gain_base"]) == ("150", "130", "20")
+    assert (row["gain_price_base"], row["gain_currency_base"]) == ("25", "-5")
+    assert (found["years"][0]["year"], found["years"][0]["gain_base"], found["gain_base"]) == (2020, "20", "20")
+    assert row["lot"].startswith("main.beancount:") and not row["long_term"]
+    assert (await ask(desk, "tax.realized_gains", year=2019))["rows"] == []
+
+
+async def test_open_lots(desk: Desk) -> None:
+    found = await ask(desk, "tax.lot_details", positions=...)
+    (row,) = found["rows"]
+    assert (row["qty"], row["cost_base"], row["value_base"], row["unrealized_pl"]) == ("40", "520", "600", "80")
+    assert (found["unrealized_pl"], found["short_term"], found["long_term"]) == ("80", "80", "0")
+
+
+@pytest.mark.parametrize(
+    ("booking", "gain", "lots"), [("FIFO", "6000", 2), ("LIFO", "4500", 2)]
+)  # Beancount's documentation, "How Inventories Work": 100 at 150 and 100 at 180, 150 sold at 200.
+async def test_realised_gains_by_booking_method(booking: str, gain: str, lots: int) -> None:
+    text = f"""
+2020-01-01 open Assets:Cash
+2020-01-01 open Assets:Shares "{booking}"
+2020-01-01 open Equity:In
+2020-01-01 open Income:Gains
+2020-01-02 * "in"
+  Assets:Cash  40000 CAD
+  Equity:In
+2020-01-02 * "buy"
+  Assets:Shares  100 SYN-A {{150 CAD}}
+  Assets:Cash
+2020-01-03 * "buy"
+  Assets:Shares  100 SYN-A {{180 CAD}}
+  Assets:Cash
+2020-01-06 * "sell"
+  Assets:Shares  -150 SYN-A {{}} @ 200 CAD
+  Assets:Cash  30000 CAD
+  Income:Gains
+"""
+    prices = "2020-01-02,SYN-A,150,CAD\n2020-01-03,SYN-A,180,CAD\n2020-01-06,SYN-A,200,CAD\n"
+    found = await ask(Desk(local_data(text, prices, "")), "tax.realized_gains")
+    assert found["gain_base"] == gain and len(found["rows"]) == lots
+    assert found["gain_currency_base"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("capability", "figure", "args"),
+    [
+        ("metrics.compute_mwr", "period", {"positions": ...}),
+        ("metrics.modified_dietz", "value", {"positions": ...}),
+        ("portfolio.allocation", "hhi", {"positions": ...}),
+        ("portfolio.fx_exposure", "foreign", {"positions": ...}),
+        ("position.deep_dive", "value", {"positions": ..., "symbol": "SYN-A"}),
+        ("tax.lot_details", "value_base", {"positions": ...}),
+    ],
+)
+@pytest.mark.parametrize(("prices", "rates"), [(UNPRICED, RATES), (PRICES, NO_RATE)], ids=["no price", "no rate"])
+async def test_what_cannot_be_valued_is_null_with_a_reason(
+    capability: str, figure: str, args: dict[str, Any], prices: str, rates: str
+) -> None:
+    found = await ask(Desk(local_data(LEDGER, prices, rates)), capability, **args)
+    assert found[figure] is None and found["reasons"][figure]
+
+
+async def test_a_gain_without_a_rate_is_null_not_one_to_one() -> None:
+    found = await ask(Desk(local_data(LEDGER, PRICES, NO_RATE)), "tax.realized_gains")
+    assert found["rows"][0]["gain"] == "20" and found["rows"][0]["gain_base"] is None
+    assert found["gain_base"] is None and "USD/CAD" in found["reasons"]["gain_base"]
+
+
+async def test_unknown_symbols_are_refused(desk: Desk) -> None:
+    pins = await desk.pins()
+    for capability, args in (
+        ("metrics.risk", {"symbol": "NONE"}),
+        ("position.deep_dive", {"symbol": "NONE", "positions": await desk.valued(pins)}),
+    ):
+        error = (await desk.step(capability, args, pins)).error
+        assert error is not None and error.code is Code.INVALID_ARGS and "NONE" in error.message
+
+
+async def test_risk_of_three_days_is_refused(desk: Desk) -> None:
+    found = await ask(desk, "metrics.risk")
+    assert found["volatility"] is None and "needed" in found["reasons"]["volatility"]
+    assert found["beta"] is None and found["drawdown"]["depth"] is not None
+
+
+async def test_risk_of_real_prices_agrees_with_empyrical(example: Desk) -> None:
+    found = await ask(example, "metrics.risk", benchmark_id="SP500")
+    metrics = await example.metrics(await example.pins())
+    index = np.array(metrics["series"]["index"])
+    returns = index[1:] / index[:-1] - 1
+    assert found["n_obs"] == len(returns) and found["benchmark"] == "SP500"
+    assert found["volatility"] == pytest.approx(empyrical.annual_volatility(returns), abs=1e-9)
+    assert found["sortino"] == pytest.approx(empyrical.sortino_ratio(returns), abs=1e-6)
+    assert found["drawdown"]["depth"] == pytest.approx(empyrical.max_drawdown(returns), abs=1e-9)
+    assert found["drawdown"] == metrics["drawdown"]
+    assert found["value_at_risk"] == pytest.approx(empyrical.value_at_risk(returns), abs=1e-9)
+    assert 0.2 < found["beta"] < 2 and found["sharpe"] is not None and not found["reasons"]
+    assert any("leaves out dividends" in text for text in found["warnings"])
+    unknown = await ask(example, "metrics.risk", benchmark_id="NIKKEI")
+    assert unknown["beta"] is None and unknown["reasons"]["beta"] == "no benchmark NIKKEI here"
+
+
+async def test_risk_of_one_holding(example: Desk) -> None:
+    found = await ask(example, "metrics.risk", symbol="IBM")
+    assert found["subject"] == "IBM" and 0.1 < found["volatility"] < 0.5
+
+
+async def test_factor_exposures_need_two_years(example: Desk) -> None:
+    found = await ask(example, "risk.factor_exposures")
+    assert found["exposures"] == [] and "24 needed" in found["reasons"]["exposures"]
+
+
+async def test_fundamentals_and_scores() -> None:
+    desk = Example()
+    loaded = await ask(desk, "fundamentals.load", positions=...)
+    by_symbol = {company["symbol"]: company for company in loaded["companies"]}
+    assert by_symbol["AAPL"]["filings"][-1]["accession"] and by_symbol["IBM"]["filings"] == []
+    assert "no annual report of IBM" in by_symbol["IBM"]["reason"]
+    for name in ("dividend_safety", "moat", "resilience"):
+        scores = await ask(desk, f"ratings.{name}", fundamentals=loaded)
+        rows = {row["symbol"]: row for row in scores["companies"]}
+        assert rows["IBM"]["value"] is None and rows["IBM"]["reason"]
+        assert scores["rubric"] == {"id": "equity-quality", "version": 1}
+    badges = await ask(desk, "ratings.aggregate", positions=...)
+    moat = await ask(desk, "ratings.moat", fundamentals=loaded)
+    by_badge = {row["symbol"]: row["scores"].get("moat") for row in badges["holdings"]}
+    for row in moat["companies"]:
+        if by_badge.get(row["symbol"]):
+            assert row["value"] == by_badge[row["symbol"]]["value"]
