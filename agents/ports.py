@@ -7,13 +7,15 @@ with the name of the service that failed. Nothing here is ever silently older, z
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
 from analytics.fundamentals import Filing
+from analytics.macro import Observation, Transform
+from analytics.scenario import Scenario
 from topics.messages import PackRef
 
 
@@ -292,6 +294,51 @@ class ReferencePort(Protocol):
 
     async def factors(self, asof: date) -> FactorMonths:
         """Return factors of the months that ended by `asof`, risk-free rates of those that began by then."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MacroSeries:
+    """A macroeconomic series.
+
+    Attributes:
+        per_year: observations per year.
+        transform: how it is read as an indicator.
+        observations: oldest first, one per period and vintage.
+        release_assumed: release days are the usual lag, not recorded ones.
+    """
+
+    id: str
+    title: str
+    unit: str
+    per_year: int
+    transform: Transform
+    observations: Sequence[Observation]
+    release_assumed: bool
+    source: str
+
+    def known(self, observations: Sequence[Observation]) -> "MacroSeries":
+        """Return the series with these observations only."""
+        return replace(self, observations=tuple(observations))
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioBook:
+    """Named shocks by id, in the order they are listed, and where they come from."""
+
+    scenarios: Mapping[str, Scenario]
+    source: str
+
+
+class MacroPort(Protocol):
+    """Macroeconomic series and scenarios."""
+
+    async def series(self, series_ids: Sequence[str], asof: date) -> Mapping[str, MacroSeries]:
+        """Return what was public on a day, per period the newest version; no ids means every series."""
+        ...
+
+    async def scenarios(self) -> ScenarioBook:
+        """Return all scenarios."""
         ...
 
 

@@ -15,11 +15,12 @@ import orjson
 from agents.base import BaseAgent
 from agents.bench import BenchAgent
 from agents.financial_analyst import FinancialAnalyst
+from agents.macro_hound import MacroHound
 from agents.runtime import catalogue_of
 from orchestrator.catalogue import Catalogue
 from settings import Settings
 
-AGENTS: tuple[type[BaseAgent], ...] = (FinancialAnalyst, BenchAgent)
+AGENTS: tuple[type[BaseAgent], ...] = (FinancialAnalyst, MacroHound, BenchAgent)
 
 
 class AgentNotLoadable(ValueError):

@@ -2,7 +2,7 @@
 
 Agents are listed in `services.catalogue.AGENTS`; further ones come from `DAWSOS_AGENTS=module:Class`. An agent's
 constructor asks for services by parameter name: `portfolios`, `ledgers`, `packs`, `fundamentals`, `reference`,
-`rubric`, `policy`.
+`macro`, `rubric`, `policy`.
 """
 
 import inspect
@@ -21,6 +21,7 @@ from services.ledgers import GitLedgers
 from services.local_artifacts import LocalArtifacts
 from services.local_data import TENANT, USER_ID, LocalData, LocalPortfolios
 from services.local_packs import POLICY as LOCAL_POLICY
+from services.macro import RecordedMacro
 from services.reference import RecordedReference
 from settings import Settings
 
@@ -70,6 +71,7 @@ def build_runtime_local(
         "packs": data.packs,
         "fundamentals": RecordedFundamentals(),
         "reference": RecordedReference(),
+        "macro": RecordedMacro(),
         "rubric": bundled_rubric(),
         "policy": LOCAL_POLICY,
     }
@@ -109,6 +111,7 @@ def build_runtime_postgres(
         "packs": RowPacks(PackRepository(pool)),
         "fundamentals": RecordedFundamentals(),
         "reference": RecordedReference(),
+        "macro": RecordedMacro(),
         "rubric": bundled_rubric(),
         "policy": settings.policy,
     }

@@ -1,0 +1,1 @@
+"""MacroHound's capabilities, one group per file; `agents.macro_hound` puts them together."""

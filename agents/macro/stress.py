@@ -1,0 +1,262 @@
+"""Named shocks on market values, and drawdown at risk."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from itertools import pairwise
+from typing import Annotated
+
+from pydantic import Field
+
+from agents.answers import ValuedRow
+from agents.capability import capability
+from agents.context import CapabilityContext
+from agents.fields import Part, Ratio
+from agents.macro.answers import (
+    BinRow,
+    DrawdownRisk,
+    Ranking,
+    RankRow,
+    ScenarioList,
+    ScenarioResult,
+    ScenarioRow,
+    ShockRow,
+)
+from agents.macro.desk import MacroDesk, pinned
+from agents.positions import total
+from analytics.bootstrap import DAYS_MIN, drawdown_at_risk
+from analytics.scenario import Bond, Scenario, fx_change, local_change, shocked
+from topics.errors import Code, TerminalError
+from topics.messages import Pins
+
+_BINS = 20
+Valued = Annotated[list[ValuedRow], Field(max_length=100_000)]
+
+
+class History(Part):
+    """The part of a portfolio's history that paths are drawn from."""
+
+    dates: tuple[date, ...] = Field(strict=False)
+    index: tuple[Ratio, ...] = Field(strict=False)
+    start: date | None = None
+
+
+class MarketBeta(Part):
+    """One factor's slope; see `risk.factor_exposures`."""
+
+    factor: str
+    beta: Ratio
+
+
+class Exposures(Part):
+    """Factor exposures; only the market's is used."""
+
+    exposures: tuple[MarketBeta, ...] = Field(strict=False)
+
+
+class BondTerms(Part):
+    """How a holding reacts to yields."""
+
+    duration: Ratio
+    convexity: Ratio = 0.0
+
+
+class StressGroup(MacroDesk):
+    """Scenarios and drawdown at risk."""
+
+    @capability("scenarios.list", pure=True, shared=True)
+    async def list_scenarios(self, context: CapabilityContext, prefix: str = "") -> ScenarioList:
+        """List the named shocks whose id begins with a prefix."""
+        book = await self._macro.scenarios()
+        context.report(source=book.source)
+        found = [each for each in book.scenarios.values() if each.id.startswith(prefix)]
+        return ScenarioList(
+            ids=tuple(each.id for each in found),
+            scenarios=tuple(_scenario(each) for each in found),
+            method="named shocks with the source of their size",
+            n_obs=len(found),
+        )
+
+    @capability("macro.run_scenario", pure=True, needs=("pack",))
+    async def run_scenario(
+        self,
+        context: CapabilityContext,
+        positions: Valued,
+        scenario: str,
+        exposures: Exposures | None = None,
+        bonds: dict[str, BondTerms] | None = None,
+    ) -> ScenarioResult:
+        """Apply a named shock to today's market values."""
+        pins = pinned(context)
+        book = await self._macro.scenarios()
+        found = book.scenarios.get(scenario)
+        if found is None:
+            known = ", ".join(book.scenarios)
+            raise TerminalError(Code.INVALID_ARGS, f"expected a scenario among {known}, got {scenario!r}")
+        context.report(source=book.source, asof=pins.asof)
+        context.report(source=f"pricing_pack:{pins.pricing_pack_id}")
+        return _apply(pins, positions, found, exposures, bonds or {})
+
+    @capability("scenarios.rank", pure=True, needs=("pack",))
+    async def rank(self, context: CapabilityContext, results: list[ScenarioResult]) -> Ranking:
+        """Order scenarios by what they cost, worst first."""
+        pins = pinned(context)
+        order = sorted(results, key=lambda each: (each.change is None, each.change or Decimal(0), each.scenario.id))
+        rows = [
+            RankRow(
+                rank=at,
+                id=each.scenario.id,
+                name=each.scenario.name,
+                change=each.change,
+                change_ratio=each.change_ratio,
+                citation=each.scenario.citation,
+                reason=each.reasons.get("change"),
+            )
+            for at, each in enumerate(order, 1)
+        ]
+        context.report(asof=pins.asof)
+        return Ranking(
+            rows=tuple(rows),
+            worst=rows[0].id if rows and rows[0].change is not None else None,
+            base_currency=pins.base_ccy,
+            asof=pins.asof,
+            method="change of market value, worst first",
+            n_obs=len(rows),
+            reasons={},
+            warnings=tuple(dict.fromkeys(text for each in results for text in each.warnings)),
+        )
+
+    @capability("macro.compute_dar", pure=True, needs=("pack",), timeout_s=60.0)
+    async def compute_dar(
+        self,
+        context: CapabilityContext,
+        history: History,
+        horizon_days: Annotated[int, Field(ge=5, le=2_520)] = 252,
+        confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95,
+        paths: Annotated[int, Field(ge=100, le=20_000)] = 2_000,
+        block_days: Annotated[int, Field(ge=1, le=252)] = 21,
+        seed: Annotated[int, Field(ge=0, le=2**31)] = 20_070_809,
+    ) -> DrawdownRisk:
+        """Estimate how deep the portfolio may fall from a high, from its own days drawn again in blocks."""
+        pins = pinned(context)
+        context.report(asof=pins.asof)
+        start = history.start or (history.dates[0] if history.dates else pins.asof)
+        index = [value for on, value in zip(history.dates, history.index, strict=True) if on >= start]
+        returns = [now / then - 1.0 for then, now in pairwise(index) if then > 0.0]
+        reason = "" if len(returns) >= DAYS_MIN else f"{len(returns)} daily returns, {DAYS_MIN} needed"
+        found = None
+        if not reason:
+            found = await asyncio.to_thread(
+                drawdown_at_risk,
+                returns,
+                horizon=horizon_days,
+                paths=paths,
+                block=min(block_days, len(returns)),
+                seed=seed,
+                confidence=confidence,
+            )
+        names = ("at_risk", "expected_beyond", "median", "mean")
+        return DrawdownRisk(
+            **{name: getattr(found, name) if found else None for name in names},
+            confidence=confidence,
+            horizon_days=horizon_days,
+            paths=paths,
+            block_days=block_days,
+            seed=seed,
+            bins=_bins(found.depths) if found else (),
+            asof=pins.asof,
+            method="circular block bootstrap of daily returns (Politis and Romano 1992), PCG64",
+            n_obs=len(returns),
+            reasons={} if found else dict.fromkeys(names, reason),
+            warnings=("the past's days drawn again: what never happened to this portfolio is not in it",),
+        )
+
+
+def _scenario(each: Scenario) -> ScenarioRow:
+    return ScenarioRow(
+        id=each.id,
+        name=each.name,
+        equity=each.equity,
+        currencies=dict(each.currencies),
+        yields=each.yields,
+        citation=each.citation,
+    )
+
+
+def _apply(
+    pins: Pins,
+    positions: Sequence[ValuedRow],
+    scenario: Scenario,
+    exposures: Exposures | None,
+    bonds: Mapping[str, BondTerms],
+) -> ScenarioResult:
+    warnings: list[str] = []
+    market = exposures.exposures[0].beta if exposures and exposures.exposures else None
+    if market is None:
+        warnings.append("no market beta known: each share is assumed to move one for one with the market")
+    else:
+        warnings.append("the portfolio's market beta is applied to each share")
+    rows: list[ShockRow] = []
+    # A beta of the whole portfolio belongs to its shares: cash does not move with the market.
+    nav = total(row.value_base for row in positions)
+    shares = total(row.value_base for row in positions if row.kind == "security")
+    beta = 1.0
+    if market is not None and nav and shares:
+        beta = market * float(nav / shares)
+    for row in positions:
+        currency = row.price_currency or row.trading_currency
+        terms = bonds.get(row.symbol)
+        bond = None if terms is None else Bond(terms.duration, terms.convexity)
+        own = beta if row.kind == "security" and bond is None else None
+        local = local_change(scenario, own or 0.0, bond) if row.kind == "security" else 0.0
+        moved = fx_change(scenario, currency, pins.base_ccy)
+        after = None if row.value_base is None else shocked(row.value_base, local, moved)
+        rows.append(
+            ShockRow(
+                symbol=row.symbol,
+                kind=row.kind,
+                beta=own,
+                local=local,
+                fx=moved,
+                before=row.value_base,
+                after=after,
+                change=None if after is None or row.value_base is None else after - row.value_base,
+                reason=None if after is not None else row.reason or "no value",
+            )
+        )
+    before, after = total(row.before for row in rows), total(row.after for row in rows)
+    missing = "; ".join(f"{row.symbol}: {row.reason}" for row in rows if row.reason)
+    change = None if before is None or after is None else after - before
+    ratio = float(change / before) if change is not None and before is not None and before > 0 else None
+    reasons: dict[str, str] = dict.fromkeys(("before", "after", "change", "change_ratio"), missing) if missing else {}
+    if ratio is None and not missing:
+        reasons["change_ratio"] = "the value is not above zero"
+    return ScenarioResult(
+        scenario=_scenario(scenario),
+        rows=tuple(rows),
+        before=before,
+        after=after,
+        change=change,
+        change_ratio=ratio,
+        base_currency=pins.base_ccy,
+        asof=pins.asof,
+        method="instant shock on market values: value·(1 + Δlocal)·(1 + Δfx)",
+        n_obs=len(rows),
+        reasons=reasons,
+        warnings=tuple(warnings),
+    )
+
+
+def _bins(depths: Sequence[float]) -> tuple[BinRow, ...]:
+    low = depths[0]
+    width = -low / _BINS if low < 0.0 else 0.0
+    if not width:
+        return ()
+    counts = [0] * _BINS
+    for depth in depths:
+        counts[min(int((depth - low) / width), _BINS - 1)] += 1
+    return tuple(
+        BinRow(low=low + at * width, high=low + (at + 1) * width, share=count / len(depths))
+        for at, count in enumerate(counts)
+    )

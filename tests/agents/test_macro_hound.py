@@ -1,0 +1,125 @@
+"""MacroHound through its runtime: as-of, staleness, stress and drawdown at risk."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from agents.macro_hound import MacroHound
+from services.local_data import example_data
+from services.macro import RecordedMacro
+from tests.agents.desk import Desk, local_data
+from tests.agents.test_financial_analyst import LEDGER, PRICES, RATES
+from topics.errors import Code
+
+
+@pytest.fixture(scope="module")
+def example() -> Desk:
+    return Desk(example_data())
+
+
+async def ask(desk: Desk, capability: str, asof: date | None = None, **args: Any) -> dict[str, Any]:
+    answer = await desk.step(capability, args, await desk.pins(asof))
+    assert answer.error is None, answer.error
+    return answer.value
+
+
+async def test_indicators_say_when_they_became_known(example: Desk) -> None:
+    found = await ask(example, "macro.get_indicators", date(2005, 6, 15))
+    rows = {row["id"]: row for row in found["indicators"]}
+    # On 15 June the second quarter has not ended and the first one's GDP came out on 30 April.
+    assert (rows["GDPC1"]["period"], rows["GDPC1"]["released"]) == ("2005-01-01", "2005-04-30")
+    assert rows["UNRATE"]["value"] == 5.3 and rows["UNRATE"]["vintage"] == "2009-12-15"
+    assert rows["GDPC1"]["release_assumed"] and any("vintage" in text for text in found["warnings"])
+    before = await ask(example, "macro.get_indicators", date(2005, 4, 29))
+    assert {row["id"]: row["period"] for row in before["indicators"]}["GDPC1"] == "2004-10-01"
+    unknown = await ask(example, "macro.get_indicators", series=["NOPE"])
+    assert unknown["indicators"][0]["value"] is None and "no series NOPE" in unknown["reasons"]["NOPE"]
+
+
+async def test_history_replays_what_each_day_said(example: Desk) -> None:
+    history = await ask(example, "macro.regime_history", date(2005, 12, 30))
+    last = history["quarters"][-1]
+    regime = await ask(example, "macro.detect_regime", date(2005, 12, 30))
+    assert regime["regime"] == last["regime"] and regime["regime"].endswith("expansion")
+    earlier = await ask(example, "macro.detect_regime", date(2005, 3, 1))
+    quarters = {row["quarter"]: row["regime"] for row in history["quarters"]}
+    assert earlier["regime"] == quarters[earlier["latest"]["quarter"]]
+    assert sum(history["shares"].values()) == pytest.approx(1)
+    shifts = await ask(example, "macro.trend_shifts", date(2005, 12, 30))
+    for row in shifts["shifts"]:
+        assert row["before"] != row["after"] and row["confirmed"] > row["quarter"]
+
+
+async def test_old_figures_are_no_answer() -> None:
+    desk = Desk(local_data(LEDGER, PRICES, RATES))  # 2020, the figures end in 2009
+    regime = await ask(desk, "macro.detect_regime")
+    assert regime["regime"] is None and "days old" in regime["reasons"]["regime"]
+    rows = (await ask(desk, "macro.get_indicators"))["indicators"]
+    assert all(row["value"] is None and row["status"] == "stale" and row["reason"] for row in rows)
+    cycle = await ask(desk, "cycles.compute_short_term")
+    assert cycle["stress"] is None and cycle["reasons"]["stress"]
+
+
+async def test_the_cycle_ranks_and_says_what_is_missing(example: Desk) -> None:
+    found = await ask(example, "cycles.compute_short_term", date(2005, 12, 30))
+    rows = {row["name"]: row for row in found["components"]}
+    assert rows["yield curve"]["value"] is None and "T10Y2Y" in rows["yield curve"]["reason"]
+    assert found["coverage"] == 0.75 and 0 < found["stress"] < 1
+    assert rows["credit spread"]["value"] == pytest.approx(0.95, abs=0.15)  # Baa 6.3, Aaa 5.4 in late 2005
+
+
+async def test_scenarios_move_market_values() -> None:
+    desk = Desk(local_data(LEDGER, PRICES, RATES))
+    listed = await ask(desk, "scenarios.list", prefix="deleveraging_")
+    assert listed["ids"] == ["deleveraging_us_1929_1932", "deleveraging_japan_1989_1992"]
+    positions = await desk.valued(await desk.pins())
+    found = await ask(desk, "macro.run_scenario", positions=positions, scenario="financial_crisis_2007_2009")
+    # 600 of shares and 775 of cash in USD, 132 in CAD; the dollar gains 1/(1 − 0.2432) − 1 on the Canadian one.
+    gain = 1 / (1 - 0.2432)
+    after = 600 * (1 - 0.5678) * gain + 775 * gain + 132
+    assert float(found["after"]) == pytest.approx(after, abs=1e-5) and found["before"] == "1507"
+    assert found["change_ratio"] == pytest.approx(after / 1507 - 1, abs=1e-9)
+    assert any("one for one" in text for text in found["warnings"])
+    milder = await ask(
+        desk, "macro.run_scenario", positions=positions, scenario="black_monday_1987",
+        exposures={"exposures": [{"factor": "Mkt-RF", "beta": 0.2}]},
+    )  # fmt: skip
+    # A beta of 0.2 of the whole portfolio sits in the shares, 600 of 1507.
+    assert float(milder["change"]) == pytest.approx(-0.2047 * 0.2 * 1507, abs=1e-5)
+    ranking = await ask(desk, "scenarios.rank", results=[milder, found])
+    assert [row["rank"] for row in ranking["rows"]] == [1, 2]
+    assert ranking["worst"] == min((milder, found), key=lambda each: float(each["change"]))["scenario"]["id"]
+
+
+async def test_a_holding_without_a_value_has_no_scenario() -> None:
+    desk = Desk(local_data(LEDGER, PRICES, "2020-01-02,EUR,CAD,1.45\n"))
+    positions = await desk.valued(await desk.pins())
+    found = await ask(desk, "macro.run_scenario", positions=positions, scenario="lehman_2008")
+    assert found["change"] is None and "USD/CAD" in found["reasons"]["change"]
+    ranking = await ask(desk, "scenarios.rank", results=[found])
+    assert ranking["worst"] is None and ranking["rows"][0]["reason"]
+
+
+async def test_unknown_scenarios_are_refused(example: Desk) -> None:
+    answer = await example.step("macro.run_scenario", {"positions": [], "scenario": "doom"}, await example.pins())
+    assert answer.error is not None and answer.error.code is Code.INVALID_ARGS and "lehman_2008" in answer.error.message
+
+
+async def test_drawdown_at_risk_of_real_days(example: Desk) -> None:
+    history = await ask(example, "portfolio.historical_nav")
+    found = await ask(example, "macro.compute_dar", history=history)
+    assert found == await ask(example, "macro.compute_dar", history=history)
+    assert -0.6 < found["at_risk"] < found["median"] < 0 and found["n_obs"] > 400
+    assert sum(row["share"] for row in found["bins"]) == pytest.approx(1)
+    short = {"dates": history["dates"][:50], "index": history["index"][:50]}
+    few = await ask(example, "macro.compute_dar", history=short)
+    assert few["at_risk"] is None and "120 needed" in few["reasons"]["at_risk"]
+
+
+async def test_series_are_read_once() -> None:
+    macro = RecordedMacro()
+    first = await macro.series((), date(2005, 1, 1))
+    second = await macro.series(("UNRATE",), date(2004, 1, 1))
+    assert set(first) > {"UNRATE"} and len(second["UNRATE"].observations) < len(first["UNRATE"].observations)
+    assert MacroHound(macro).name == "macro_hound"
