@@ -141,6 +141,8 @@ def _items(separator: str, value: object) -> object:
     return tuple(part.strip() for part in value.split(separator) if part.strip())
 
 
+# A key must not travel in the clear, except to a server on this machine.
+_PROVIDER_URL = r"^(https://[^/@]+|http://(127\.0\.0\.1|localhost)(:[0-9]+)?)$"
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -196,6 +198,12 @@ class Settings(BaseSettings):
         None, description="Git repository of the ledgers; empty: ledger.git in the data directory."
     )
     policy: str = Field("nyse-close", min_length=1, description="Pricing policy of executions without a portfolio.")
+    polygon_key: SecretStr | None = Field(None, description="API key of Polygon; empty: its capabilities say so.")
+    polygon_url: str = Field("https://api.polygon.io", pattern=_PROVIDER_URL, description="Where Polygon answers.")
+    fmp_key: SecretStr | None = Field(None, description="API key of Financial Modeling Prep.")
+    fmp_url: str = Field("https://financialmodelingprep.com", pattern=_PROVIDER_URL, description="Where it answers.")
+    fred_key: SecretStr | None = Field(None, description="API key of FRED and ALFRED.")
+    fred_url: str = Field("https://api.stlouisfed.org", pattern=_PROVIDER_URL, description="Where FRED answers.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR."
     )

@@ -14,13 +14,14 @@ import orjson
 
 from agents.base import BaseAgent
 from agents.bench import BenchAgent
+from agents.data_harvester import DataHarvester
 from agents.financial_analyst import FinancialAnalyst
 from agents.macro_hound import MacroHound
 from agents.runtime import catalogue_of
 from orchestrator.catalogue import Catalogue
 from settings import Settings
 
-AGENTS: tuple[type[BaseAgent], ...] = (FinancialAnalyst, MacroHound, BenchAgent)
+AGENTS: tuple[type[BaseAgent], ...] = (FinancialAnalyst, MacroHound, DataHarvester, BenchAgent)
 
 
 class AgentNotLoadable(ValueError):

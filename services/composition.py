@@ -22,8 +22,9 @@ from services.local_artifacts import LocalArtifacts
 from services.local_data import TENANT, USER_ID, LocalData, LocalPortfolios
 from services.local_packs import POLICY as LOCAL_POLICY
 from services.macro import RecordedMacro
+from services.provider_clients import provider_clients
 from services.reference import RecordedReference
-from settings import Settings
+from settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from db.postgres import Pool
@@ -55,6 +56,7 @@ def build_runtime_local(
     cache: Cache | None = None,
     clock: SystemClock | None = None,
     artifacts: ArtifactStore | None = None,
+    settings: Settings | None = None,
 ) -> AgentRuntime:
     """Return a runtime on files in memory, for `dawsos try`; its one user is `services.local_data.USER_ID`.
 
@@ -64,8 +66,11 @@ def build_runtime_local(
         cache: none by default; one process asks each question once.
         clock: the machine's by default.
         artifacts: large values; in memory by default. Pass one to read them afterwards.
+        settings: keys of data providers; from the environment by default.
     """
+    settings = settings or load_settings()
     services = {
+        **provider_clients(settings),
         "portfolios": LocalPortfolios([(TENANT, USER_ID, data.portfolio)]),
         "ledgers": data.ledger,
         "packs": data.packs,
@@ -106,6 +111,7 @@ def build_runtime_postgres(
     from services.pack_rows import RowPacks
 
     services = {
+        **provider_clients(settings),
         "portfolios": PortfolioRepository(pool),
         "ledgers": GitLedgers(ledger_repository(settings), SnapshotRepository(pool)),
         "packs": RowPacks(PackRepository(pool)),

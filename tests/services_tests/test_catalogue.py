@@ -50,8 +50,8 @@ def settings(**fields: object) -> Settings:
 
 def test_our_agents_are_described_without_services() -> None:
     found = catalogue_json(settings())
-    assert list(found["agents"]) == ["bench", "financial_analyst"]
-    assert set(found["agents"]["financial_analyst"]["capabilities"]) == {
+    assert list(found["agents"]) == ["bench", "data_harvester", "financial_analyst", "macro_hound"]
+    assert set(found["agents"]["financial_analyst"]["capabilities"]) >= {
         "context.resolve",
         "ledger.positions",
         "pricing.apply_pack",
