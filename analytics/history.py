@@ -93,7 +93,18 @@ class History:
 class _Interval:
     """What happened since the last valued day; sparse, keyed by column."""
 
-    __slots__ = ("cash", "days_with_flow", "earned", "external", "income", "paid", "scale", "traded", "unpriced")
+    __slots__ = (
+        "cash",
+        "days_with_flow",
+        "earned",
+        "external",
+        "in_kind",
+        "income",
+        "paid",
+        "scale",
+        "traded",
+        "unpriced",
+    )
 
     def __init__(self) -> None:
         self.scale: dict[int, Decimal] = {}
@@ -102,6 +113,7 @@ class _Interval:
         self.unpriced: dict[int, Decimal] = {}
         self.income: dict[tuple[int, int], Decimal] = {}
         self.external: dict[int, Decimal] = {}
+        self.in_kind: dict[int, Decimal] = {}  # units brought in (+) or taken out (−) without a price
         self.earned: dict[int, Decimal] = {}
         self.cash: dict[int, Decimal] = {}
         self.days_with_flow: set[date] = set()
@@ -209,8 +221,12 @@ class _Folder:
             self.cash[money] += row.amount
             interval.cash[money] = interval.cash.get(money, ZERO) + row.amount
         elif kind == "external":
-            interval.external[money] = interval.external.get(money, ZERO) + row.amount
             interval.days_with_flow.add(row.on)
+            if row.symbol in self.column and row.price is None:
+                at = self.column[row.symbol]
+                interval.in_kind[at] = interval.in_kind.get(at, ZERO) + row.qty
+            else:
+                interval.external[money] = interval.external.get(money, ZERO) + row.amount
         elif kind in ("dividend", "tax") and row.symbol in self.column:
             key = (self.column[row.symbol], money)
             interval.income[key] = interval.income.get(key, ZERO) + row.amount
@@ -233,7 +249,7 @@ class _Folder:
         if before:
             factor = self.qty[at] / before
             interval.scale[at] = interval.scale.get(at, Decimal(1)) * factor
-            for units in (interval.traded, interval.unpriced):
+            for units in (interval.traded, interval.unpriced, interval.in_kind):
                 if at in units:
                     units[at] *= factor
         seen = self.splits.setdefault(at, [])
@@ -253,6 +269,11 @@ class _Folder:
         return close
 
     def _value(self, day: int, interval: _Interval) -> tuple[Decimal | None, str]:
+        for at, units in interval.in_kind.items():
+            if units and self._close(at, day) is None:
+                return None, f"no price for {self.symbols[at]}, which was brought in or taken out"
+            if units and self._rate(self.price_money[at], day) is None:
+                return None, f"no {self.currencies[self.price_money[at]]}/{self.market.base} rate for a flow"
         for money, amount in interval.external.items():
             if amount and self._rate(money, day) is None:
                 return None, f"no {self.currencies[money]}/{self.market.base} rate for a flow"
@@ -286,6 +307,11 @@ class _Folder:
     def _keep(self, day: int, nav: Decimal, interval: _Interval, changed: set[int]) -> None:
         row = len(self.kept)
         flow = ZERO
+        for at, units in interval.in_kind.items():
+            # What comes or goes in kind without a price counts at the close, like a deposit of its value.
+            money = self.price_money[at]
+            value = units * (self._close(at, day) or ZERO)
+            interval.external[money] = interval.external.get(money, ZERO) + value
         for money, amount in interval.external.items():
             flow += amount * (self._rate(money, day) or ZERO)
             self.sparse["external"].append((row, money, amount))

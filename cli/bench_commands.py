@@ -63,6 +63,18 @@ def analytics(as_json: AsJson = False) -> None:
         out().print(f"peak memory {figures['peak_mb']} MB, residual {figures['residual_bp']} bp", style="dim")
 
 
+@app.command()
+def ledger(
+    transactions: Annotated[int, typer.Option(min=1, max=1_000_000, metavar="N", help="How many.")] = 100_000,
+    as_json: AsJson = False,
+) -> None:
+    """A generated ledger parsed and booked in a process of its own: CPU seconds and peak memory."""
+    from bench.ledger import measure
+    from bench.steps import machine
+
+    _show({**measure(transactions), "machine": machine()}, as_json)
+
+
 def _levels(text: str) -> tuple[int, ...]:
     try:
         levels = tuple(int(part) for part in text.split(","))

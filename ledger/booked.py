@@ -14,7 +14,7 @@ lot         signed change of the lot's units       signed change of the lot's to
 split       change of the lot's units              0 (a split keeps the total cost); `ratio` set
 cash        0                                      change of cash
 receivable  0                                      + from the ex-date, − on the pay date
-external    0                                      deposit (+) or withdrawal (−), end of day
+external    0; in kind the units moved             deposit (+) or withdrawal (−), end of day
 dividend    0                                      gross dividend, dated on its ex-date
 income      0                                      other income (interest), −/+
 tax         0                                      expense inside a dividend transaction (−)
@@ -24,14 +24,18 @@ expense     0                                      any other expense (−)
 
 `lot` and `split` rows carry the lot's state after the row (`lot_qty`, `lot_cost`), so a position
 as of a day is the last state of each lot up to that day. Short lots have negative qty and cost.
+
+An `external` row with a symbol is securities brought in or taken out. Its amount is their value at
+`price` when the ledger names one; without a price it is their cost, and readers value the units at
+that day's close instead.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from hashlib import sha256
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Kind = Literal[
     "lot",
@@ -47,8 +51,7 @@ Kind = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Booking:
+class Booking(NamedTuple):
     """One booked row.
 
     Attributes:
@@ -60,7 +63,7 @@ class Booking:
         currency: of `amount` (for lots, the cost currency).
         qty: see the module's table.
         amount: see the module's table.
-        price: trade price per unit in `currency`; lot rows only, None when not known.
+        price: trade price per unit in `currency`; lot and in-kind rows only, None when not known.
         ratio: new units per old; split rows only.
         lot: stable lot id, `file:line` of the opening posting plus a counter; empty otherwise.
         acquired: the lot's acquisition date.
@@ -93,7 +96,7 @@ class Booking:
 
     def as_row(self) -> dict[str, str | int | None]:
         """Return JSON-ready columns: dates as ISO text, decimals as plain decimal strings."""
-        return {name: _cell(getattr(self, name)) for name in COLUMNS}
+        return {name: _cell(value) for name, value in zip(COLUMNS, self, strict=True)}
 
     @classmethod
     def from_row(cls, row: dict[str, str | int | None]) -> "Booking":
@@ -108,7 +111,7 @@ class Booking:
         return cls(**values)  # pyright: ignore[reportArgumentType]
 
 
-COLUMNS = tuple(entry.name for entry in fields(Booking))
+COLUMNS = Booking._fields
 
 
 @dataclass(frozen=True, slots=True)

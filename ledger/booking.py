@@ -9,8 +9,6 @@ Nothing here rounds: Decimal with 28 digits, as `CONTEXT`.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import date
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation, localcontext
 
 from ledger.accounts import Accounts
@@ -21,8 +19,8 @@ from ledger.balancing import (
     rounded,
     unbalanced,
 )
-from ledger.booked import Booked, Booking, content_hash
-from ledger.currencies import CURRENCIES
+from ledger.booked import Booked, Booking, content_hash, plain
+from ledger.currencies import CURRENCIES, MINOR_PER_WHOLE, MINOR_UNITS
 from ledger.directives import (
     Amount,
     Balance,
@@ -35,7 +33,9 @@ from ledger.directives import (
     Split,
     Transaction,
 )
+from ledger.effects import write
 from ledger.inventory import Change, Inventory, NoMatch, OpenLot
+from ledger.legs import Leg, Refused
 from ledger.loading import Loaded, load
 from ledger.rows import RowWriter
 from ledger.sources import Tree
@@ -43,14 +43,6 @@ from ledger.sources import Tree
 CONTEXT = Context(prec=28, rounding=ROUND_HALF_EVEN)
 ZERO = Decimal(0)
 DEFAULT_BOOKING = "FIFO"
-
-
-class _Refused(Exception):
-    """A transaction cannot be booked; the text is the fault, `line` its place."""
-
-    def __init__(self, line: int, message: str):
-        super().__init__(message)
-        self.line = line
 
 
 def book(tree: Tree, booking: str | None = None) -> Booked:
@@ -72,7 +64,11 @@ def book(tree: Tree, booking: str | None = None) -> Booked:
 
 def book_with_faults(tree: Tree, booking: str | None = None) -> tuple[Booked, tuple[Fault, ...]]:
     """Like `book`, but return what could be booked together with the faults."""
-    loaded = load(tree)
+    return book_loaded(load(tree), booking)
+
+
+def book_loaded(loaded: Loaded, booking: str | None = None) -> tuple[Booked, tuple[Fault, ...]]:
+    """Book what was loaded already; see `book_with_faults`."""
     with localcontext(CONTEXT):
         booker = _Booker(loaded, booking)
         booker.run()
@@ -81,21 +77,6 @@ def book_with_faults(tree: Tree, booking: str | None = None) -> tuple[Booked, tu
     base = loaded.options.get("operating_currency", (None,))[0]
     title = loaded.options.get("title", ("",))[0]
     return Booked(rows, content_hash(rows), base, title), tuple(faults)
-
-
-@dataclass(slots=True)
-class _Leg:
-    """A posting while its transaction is booked: what it weighs and what it did to lots.
-
-    `units` is None until the amount is known; `hole` is set while units coming in wait for
-    their unit cost to be interpolated.
-    """
-
-    posting: Posting
-    units: Amount | None
-    weight: Amount | None
-    changes: list[Change]
-    hole: bool = False
 
 
 class _Booker:
@@ -132,7 +113,7 @@ class _Booker:
                     self._say(entry, self.accounts.check_balance(entry, self.rule))
                 elif isinstance(entry, Split):
                     self._split(entry)
-            except _Refused as refused:
+            except Refused as refused:
                 self.faults.append(Fault(entry.file, refused.line, str(refused)))
 
     def _say(self, entry: Open | Close | Balance, problem: str | None) -> None:
@@ -165,7 +146,7 @@ class _Booker:
                 self._split_inventory(entry, account, symbol, inventory, entry.ratio)
                 self.accounts.move(account, Amount(inventory.qty - before, symbol))
         if not held and entry.symbol not in self.securities:
-            raise _Refused(entry.line, f"split of {entry.symbol}, which this ledger never holds")
+            raise Refused(entry.line, f"split of {entry.symbol}, which this ledger never holds")
 
     def _split_inventory(
         self,
@@ -219,48 +200,60 @@ class _Booker:
     # ── transactions ──────────────────────────────────────────────────────────────────────
 
     def _transaction(self, entry: Transaction) -> None:
+        problem = self.accounts.problem
         for posting in entry.postings:
-            currency = posting.units.currency if posting.units else None
-            problem = self.accounts.problem(posting.account, currency, entry.on)
-            if problem:
-                raise _Refused(posting.line, problem)
+            units = posting.units
+            why = problem(posting.account, units.currency if units is not None else None, entry.on)
+            if why:
+                raise Refused(posting.line, why)
         if self._canonical_split(entry):
             return
         tolerances = self.rule.of(entry.postings)
         legs = [self._leg(entry, posting) for posting in entry.postings]
         legs = self._complete(entry, legs, tolerances)
         left = residual(leg.weight for leg in legs if leg.weight is not None)
-        over = unbalanced(left, tolerances)
+        over = unbalanced(left, tolerances) if left else None
         if over:
-            raise _Refused(entry.line, f"the transaction does not balance: {over}")
+            raise Refused(entry.line, f"the transaction does not balance: {over}")
         for leg in legs:
             if leg.units is not None:
                 self.accounts.move(leg.posting.account, leg.units)
-        self._write(entry, legs)
+        write(self.out, entry, legs)
 
-    def _leg(self, entry: Transaction, posting: Posting) -> _Leg:
+    def _leg(self, entry: Transaction, posting: Posting) -> Leg:
         """Weigh a posting; one with a cost is matched with the lots it closes or opens."""
         units = posting.units
+        root = posting.account.partition(":")[0]
         if units is None:
-            return _Leg(posting, None, None, [])
+            return Leg(posting, root, None, None, [])
         if posting.cost is not None:
-            return self._lot_leg(entry, posting, units, posting.cost)
-        holds = posting.account.startswith(("Assets:", "Liabilities:"))
-        if holds and units.currency in self.securities:
-            raise _Refused(
-                posting.line,
+            return self._lot_leg(entry, posting, root, units, posting.cost)
+        currency = units.currency
+        if currency not in CURRENCIES and (root == "Assets" or root == "Liabilities"):
+            self._refuse_units(posting.line, units)
+        return Leg(posting, root, units, price_weight(units, posting), [])
+
+    def _refuse_units(self, line: int, units: Amount) -> None:
+        if units.currency in self.securities:
+            raise Refused(
+                line,
                 f"{units.currency} is held at cost elsewhere: write a cost here too,"
                 " e.g. {150 USD} coming in or {} going out",
             )
-        if holds and units.currency not in CURRENCIES:
-            raise _Refused(
-                posting.line,
-                f"{units.currency} is no ISO 4217 currency: a security needs a cost,"
-                f" e.g. {units.number:f} {units.currency} {{150 USD}}",
+        whole = MINOR_UNITS.get(units.currency)
+        if whole is not None:
+            raise Refused(
+                line,
+                f"{units.currency} is a unit of prices, no account is kept in it:"
+                f" write {plain(units.number / MINOR_PER_WHOLE)} {whole}",
             )
-        return _Leg(posting, units, price_weight(units, posting), [])
+        raise Refused(
+            line,
+            f"{units.currency} is no ISO 4217 currency: a security needs a cost,"
+            f" e.g. {units.number:f} {units.currency} {{150 USD}}",
+        )
 
-    def _lot_leg(self, entry: Transaction, posting: Posting, units: Amount, spec: CostSpec) -> _Leg:
+    def _lot_leg(self, entry: Transaction, posting: Posting, root: str, units: Amount, spec: CostSpec) -> Leg:
         inventory = self._inventory(posting.account, units.currency)
         left = units.number
         changes: list[Change] = []
@@ -268,13 +261,13 @@ class _Booker:
             try:
                 changes = inventory.reduce(left, spec)
             except NoMatch as refused:
-                raise _Refused(posting.line, f"{units.currency}: {refused}") from None
+                raise Refused(posting.line, f"{units.currency}: {refused}") from None
             left -= sum((change.qty for change in changes), ZERO)
-        leg = _Leg(posting, units, None, changes)
+        leg = Leg(posting, root, units, None, changes)
         if left:
             unit = self._unit_cost(posting, units, spec, reducing=bool(changes))
             if unit is None and changes:
-                raise _Refused(
+                raise Refused(
                     posting.line,
                     f"{abs(units.number):f} {units.currency} is more than the holding:"
                     " write the price (@) at which the rest opens a position the other way",
@@ -285,7 +278,7 @@ class _Booker:
             changes.append(self._put(entry, posting, inventory, left, unit))
         currencies = {change.lot.currency for change in changes}
         if len(currencies) > 1:
-            raise _Refused(
+            raise Refused(
                 posting.line,
                 f"the lots closed cost {' and '.join(sorted(currencies))}: write one posting each",
             )
@@ -312,31 +305,38 @@ class _Booker:
         inventory: Inventory,
         qty: Decimal,
         unit: Amount,
+        moved: Change | None = None,
     ) -> Change:
+        """Open a lot; `moved` is the piece of a lot it continues, whose day, label and cost it keeps."""
         self.order += 1
         spec = posting.cost
+        acquired, label, cost = entry.on, spec.label if spec else None, qty * unit.number
+        if spec is not None and spec.acquired is not None:
+            acquired = spec.acquired
+        elif moved is not None:
+            acquired, label, cost = moved.lot.acquired, label or moved.lot.label, -moved.cost
         lot = OpenLot(
             lot=f"{entry.file}:{posting.line}#{self.order}",
-            acquired=(spec.acquired if spec and spec.acquired else entry.on),
+            acquired=acquired,
             order=self.order,
             currency=unit.currency,
-            label=spec.label if spec else None,
+            label=label,
             qty=qty,
-            cost=qty * unit.number,
+            cost=cost,
             unit=unit.number,
         )
         try:
             return inventory.add(lot)
         except NoMatch as refused:
-            raise _Refused(posting.line, str(refused)) from None
+            raise Refused(posting.line, str(refused)) from None
 
-    def _complete(self, entry: Transaction, legs: list[_Leg], tolerances: Mapping[str, Decimal]) -> list[_Leg]:
+    def _complete(self, entry: Transaction, legs: list[Leg], tolerances: Mapping[str, Decimal]) -> list[Leg]:
         """Fill the one missing amount or unit cost so that the transaction balances."""
         missing = [leg for leg in legs if leg.units is None or leg.hole]
         if not missing:
             return legs
         if len(missing) > 1:
-            raise _Refused(
+            raise Refused(
                 missing[1].posting.line,
                 "only one posting of a transaction may leave its amount (or {} cost) out",
             )
@@ -344,33 +344,42 @@ class _Booker:
         left = residual(other.weight for other in legs if other.weight is not None)
         if leg.hole and leg.units is not None:
             return self._fill_cost(entry, legs, leg, leg.units, left)
-        made: list[_Leg] = []
+        made: list[Leg] = []
         for currency, number in left.items():
             fill = Amount(rounded(-number, currency, tolerances), currency)
             if fill.number:
-                made.append(_Leg(leg.posting, fill, fill, []))
+                made.append(Leg(leg.posting, leg.root, fill, fill, []))
         for new in made:
             if new.units is not None and new.units.currency in self.securities:
-                raise _Refused(leg.posting.line, f"cannot infer a {new.units.currency} position")
+                raise Refused(leg.posting.line, f"cannot infer a {new.units.currency} position")
         return [new for other in legs for new in (made if other is leg else [other])]
 
     def _fill_cost(
         self,
         entry: Transaction,
-        legs: list[_Leg],
-        leg: _Leg,
+        legs: list[Leg],
+        leg: Leg,
         units: Amount,
         left: Mapping[str, Decimal],
-    ) -> list[_Leg]:
+    ) -> list[Leg]:
+        moved = _moved(legs, leg, units)
+        if moved:
+            inventory = self._inventory(leg.posting.account, units.currency)
+            for piece in moved:
+                unit = Amount(piece.cost / piece.qty, piece.lot.currency)
+                leg.changes.append(self._put(entry, leg.posting, inventory, -piece.qty, unit, piece))
+            leg.weight = Amount(-sum((piece.cost for piece in moved), ZERO), moved[0].lot.currency)
+            leg.hole = False
+            return legs
         if len(left) != 1:
-            raise _Refused(
+            raise Refused(
                 leg.posting.line,
                 f"no open lot to close and no cost to open one: write {{cost}} for {units.number:f} {units.currency}",
             )
         [(currency, number)] = left.items()
         unit = Amount(-number / units.number, currency)
         if unit.number < 0:
-            raise _Refused(leg.posting.line, f"the cost left over is negative: {unit.number:f} {currency}")
+            raise Refused(leg.posting.line, f"the cost left over is negative: {unit.number:f} {currency}")
         inventory = self._inventory(leg.posting.account, units.currency)
         leg.changes.append(self._put(entry, leg.posting, inventory, units.number, unit))
         leg.weight = Amount(-number, currency)
@@ -384,102 +393,21 @@ class _Booker:
             self.inventories[(account, symbol)] = found
         return found
 
-    # ── rows ──────────────────────────────────────────────────────────────────────────────
 
-    def _write(self, entry: Transaction, legs: list[_Leg]) -> None:
-        """Write the rows of a balanced transaction."""
-        ex_date = self._ex_date(entry)
-        dividend = any(leg.posting.account.startswith("Income:Dividends") for leg in legs)
-        trades = [leg for leg in legs if leg.changes]
-        exchange = any(leg.units and leg.posting.price and not leg.posting.cost for leg in legs)
-        closes = any(change.closes for leg in trades for change in leg.changes)
-        implied = self._implied_price(legs, trades)
-        if ex_date is not None:
-            self._accrue(entry, legs, ex_date)
-        for leg in legs:
-            account, units, weight = leg.posting.account, leg.units, leg.weight
-            if units is None or weight is None:
-                continue
-            if leg.changes and account.startswith(("Assets:", "Liabilities:")):
-                price = self._trade_price(leg, implied)
-                self.out.lots(entry, account, units.currency, leg.changes, price)
-                continue
-            root = account.partition(":")[0]
-            if root in ("Assets", "Liabilities"):
-                self.out.cash(entry, account, units)
-            elif root == "Equity":
-                self.out.external(entry, account, Amount(-weight.number, weight.currency))
-            elif root == "Income":
-                if account.startswith("Income:Dividends"):
-                    symbol = account.split(":")[2] if account.count(":") > 1 else ""
-                    self.out.earned(entry, "dividend", account, weight, ex_date, symbol)
-                elif not closes:  # beside a sale it only mirrors the realised gain
-                    self.out.earned(entry, "income", account, weight, ex_date, "")
-            elif dividend:
-                symbol = _dividend_symbol(legs)
-                self.out.earned(entry, "tax", account, weight, ex_date, symbol)
-            else:
-                kind = "commission" if trades or exchange else "expense"
-                self.out.earned(entry, kind, account, weight, ex_date, "")
+def _moved(legs: Iterable[Leg], into: Leg, units: Amount) -> list[Change]:
+    """Return the lot pieces that units coming in without a cost continue: as many of the same security go out.
 
-    def _accrue(self, entry: Transaction, legs: list[_Leg], ex_date: date) -> None:
-        """Make the net income of a dividend a receivable from its ex-date to its pay date."""
-        owed: dict[str, Decimal] = {}
-        for leg in legs:
-            root = leg.posting.account.partition(":")[0]
-            if leg.weight is not None and root in ("Income", "Expenses"):
-                currency = leg.weight.currency
-                owed[currency] = owed.get(currency, ZERO) - leg.weight.number
-        for currency, number in owed.items():
-            self.out.receivable(entry, _dividend_symbol(legs), Amount(number, currency), ex_date)
-
-    def _ex_date(self, entry: Transaction) -> date | None:
-        text = entry.meta.get("ex_date")
-        if text is None:
-            return None
-        try:
-            ex_date = date.fromisoformat(text)
-        except ValueError:
-            raise _Refused(entry.line, f"ex_date must be a day such as 2004-11-15, got {text!r}") from None
-        if ex_date > entry.on:
-            raise _Refused(entry.line, f"ex_date {ex_date} is after the pay date {entry.on}")
-        return ex_date if ex_date < entry.on else None
-
-    def _implied_price(self, legs: list[_Leg], trades: list[_Leg]) -> Amount | None:
-        """Return the price a single unpriced trade was done at, from the money it moved."""
-        if len(trades) != 1 or trades[0].units is None:
-            return None
-        moved: dict[str, Decimal] = {}
-        for leg in legs:
-            root = leg.posting.account.partition(":")[0]
-            if leg is not trades[0] and leg.weight is not None and root != "Income":
-                currency = leg.weight.currency
-                moved[currency] = moved.get(currency, ZERO) + leg.weight.number
-        if len(moved) != 1:
-            return None
-        [(currency, number)] = moved.items()
-        price = -number / trades[0].units.number
-        return Amount(price, currency) if price >= 0 else None
-
-    def _trade_price(self, leg: _Leg, implied: Amount | None) -> Amount | None:
-        posting, units = leg.posting, leg.units
-        if posting.price is not None and units is not None:
-            if posting.price_total:
-                return Amount(posting.price.number / abs(units.number), posting.price.currency)
-            return posting.price
-        opens = bool(leg.changes) and not any(change.closes for change in leg.changes)
-        if opens and leg.weight is not None and units is not None:
-            return Amount(leg.weight.number / units.number, leg.weight.currency)
-        return implied
+    So `{}` on both sides moves a security between accounts with its lots, costs and acquisition days.
+    """
+    pieces = [
+        change
+        for leg in legs
+        if leg is not into and leg.units is not None and leg.units.currency == units.currency
+        for change in leg.changes
+    ]
+    whole = sum((piece.qty for piece in pieces), ZERO) == -units.number
+    one_currency = len({piece.lot.currency for piece in pieces}) == 1
+    return pieces if whole and one_currency and all(piece.closes for piece in pieces) else []
 
 
-def _dividend_symbol(legs: Iterable[_Leg]) -> str:
-    """Return SYMBOL of the first `Income:Dividends:SYMBOL` posting, empty without one."""
-    for leg in legs:
-        parts = leg.posting.account.split(":")
-        if parts[:2] == ["Income", "Dividends"] and len(parts) > 2:
-            return parts[2]
-    return ""
-
-
-__all__ = ["CONTEXT", "DEFAULT_BOOKING", "Booking", "book", "book_with_faults"]
+__all__ = ["CONTEXT", "DEFAULT_BOOKING", "Booking", "book", "book_loaded", "book_with_faults"]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 
-from ledger.booking import book_with_faults
+from ledger.booking import book_loaded
 from ledger.directives import Fault, Transaction
 from ledger.loading import load
 from ledger.sources import Tree
@@ -16,6 +16,7 @@ class Summary:
     Attributes:
         files: read through includes, sorted.
         transactions: number of transactions parsed.
+        bookings: number of booked rows.
         first, last: days of the first and last booked row; None without rows.
         faults: empty when the ledger can be booked.
         content_hash: of the booked rows; only meaningful without faults.
@@ -25,6 +26,7 @@ class Summary:
     base: str | None
     files: tuple[str, ...]
     transactions: int
+    bookings: int
     symbols: tuple[str, ...]
     currencies: tuple[str, ...]
     first: date | None
@@ -36,13 +38,14 @@ class Summary:
 def check(tree: Tree, booking: str | None = None) -> Summary:
     """Load and book a ledger and say what it holds; never raises for faults of the text."""
     loaded = load(tree)
-    booked, faults = book_with_faults(tree, booking)
+    booked, faults = book_loaded(loaded, booking)
     files = {entry.file for entry in loaded.directives} | {tree.main}
     return Summary(
         title=booked.title,
         base=booked.base,
         files=tuple(sorted(files)),
         transactions=sum(isinstance(entry, Transaction) for entry in loaded.directives),
+        bookings=len(booked.rows),
         symbols=booked.symbols,
         currencies=booked.currencies,
         first=booked.first_day,

@@ -4,6 +4,8 @@ A posting without a cost is cash only if its commodity is money; a share posted 
 a mistake that would otherwise be valued as an unknown currency.
 """
 
+from decimal import Decimal
+
 _ACTIVE = """
 AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN
 BZD CAD CDF CHF CLP CNH CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL
@@ -18,3 +20,7 @@ ATS BEF CYP DEM EEK ESP FIM FRF GRD HRK IEP ITL LTL LUF LVL MTL NLG PTE ROL SIT 
 """
 
 CURRENCIES = frozenset((_ACTIVE + _WITHDRAWN).split())
+
+MINOR_UNITS = {"GBX": "GBP", "ZAC": "ZAR", "ILA": "ILS"}
+"""Units some exchanges quote prices in: hundredths of a currency, never a currency of an account."""
+MINOR_PER_WHOLE = Decimal(100)

@@ -6,9 +6,10 @@ tolerance from it). Every directive knows its file and line, so that a fault can
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import NamedTuple
 
 Meta = Mapping[str, str]
 
@@ -41,16 +42,14 @@ class LedgerRejected(ValueError):
         super().__init__(f"{len(faults)} ledger fault(s):\n{shown}{more}")
 
 
-@dataclass(frozen=True, slots=True)
-class Amount:
+class Amount(NamedTuple):
     """A number of a commodity, e.g. `150.00 USD`."""
 
     number: Decimal
     currency: str
 
 
-@dataclass(frozen=True, slots=True)
-class CostSpec:
+class CostSpec(NamedTuple):
     """What stands in braces after an amount.
 
     Attributes:
@@ -68,8 +67,7 @@ class CostSpec:
     total: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
+class Posting(NamedTuple):
     """One leg of a transaction; `units` is None when its amount is to be interpolated.
 
     Attributes:
@@ -84,68 +82,73 @@ class Posting:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Directive:
-    """What all directives share: date, file and 1-based line."""
+class Open(NamedTuple):
+    """An account begins; `currencies` empty means any, `booking` None means the default."""
 
     on: date
     file: str
     line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Open(Directive):
-    """An account begins; `currencies` empty means any, `booking` None means the default."""
-
     account: str
     currencies: tuple[str, ...]
     booking: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Close(Directive):
+class Close(NamedTuple):
     """An account ends: later postings to it are faults."""
 
+    on: date
+    file: str
+    line: int
     account: str
 
 
-@dataclass(frozen=True, slots=True)
-class Commodity(Directive):
+class Commodity(NamedTuple):
     """A commodity is declared; only its metadata carries meaning."""
 
+    on: date
+    file: str
+    line: int
     symbol: str
-    meta: Meta = field(default_factory=dict[str, str])
+    meta: Meta
 
 
-@dataclass(frozen=True, slots=True)
-class Price(Directive):
+class Price(NamedTuple):
     """A price quote; kept for users of the text, valuation takes prices from packs."""
 
+    on: date
+    file: str
+    line: int
     symbol: str
     amount: Amount
 
 
-@dataclass(frozen=True, slots=True)
-class Balance(Directive):
+class Balance(NamedTuple):
     """An assertion on an account and its sub-accounts at the open of the day."""
 
+    on: date
+    file: str
+    line: int
     account: str
     amount: Amount
     tolerance: Decimal | None
 
 
-@dataclass(frozen=True, slots=True)
-class Split(Directive):
+class Split(NamedTuple):
     """`custom "split"`: `ratio` new units for each old one, from the open of the day."""
 
+    on: date
+    file: str
+    line: int
     symbol: str
     ratio: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction(Directive):
+class Transaction(NamedTuple):
     """A dated set of postings whose weights sum to zero within tolerance."""
 
+    on: date
+    file: str
+    line: int
     payee: str
     narration: str
     tags: frozenset[str]

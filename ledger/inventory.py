@@ -9,6 +9,7 @@ from bisect import insort
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import NamedTuple
 
 from ledger.directives import CostSpec
 
@@ -41,8 +42,7 @@ class OpenLot:
         return (self.acquired, self.order)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What one posting or split did to one lot.
 
     Attributes:

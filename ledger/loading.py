@@ -14,7 +14,7 @@ from ledger.directives import (
     Transaction,
 )
 from ledger.parsing import parse
-from ledger.sources import Tree
+from ledger.sources import Tree, glob, is_glob
 
 # Within a day: accounts open, splits take effect, assertions look, transactions move, accounts
 # close. Beancount has the same order; splits are ours and belong to the open of the day.
@@ -57,6 +57,13 @@ def load(tree: Tree) -> Loaded:
                 options.setdefault(option, []).append(value)
         for target, line in parsed.includes:
             resolved = normpath(join(dirname(name), target))
+            if is_glob(target) and _leaves(target, resolved, tree) is None:
+                found = [each for each in glob(resolved, tree.files) if each not in read]
+                if not found:
+                    faults.append(Fault(name, line, f"include {target!r} matches no file that is not included yet"))
+                for each in found:
+                    visit(each, (*above, name))
+                continue
             problem = _include_problem(target, resolved, (*above, name), read, tree)
             if problem is None:
                 visit(resolved, (*above, name))
@@ -78,17 +85,23 @@ def _include_problem(
     tree: Tree,
 ) -> str | None:
     """Return why an include cannot be followed, None when it can."""
-    if isabs(target) or "\\" in target or ":" in target.split("/")[0]:
-        return f"include {target!r} must be a path relative to this file"
-    root = dirname(tree.main)
-    if resolved == ".." or resolved.startswith("../") or (root and not resolved.startswith(f"{root}/")):
-        return f"include {target!r} leaves the ledger's directory"
-    if any(char in target for char in "*?["):
-        return f"include {target!r}: patterns are not supported, name each file"
+    outside = _leaves(target, resolved, tree)
+    if outside is not None:
+        return outside
     if resolved in above:
         return f"include {target!r} is a cycle: {' → '.join((*above, resolved))}"
     if resolved in read:
         return f"include {target!r} was already included"
     if resolved not in tree.files:
         return f"include {target!r}: there is no file {resolved!r} in the ledger"
+    return None
+
+
+def _leaves(target: str, resolved: str, tree: Tree) -> str | None:
+    """Return why an include does not stay inside the ledger's directory, None when it does."""
+    if isabs(target) or "\\" in target or ":" in target.split("/")[0]:
+        return f"include {target!r} must be a path relative to this file"
+    root = dirname(tree.main)
+    if resolved == ".." or resolved.startswith("../") or (root and not resolved.startswith(f"{root}/")):
+        return f"include {target!r} leaves the ledger's directory"
     return None

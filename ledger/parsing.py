@@ -12,6 +12,7 @@ from datetime import date
 from decimal import Decimal
 
 from ledger.arithmetic import NotANumber, number
+from ledger.currencies import MINOR_PER_WHOLE, MINOR_UNITS
 from ledger.directives import (
     Amount,
     AnyDirective,
@@ -44,11 +45,15 @@ _UNITS = re.compile(rf"({_NUMBER}?)\s*({_CURRENCY})?\s*(\{{\{{.*\}}\}}|\{{.*\}})
 _AMOUNT = re.compile(rf"({_NUMBER}?)\s*({_CURRENCY})$")
 _BALANCE = re.compile(rf"({_ACCOUNT})\s+({_NUMBER}?)\s*(?:~\s*({_NUMBER}?)\s*)?({_CURRENCY})$")
 _OPEN = re.compile(rf'({_ACCOUNT})(?:\s+({_CURRENCY}(?:\s*,\s*{_CURRENCY})*))?(?:\s+"(\w+)")?$')
+# The most common forms of a first line and of a posting, read at once.
+_PLAIN_HEADER = re.compile(r'(?:"([^"\\]*)"\s*)?"([^"\\]*)"$')
+_PLAIN_UNITS = re.compile(r"(-?\d+(?:\.\d+)?) ([A-Z]{3})$")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _SPLIT = re.compile(rf'"split"\s+(?:"({_CURRENCY})"|({_CURRENCY}))\s+({_NUMBER})$')
 # A comma ends a cost component unless it groups thousands ("1,500 USD").
 _COMPONENTS = re.compile(r"(?<!\d)\s*,|,(?=\s)|,(?=\")")
 _FLAGS = frozenset({"txn", "*", "!", "&", "#", "?", "%", "P", "S", "T", "C", "U", "R", "M"})
+_NOTHING: frozenset[str] = frozenset()
 _IGNORED = frozenset({"note", "document", "event", "query"})
 
 
@@ -91,6 +96,7 @@ class _Reader:
         self.includes: list[tuple[str, int]] = []
         self.faults: list[Fault] = []
         self._tags: list[str] = []
+        self._standing: list[tuple[str, str]] = []
         self._header: tuple[date, int, str, str, frozenset[str], frozenset[str]] | None = None
         self._postings: list[Posting] = []
         self._meta: dict[str, str] = {}
@@ -131,9 +137,9 @@ class _Reader:
                     line_number,
                     payee,
                     narration,
-                    tags | frozenset(self._tags),
+                    tags | frozenset(self._tags) if self._tags else tags,
                     links,
-                    self._meta,
+                    {**dict(self._standing), **self._meta} if self._standing else self._meta,
                     tuple(self._postings),
                 )
             )
@@ -166,7 +172,21 @@ class _Reader:
                 raise _Bad(f"poptag {rest} without its pushtag")
             self._tags.remove(rest.lstrip("#"))
         else:
-            raise _Bad(f"{word} is not supported: write the metadata on each directive")
+            self._pushed(word, rest)
+
+    def _pushed(self, word: str, rest: str) -> None:
+        """Metadata for all transactions up to its `popmeta`; what they say themselves wins."""
+        found = _META.match(rest)
+        if found is None:
+            raise _Bad(f"expected {word} key:{' value' if word == 'pushmeta' else ''}, got {_short(rest)}")
+        if word == "pushmeta":
+            self._standing.append((found[1], _meta_value(found[2])))
+            return
+        for at in range(len(self._standing) - 1, -1, -1):
+            if self._standing[at][0] == found[1]:
+                del self._standing[at]
+                return
+        raise _Bad(f"popmeta {rest} without its pushmeta")
 
     def _dated(self, line_number: int, text: str) -> None:
         found = _DATED.match(text)
@@ -201,9 +221,7 @@ class _Reader:
         if found := _META.match(text):
             # Metadata of a posting is read and dropped; that of the directive is kept.
             if not self._postings:
-                value = (found[2] or "").strip()
-                strings = _STRING.match(value)
-                self._meta[found[1]] = strings[1] if strings else value
+                self._meta[found[1]] = _meta_value(found[2])
             return
         if self._header is None:
             if self._spoilt:
@@ -217,9 +235,17 @@ class _Reader:
         self._postings.append(_posting(found[1], (found[2] or "").strip(), line_number))
 
 
+def _meta_value(text: str | None) -> str:
+    value = (text or "").strip()
+    strings = _STRING.match(value)
+    return strings[1] if strings else value
+
+
 def _posting(account: str, rest: str, line_number: int) -> Posting:
     if not rest:
         return Posting(account, None, None, None, False, line_number)
+    if plain := _PLAIN_UNITS.match(rest):
+        return Posting(account, Amount(_bounded(Decimal(plain[1]), rest), plain[2]), None, None, False, line_number)
     found = _UNITS.match(rest)
     if found is None:
         raise _Bad(f"expected NUMBER COMMODITY [{{cost}}] [@ price], got {_short(rest)}")
@@ -230,7 +256,7 @@ def _posting(account: str, rest: str, line_number: int) -> Posting:
     cost = _cost(braces) if braces else None
     price = None
     if at:
-        price = _amount(price_text.strip(), "a price after @")
+        price = _whole(_amount(price_text.strip(), "a price after @"))
         if price.number < 0:
             raise _Bad(f"a price cannot be negative: {_short(price_text)}")
     return Posting(account, units, cost, price, at == "@@", line_number)
@@ -256,7 +282,7 @@ def _cost(braces: str) -> CostSpec:
         elif re.fullmatch(_CURRENCY, part):
             currency = part
         else:
-            amount = _amount(part, "a cost")
+            amount = _whole(_amount(part, "a cost"))
             value, currency = amount.number, amount.currency
             if value < 0:
                 raise _Bad(f"a cost cannot be negative: {_short(part)}")
@@ -290,7 +316,7 @@ def _price(on: date, file: str, line: int, rest: str, meta: Mapping[str, str]) -
     symbol, _, amount = rest.partition(" ")
     if not re.fullmatch(_CURRENCY, symbol):
         raise _Bad(f"expected price SYMBOL AMOUNT, got {_short(rest)}")
-    return Price(on, file, line, symbol, _amount(amount.strip(), "a price"))
+    return Price(on, file, line, symbol, _whole(_amount(amount.strip(), "a price")))
 
 
 def _balance(on: date, file: str, line: int, rest: str, meta: Mapping[str, str]) -> Balance:
@@ -325,6 +351,8 @@ _DIRECTIVES = {
 
 def _header(rest: str) -> tuple[str, str, frozenset[str], frozenset[str]]:
     """Return payee, narration, tags and links of a transaction's first line."""
+    if plain := _PLAIN_HEADER.match(rest):
+        return plain[1] or "", plain[2], _NOTHING, _NOTHING
     strings = _strings(rest)
     if len(strings) > 2:
         raise _Bad(f"expected at most a payee and a narration, got {len(strings)} strings")
@@ -354,11 +382,20 @@ def _amount(text: str, what: str) -> Amount:
     return Amount(_number(found[1]), found[2])
 
 
+def _whole(amount: Amount) -> Amount:
+    """Return a price or cost quoted in hundredths, as pence are, in its currency."""
+    whole = MINOR_UNITS.get(amount.currency)
+    return amount if whole is None else Amount(amount.number / MINOR_PER_WHOLE, whole)
+
+
 def _number(text: str) -> Decimal:
     try:
-        value = number(text)
+        return _bounded(number(text), text)
     except NotANumber as bad:
         raise _Bad(str(bad)) from None
+
+
+def _bounded(value: Decimal, text: str) -> Decimal:
     if abs(value) >= _NUMBER_END:
         raise _Bad(f"expected a number below {_NUMBER_END:,}, got {_short(text)}")
     return value

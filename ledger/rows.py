@@ -1,8 +1,9 @@
 """Writing booked rows: one method per row kind, then one stable sort by date."""
 
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from operator import itemgetter
+from typing import Any, cast
 
 from ledger.booked import Booking, Kind
 from ledger.directives import Amount, Split, Transaction
@@ -15,34 +16,71 @@ class RowWriter:
     """Collects rows in booking order; `rows` orders them by the day they take effect.
 
     The two orders differ only for dividends: they are booked on the pay date and take effect,
-    as income and receivable, on the ex-date before.
+    as income and receivable, on the ex-date before. A row gets its `seq` when all are known.
     """
 
     def __init__(self) -> None:
-        self._rows: list[Booking] = []
+        self._rows: list[tuple[Any, ...]] = []
 
     def rows(self) -> tuple[Booking, ...]:
-        """Return all rows by date, `seq` renumbered."""
-        ordered = sorted(self._rows, key=lambda row: row.on)
-        return tuple(row if row.seq == seq else replace(row, seq=seq) for seq, row in enumerate(ordered))
+        """Return all rows by date, numbered."""
+        rows, self._rows = self._rows, []
+        rows.sort(key=itemgetter(0))
+        for seq, row in enumerate(rows):
+            rows[seq] = Booking(seq, *row)  # in place: a large ledger's rows are not held twice
+        return cast(tuple[Booking, ...], tuple(rows))
 
     def lots(
         self,
         entry: Transaction,
+        source: str,
         account: str,
         symbol: str,
         changes: list[Change],
         price: Amount | None,
+        *,
+        realises: bool,
     ) -> None:
-        """Write the lots a posting closed and the one it opened or grew, in that order."""
+        """Write the lots a posting closed and the one it opened or grew, in that order.
+
+        Args:
+            entry: where the posting stands.
+            source: its `file:line`.
+            account: posted to.
+            symbol: moved.
+            changes: of its lots.
+            price: per unit; None when the units moved without one.
+            realises: closing them realises a gain; not so when units only change hands or account.
+        """
+        number = price.number if price is not None else None
         for change in changes:
-            same = price is not None and price.currency == change.lot.currency
-            unit = price.number if price is not None and same else None
+            lot = change.lot
+            unit = number if price is not None and price.currency == lot.currency else None
             gain = None
-            if change.closes and unit is not None:
+            if change.closes and realises and unit is not None:
                 # Money received less the cost given up; both signs turn for a short.
                 gain = change.cost - change.qty * unit
-            self._lot(entry, "lot", account, symbol, change, price=unit, gain=gain)
+            self._rows.append(
+                (
+                    entry.on,
+                    "lot",
+                    account,
+                    symbol,
+                    lot.currency,
+                    change.qty,
+                    change.cost,
+                    unit,
+                    None,
+                    lot.lot,
+                    lot.acquired,
+                    change.qty_after,
+                    change.cost_after,
+                    gain,
+                    None,
+                    source,
+                    entry.narration,
+                )
+            )
 
     def split(
         self,
@@ -53,100 +91,75 @@ class RowWriter:
         ratio: Decimal,
     ) -> None:
         """Write what a split did to one lot."""
-        self._lot(entry, "split", account, symbol, change, ratio=ratio)
-
-    def cash(self, entry: Transaction, account: str, units: Amount) -> None:
-        """Write a change of cash."""
-        self._money(entry, "cash", entry.on, account, "", units, None)
-
-    def external(self, entry: Transaction, account: str, amount: Amount) -> None:
-        """Write a deposit (+) or a withdrawal (−)."""
-        self._money(entry, "external", entry.on, account, "", amount, None)
-
-    def receivable(self, entry: Transaction, symbol: str, amount: Amount, ex_date: date) -> None:
-        """Write a receivable on its ex-date and its end on the pay date."""
-        ended = Amount(-amount.number, amount.currency)
-        self._money(entry, "receivable", ex_date, "", symbol, amount, entry.on)
-        self._money(entry, "receivable", entry.on, "", symbol, ended, entry.on)
-
-    def earned(
-        self,
-        entry: Transaction,
-        kind: Kind,
-        account: str,
-        weight: Amount,
-        ex_date: date | None,
-        symbol: str,
-    ) -> None:
-        """Write income or an expense: its weight, turned so that plus is more wealth."""
-        amount = Amount(-weight.number, weight.currency)
-        pay_date = entry.on if ex_date is not None else None
-        self._money(entry, kind, ex_date or entry.on, account, symbol, amount, pay_date)
-
-    def _money(
-        self,
-        entry: Transaction,
-        kind: Kind,
-        on: date,
-        account: str,
-        symbol: str,
-        amount: Amount,
-        pay_date: date | None,
-    ) -> None:
+        lot = change.lot
         self._rows.append(
-            Booking(
-                seq=len(self._rows),
-                on=on,
-                kind=kind,
-                account=account,
-                symbol=symbol,
-                currency=amount.currency,
-                qty=ZERO,
-                amount=amount.number,
-                price=None,
-                ratio=None,
-                lot="",
-                acquired=None,
-                lot_qty=None,
-                lot_cost=None,
-                gain=None,
-                pay_date=pay_date,
-                source=f"{entry.file}:{entry.line}",
-                text=entry.narration,
+            (
+                entry.on,
+                "split",
+                account,
+                symbol,
+                lot.currency,
+                change.qty,
+                change.cost,
+                None,
+                ratio,
+                lot.lot,
+                lot.acquired,
+                change.qty_after,
+                change.cost_after,
+                None,
+                None,
+                f"{entry.file}:{entry.line}",
+                entry.narration if isinstance(entry, Transaction) else "split",
             )
         )
 
-    def _lot(
+    def money(
         self,
-        entry: Split | Transaction,
+        entry: Transaction,
+        source: str,
         kind: Kind,
-        account: str,
-        symbol: str,
-        change: Change,
+        amount: Amount,
         *,
+        account: str = "",
+        symbol: str = "",
+        on: date | None = None,
+        pay_date: date | None = None,
+        units: Decimal = ZERO,
         price: Decimal | None = None,
-        ratio: Decimal | None = None,
-        gain: Decimal | None = None,
     ) -> None:
+        """Write cash, a receivable, a flow, income or an expense; plus is more wealth.
+
+        Args:
+            entry: where it comes from.
+            source: its `file:line`.
+            kind: of the row.
+            amount: signed.
+            account: posted to.
+            symbol: security concerned.
+            on: day it takes effect; the entry's when None.
+            pay_date: of a dividend that is owed before.
+            units: moved in kind.
+            price: per unit moved in kind.
+        """
         self._rows.append(
-            Booking(
-                seq=len(self._rows),
-                on=entry.on,
-                kind=kind,
-                account=account,
-                symbol=symbol,
-                currency=change.lot.currency,
-                qty=change.qty,
-                amount=change.cost,
-                price=price,
-                ratio=ratio,
-                lot=change.lot.lot,
-                acquired=change.lot.acquired,
-                lot_qty=change.qty_after,
-                lot_cost=change.cost_after,
-                gain=gain,
-                pay_date=None,
-                source=f"{entry.file}:{entry.line}",
-                text=entry.narration if isinstance(entry, Transaction) else "split",
+            (
+                on or entry.on,
+                kind,
+                account,
+                symbol,
+                amount.currency,
+                units,
+                amount.number,
+                price,
+                None,
+                "",
+                None,
+                None,
+                None,
+                None,
+                pay_date,
+                source,
+                entry.narration,
             )
         )

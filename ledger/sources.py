@@ -6,9 +6,10 @@ that tree only. A commit is always a full 40-digit hash: a branch is resolved on
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from posixpath import dirname, isabs, join, normpath
 
@@ -78,9 +79,34 @@ def from_disk(place: Path) -> Tree:
         files[name] = _text(path.read_bytes(), name)
         for target in _INCLUDE.findall(files[name]):
             reached = normpath(join(dirname(name), target))
-            if not isabs(target) and not reached.startswith(".."):
+            if isabs(target) or reached.startswith(".."):
+                continue
+            if not is_glob(target):
                 waiting.append(reached)
+            else:
+                names = [found.relative_to(root).as_posix() for found in root.glob(reached)]
+                waiting.extend(glob(reached, names))
     return Tree(files, main)
+
+
+def is_glob(target: str) -> bool:
+    """Whether an include names files by a pattern."""
+    return any(char in target for char in "*?[")
+
+
+def glob(pattern: str, names: Iterable[str]) -> list[str]:
+    """Return the names a pattern matches, sorted: `*`, `?`, `[…]` within a folder, `**` any folders; no dot files."""
+    parts = pattern.split("/")
+    return sorted(name for name in names if _matches(parts, name.split("/")))
+
+
+def _matches(pattern: list[str], name: list[str]) -> bool:
+    if not pattern or not name:
+        return not pattern and not name
+    if pattern[0] == "**":
+        return _matches(pattern[1:], name) or (not name[0].startswith(".") and _matches(pattern, name[1:]))
+    hidden = name[0].startswith(".") and not pattern[0].startswith(".")
+    return not hidden and fnmatchcase(name[0], pattern[0]) and _matches(pattern[1:], name[1:])
 
 
 def resolve_ref(repository: Path, ref: str = "refs/heads/main") -> str:

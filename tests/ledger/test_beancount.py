@@ -25,6 +25,10 @@ Ask = Callable[[str], dict[str, Any]]
 HERE = Path(__file__)
 DATA = HERE.parents[2] / "data"
 END = date(2030, 1, 1)
+KINDS = (
+    *("open", "open", "open total", "close", "all", "split"),
+    *("deposit", "dividend", "exchange", "move", "gift"),
+)
 METHODS = ("FIFO", "LIFO", "HIFO", "STRICT")
 
 
@@ -49,10 +53,14 @@ def beancount() -> Iterator[Ask]:
 
 @st.composite
 def ledgers(draw: st.DrawFn) -> str:
-    """Draw a ledger that Beancount accepts: purchases, sales, shorts, covers, fees, splits."""
+    """Draw a ledger that Beancount accepts: trades, shorts, fees, splits, dividends, exchanges, moves, withdrawals."""
     method = draw(st.sampled_from(METHODS))
     lines = [
         f'2004-01-01 open Assets:Stock "{method}"',
+        f'2004-01-01 open Assets:Other "{method}"',
+        "2004-01-01 open Income:Dividends:SYN-A",
+        "2004-01-01 open Income:Dividends:SYN-B",
+        "2004-01-01 open Expenses:Tax",
         "2004-01-01 open Assets:Cash",
         "2004-01-01 open Income:Gains",
         "2004-01-01 open Expenses:Fees",
@@ -69,13 +77,35 @@ def ledgers(draw: st.DrawFn) -> str:
         symbol = draw(st.sampled_from(sorted(held)))
         lots = held[symbol]
         total = sum((lot[0] for lot in lots), Decimal(0))
-        kind = draw(st.sampled_from(("open", "open", "close", "all", "split", "deposit")))
+        kind = draw(
+            st.sampled_from(
+                (
+                    "open",
+                    "open",
+                    "open total",
+                    "close",
+                    "all",
+                    "split",
+                    "deposit",
+                    "dividend",
+                    "exchange",
+                    "move",
+                    "gift",
+                )
+            )
+        )
         price = draw(cents.filter(lambda value: value not in used))
         used.add(price)  # equal costs would leave HIFO's order open
-        lines.append(f'{on} * "{kind}"' if kind != "split" or lots else "")
-        if kind == "open":
+        if kind in ("split", "move", "gift") and (method != "STRICT" or not lots):
+            continue
+        lines.append(f'{on} * "{kind}"')
+        if kind.startswith("open"):
             qty = draw(units) * (-1 if total < 0 or (not lots and draw(st.booleans())) else 1)
-            lines.append(f"  Assets:Stock  {qty} {symbol} {{{price} USD}}")
+            if kind == "open total":
+                qty = qty.to_integral_value().copy_sign(qty) or Decimal(1).copy_sign(qty)
+                lines.append(f"  Assets:Stock  {qty} {symbol} {{{{{price * abs(qty)} USD}}}}")
+            else:
+                lines.append(f"  Assets:Stock  {qty} {symbol} {{{price} USD}}")
             if draw(st.booleans()):
                 lines.append("  Expenses:Fees  4.95 USD")
             lines.append("  Assets:Cash")
@@ -98,11 +128,25 @@ def ledgers(draw: st.DrawFn) -> str:
                 # Only the sum matters for what may be written next.
                 left = abs(total) - part
                 lots[:] = [(left.copy_sign(total), price, on)] if left else []
-        elif kind == "split" and lots and method == "STRICT":
+        elif kind == "dividend":
+            lines += [
+                f"  ex_date: {on - timedelta(days=9)}",
+                f"  Assets:Cash  {price} USD",
+                "  Expenses:Tax  0.15 USD",
+                f"  Income:Dividends:{symbol}",
+            ]
+        elif kind == "exchange":
+            lines += [f"  Assets:Cash  {price} EUR @ 1.3 USD", f"  Assets:Cash  {-price * Decimal('1.3')} USD"]
+        elif kind in ("move", "gift"):
+            lot_qty, lot_cost, lot_on = lots.pop()
+            lot = f"{symbol} {{{lot_cost} USD, {lot_on}}}"
+            lines.append(f"  Assets:Stock  {-lot_qty} {lot}")
+            lines.append(f"  Assets:Other  {lot_qty} {lot}" if kind == "move" else "  Equity:In")
+        elif kind == "split":
             lines += [f"  Assets:Stock  {-q} {symbol} {{{c} USD, {d}}}" for q, c, d in lots]
             lots[:] = [(q * 4, c / 4, d) for q, c, d in lots]
             lines += [f"  Assets:Stock  {q} {symbol} {{{c} USD, {d}}}" for q, c, d in lots]
-        elif kind != "split" or lots:
+        else:  # a deposit, or nothing left to close
             lines += [f"  Assets:Cash  {price} USD", "  Equity:In"]
     return "\n".join(line for line in lines if line) + "\n"
 

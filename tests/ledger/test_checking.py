@@ -26,3 +26,12 @@ def test_faults_are_part_of_the_summary() -> None:
         "main.beancount:2: Assets:Cash is not open: add `2004-01-02 open Assets:Cash` before this line"
     ]
     assert (found.transactions, found.first) == (1, None)
+
+
+def test_the_benchmark_ledger_is_a_valid_one() -> None:
+    from bench.ledger import ledger_text
+
+    found = check(from_text(ledger_text(1_000)))
+    assert found.faults == ()
+    assert (found.transactions, len(found.symbols)) == (1_000, 50)
+    assert found.content_hash == check(from_text(ledger_text(1_000))).content_hash

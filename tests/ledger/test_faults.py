@@ -127,7 +127,9 @@ def test_lots_that_do_not_fit_are_named(faults: tuple[Fault, ...]) -> None:
         ("sub/../../other.beancount", "leaves the ledger's directory"),
         ("missing.beancount", "there is no file 'missing.beancount'"),
         ("main.beancount", "is a cycle"),
-        ("*.beancount", "patterns are not supported"),
+        ("*.beancount", "matches no file that is not included yet"),
+        ("../*.beancount", "leaves the ledger's directory"),
+        ("/etc/*", "must be a path relative to this file"),
     ],
 )
 def test_an_include_stays_inside_its_tree(target: str, message: str) -> None:
@@ -168,12 +170,16 @@ def test_harmless_directives_and_comments_are_skipped() -> None:
   name: "Synthetic"
 2004-01-02 price SYN-A 10 USD
 pushtag #trip
+pushmeta broker: "A"
+pushmeta key: "lost"
 2004-01-03 txn "Payee" "Text" #tag ^link
   key: "value"
   Assets:Cash  (1 + 2) * 3 - 1/4 USD
     note: "of a posting"
   Assets:Cash  -8.75 USD
 poptag #trip
+popmeta key:
+popmeta broker:
 """
     parsed = parse(text)
     assert parsed.faults == ()
@@ -182,7 +188,7 @@ poptag #trip
         "Payee",
         {"tag", "trip"},
         {"link"},
-        {"key": "value"},
+        {"key": "value", "broker": "A"},
     )
 
 
@@ -195,3 +201,37 @@ def test_reading_one_file_never_reads_above_it(tmp_path: Path) -> None:
     (below / "main.beancount").write_text('include "../secret.beancount"\n')
     [fault] = load(from_disk(below)).faults
     assert "leaves the ledger's directory" in fault.message
+
+
+def test_a_pattern_includes_files_in_order_and_none_twice(tmp_path: Path) -> None:
+    from ledger.sources import from_disk
+
+    files = {
+        "main.beancount": 'include "accounts.beancount"\ninclude "*.beancount"\ninclude "years/**/20*.beancount"\n',
+        "accounts.beancount": "2004-01-01 open Assets:Cash\n",
+        "more.beancount": "2004-01-01 open Assets:More\n",
+        ".hidden.beancount": "2004-01-01 open Assets:Hidden\n",
+        "years/2005.beancount": "2004-01-01 open Assets:Five\n",
+        "years/old/2004.beancount": "2004-01-01 open Assets:Four\n",
+        "years/old/draft.beancount": "nonsense\n",
+    }
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    for tree in (Tree(files, "main.beancount"), from_disk(tmp_path)):
+        loaded = load(tree)
+        assert loaded.faults == ()
+        assert {entry.account for entry in loaded.directives} == {  # type: ignore[union-attr]
+            "Assets:Cash",
+            "Assets:More",
+            "Assets:Five",
+            "Assets:Four",
+        }
+
+
+def test_popmeta_needs_its_pushmeta() -> None:
+    faults = parse('popmeta broker:\npushmeta "x"\n').faults
+    assert [fault.line for fault in faults] == [1, 2]
+    assert "without its pushmeta" in faults[0].message
+    assert "expected pushmeta key: value" in faults[1].message
