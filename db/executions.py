@@ -3,9 +3,10 @@
 Kafka is the truth; this is its projection. The first terminal result of an execution wins, whoever sends another.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
 from uuid import UUID
 
 from db.postgres import Connection, Pool, act_for, tenant_transaction
@@ -47,29 +48,77 @@ class ExecutionSummary:
 async def store_result(
     connection: Connection, result: ExecutionResult, inline_bytes_max: int = INLINE_BYTES_MAX
 ) -> bool:
-    """Store a result in the projector's transaction, together with its offset (`db.offsets`).
-
-    Artifacts the result refers to are kept for as long as it is. Afterwards the transaction acts for the result's user.
+    """Store one result, as `store_results` does.
 
     Returns:
         False when the execution has a result already; nothing is changed then.
+    """
+    return bool(await store_results(connection, [(result, encode(result))], inline_bytes_max))
+
+
+async def store_results(
+    connection: Connection,
+    results: Sequence[tuple[ExecutionResult, bytes]],
+    inline_bytes_max: int = INLINE_BYTES_MAX,
+) -> set[UUID]:
+    """Store results in the projector's transaction, together with its offsets (`db.offsets`).
+
+    Artifacts a result refers to are kept for as long as it is. Afterwards the transaction acts for the user of some
+    result.
+
+    Args:
+        connection: in a transaction.
+        results: each with its bytes as it travelled, in the order they came.
+        inline_bytes_max: a longer one goes to the artifacts.
+
+    Returns:
+        The executions whose first result was among them.
 
     Raises:
         TerminalError: INVALID_REQUEST when a text holds U+0000, which Postgres cannot store.
+
+    Cost: two statements per user, and two more for each result with artifacts.
     """
-    for name, text in (("request_id", result.request_id), ("pattern_id", result.pattern_id)):
-        if "\x00" in text:
-            raise TerminalError(Code.INVALID_REQUEST, f"expected a {name} without U+0000, got {text!r}")
-    await act_for(connection, result.tenant, result.user_id)
-    data = encode(result)
-    sha256 = sha256_hex(data)
-    inline = len(data) <= inline_bytes_max
+    by_user: dict[tuple[str, UUID], list[tuple[ExecutionResult, bytes]]] = {}
+    for result, data in results:
+        for name, text in (("request_id", result.request_id), ("pattern_id", result.pattern_id)):
+            if "\x00" in text:
+                raise TerminalError(Code.INVALID_REQUEST, f"expected a {name} without U+0000, got {text!r}")
+        by_user.setdefault((result.tenant, result.user_id), []).append((result, data))
+    made: set[UUID] = set()
+    for (tenant, user_id), own in by_user.items():
+        await act_for(connection, tenant, user_id)
+        made |= await _store_own(connection, tenant, user_id, own, inline_bytes_max)
+    return made
+
+
+async def _store_own(
+    connection: Connection,
+    tenant: str,
+    user_id: UUID,
+    results: Sequence[tuple[ExecutionResult, bytes]],
+    inline_bytes_max: int,
+) -> set[UUID]:
+    rows = [_row(result, data, inline_bytes_max) for result, data in results]
+    stored = await connection.fetch(query("executions_put"), tenant, user_id, *zip(*rows, strict=True))
+    made = {row["execution_id"] for row in stored}
+    left = set(made)
+    for (result, data), row in zip(results, rows, strict=True):
+        if row[0] not in left:
+            continue
+        left.discard(row[0])
+        if len(data) > inline_bytes_max:
+            await connection.execute(query("artifact_put"), tenant, row[-1], data, _KEPT)
+        if refs := sorted(set(_refs(result))):
+            await connection.execute(query("artifact_keep"), refs, _KEPT)
+    return made
+
+
+def _row(result: ExecutionResult, data: bytes, inline_bytes_max: int) -> tuple[Any, ...]:
+    """Return the columns of a result, in the order of the statement."""
     trace = result.trace
-    made = await connection.fetchval(
-        query("execution_put"),
+    return (
         UUID(result.execution_id),
-        result.tenant,
-        result.user_id,
         result.request_id,
         result.pattern_id,
         trace.pattern_digest,
@@ -82,16 +131,9 @@ async def store_result(
         result.digest,
         _time(result.started_at_ms),
         _time(result.finished_at_ms),
-        data if inline else None,
-        sha256,
+        data if len(data) <= inline_bytes_max else None,
+        sha256_hex(data),
     )
-    if made is None:
-        return False
-    if not inline:
-        await connection.execute(query("artifact_put"), result.tenant, sha256, data, _KEPT)
-    if refs := sorted(set(_refs(result))):
-        await connection.execute(query("artifact_keep"), refs, _KEPT)
-    return True
 
 
 class ExecutionRepository:

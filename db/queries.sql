@@ -288,12 +288,23 @@ LIMIT $1
 -- name: outbox_mark
 UPDATE pack_outbox SET published_at = now() WHERE seq = ANY ($1::bigint[]) AND published_at IS NULL
 
--- name: execution_put
+-- name: executions_put
+-- Results of one user, $1 tenant and $2 user; the first one of an execution stays.
 INSERT INTO executions (
-    execution_id, tenant, user_id, request_id, pattern_id, pattern_digest, portfolio_id, asof, pack_id, ledger_commit,
+    tenant, user_id, execution_id, request_id, pattern_id, pattern_digest, portfolio_id, asof, pack_id, ledger_commit,
     status, error_code, digest, started_at, finished_at, result, result_sha256
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+SELECT
+    $1, $2, execution_id, request_id, pattern_id, pattern_digest, portfolio_id, asof, pack_id, ledger_commit,
+    status, error_code, digest, started_at, finished_at, result, result_sha256
+FROM unnest(
+    $3::uuid[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::date[], $9::uuid[], $10::text[],
+    $11::text[], $12::text[], $13::text[], $14::timestamptz[], $15::timestamptz[], $16::bytea[], $17::text[]
+) WITH ORDINALITY AS made (
+    execution_id, request_id, pattern_id, pattern_digest, portfolio_id, asof, pack_id, ledger_commit,
+    status, error_code, digest, started_at, finished_at, result, result_sha256, number
+)
+ORDER BY number
 ON CONFLICT (execution_id) DO NOTHING
 RETURNING execution_id
 
@@ -316,8 +327,9 @@ WHERE ($1::text IS NULL OR status = $1)
 ORDER BY finished_at DESC, execution_id
 LIMIT $6
 
--- name: offset_put
-INSERT INTO projector_offsets (topic, partition, next_offset) VALUES ($1, $2, $3)
+-- name: offsets_put
+INSERT INTO projector_offsets (topic, partition, next_offset)
+SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[])
 ON CONFLICT (topic, partition) DO UPDATE
 SET next_offset = greatest(projector_offsets.next_offset, excluded.next_offset)
 

@@ -72,16 +72,17 @@ class OrchestratorWorker:
             value_serializer="raw",
             allow_empty=True,
         )
-        self._app.agent(inputs, name="orchestrator", concurrency=1)(self._process)
+        # The agent makes Faust subscribe to the topics and keep their offsets; the records come to the handler.
+        self._app.agent(inputs, name="orchestrator", concurrency=1)(_idle)
+        self._app.handler = self._process
 
-    async def _process(self, stream: Any) -> None:
-        """One agent on one topic object: no execution is ever handled by two tasks."""
-        async for event in stream.noack().events():
-            try:
-                await self.processor.handle(event)
-            except Exception as error:
-                # Faust would acknowledge the event and go on.
-                fail_stop("the processor failed outside the engine", error)
+    async def _process(self, event: Any) -> None:
+        """Handle one event; no execution is ever handled by two tasks."""
+        try:
+            await self.processor.handle(event)
+        except Exception as error:
+            # Faust would acknowledge the event and go on.
+            fail_stop("the processor failed outside the engine", error)
 
     async def start(self) -> None:
         """Return when state is recovered and events are being processed."""
@@ -122,6 +123,11 @@ class OrchestratorWorker:
             fail_stop(f"could not drain within {_STOP_TIMEOUT_S:.0f} s", error)
         await self._acks.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+async def _idle(stream: Any) -> None:
+    async for event in stream.noack().events():
+        fail_stop(f"a record came to the stream instead of the handler: {event}")
 
 
 def _credentials(address: KafkaAddress) -> Any:

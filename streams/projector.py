@@ -7,6 +7,7 @@ it stays in its topic for 30 days.
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,9 +15,9 @@ import aiokafka
 import asyncpg
 
 from db.dead_letters import DeadLetter, store_dead_letter
-from db.executions import store_result
-from db.offsets import load_offsets, store_offset
-from db.postgres import Connection, Pool, transaction
+from db.executions import store_results
+from db.offsets import load_offsets, store_offset, store_offsets
+from db.postgres import Pool, transaction
 from settings import Settings
 from streams import dead_letter as dlq
 from streams.clients import MESSAGE_BYTES_MAX, start_consumer, topic_name
@@ -29,9 +30,9 @@ from topics.table import DEAD_LETTERS, EXECUTION_RESULTS
 
 log = logging.getLogger(__name__)
 
-_BATCH = 200
+_BATCH = 1000
 _CROWD = 8
-_GATHER_S = 0.1
+_GATHER_S = 0.2
 _RETRY_S = 1.0
 _LAG_LOG_EVERY_S = 30.0
 _LAG_WARN = 1000
@@ -98,8 +99,8 @@ class Projector:
         look_at_lag = loop.time()
         while True:
             fetched = await self._consumer.getmany(timeout_ms=1000, max_records=_BATCH)
-            for partition, records in fetched.items():
-                await self._project(partition, records)
+            if fetched:
+                await self._project(fetched)
             if sum(map(len, fetched.values())) >= _CROWD:
                 # In a crowd a few larger transactions cost less than many small ones.
                 await asyncio.sleep(_GATHER_S)
@@ -119,29 +120,50 @@ class Projector:
         log.log(level, "projector lag", extra={"lag": lag})
         return lag
 
-    async def _project(self, partition: aiokafka.TopicPartition, records: list[Any]) -> None:
-        """Write one batch in one transaction; if a record is refused, write them one by one."""
+    async def _project(self, fetched: Mapping[aiokafka.TopicPartition, list[Any]]) -> None:
+        """Write what was fetched in one transaction; if a record is refused, write them one by one."""
         while True:
             try:
                 try:
-                    await self._write(partition, records)
+                    await self._write(fetched)
                 except _REFUSED:
-                    for record in records:
-                        await self._write_or_refuse(partition, record)
+                    for partition, records in fetched.items():
+                        for record in records:
+                            await self._write_or_refuse(partition, record)
                 return
             except RetryableError as error:
                 log.warning("Postgres does not take results, trying again: %s", error)
                 await asyncio.sleep(_RETRY_S)
 
-    async def _write(self, partition: aiokafka.TopicPartition, records: list[Any]) -> None:
-        async with transaction(self._pool) as connection:
+    async def _write(self, fetched: Mapping[aiokafka.TopicPartition, list[Any]]) -> None:
+        results: list[tuple[ExecutionResult, bytes]] = []
+        letters: list[DeadLetter] = []
+        for partition, records in fetched.items():
             for record in records:
-                await self._write_one(connection, record)
-            await store_offset(connection, partition.topic, partition.partition, records[-1].offset + 1)
+                if partition.topic == self._dead_letters:
+                    letters.append(stored_letter(record))
+                else:
+                    result = decode(record.value, ExecutionResult, bytes_max=MESSAGE_BYTES_MAX)
+                    assert isinstance(result, ExecutionResult)
+                    results.append((result, record.value))
+        async with transaction(self._pool) as connection:
+            for letter in letters:
+                await store_dead_letter(connection, letter)
+            if results:
+                made = await store_results(connection, results)
+                if len(made) < len(results):
+                    log.debug("%s results were projected already", len(results) - len(made))
+            await store_offsets(
+                connection,
+                [
+                    (partition.topic, partition.partition, records[-1].offset + 1)
+                    for partition, records in fetched.items()
+                ],
+            )
 
     async def _write_or_refuse(self, partition: aiokafka.TopicPartition, record: Any) -> None:
         try:
-            await self._write(partition, [record])
+            await self._write({partition: [record]})
         except _REFUSED as error:
             log.error("cannot project: %s", error, extra={"position": position(record)})
             if record.topic == self._results:
@@ -149,15 +171,6 @@ class Projector:
                 await self._producer.send_and_wait(self._dead_letters, letter.value, letter.key, headers=letter.headers)
             async with transaction(self._pool) as connection:
                 await store_offset(connection, partition.topic, partition.partition, record.offset + 1)
-
-    async def _write_one(self, connection: Connection, record: Any) -> None:
-        if record.topic == self._dead_letters:
-            await store_dead_letter(connection, stored_letter(record))
-            return
-        result = decode(record.value, ExecutionResult, bytes_max=MESSAGE_BYTES_MAX)
-        assert isinstance(result, ExecutionResult)
-        if not await store_result(connection, result):
-            log.debug("already projected", extra={"execution_id": result.execution_id})
 
 
 def stored_letter(record: Any) -> DeadLetter:

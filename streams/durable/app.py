@@ -1,6 +1,7 @@
 """A Faust app with the durable parts wired in and its settings chosen."""
 
 import ssl
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,14 @@ SESSION_TIMEOUT_S = 6.0
 
 
 class DurableApp(faust.App):
-    """Faust app on the durable transport."""
+    """Faust app on the durable transport.
+
+    Attributes:
+        handler: takes each record of the stream topics, one after another, instead of the agents' streams; None for
+            those.
+    """
+
+    handler: Callable[[Any], Awaitable[None]] | None = None
 
     def _new_transport(self) -> Any:
         return DurableTransport(self.conf.broker_consumer, self)

@@ -4,9 +4,9 @@ import asyncio
 from typing import Any
 
 import aiokafka.util
-from aiokafka.producer.sender import Sender, SendProduceReqHandler
 
-from streams.durable import fetch_codec
+from streams.durable import fetches, sender, wire
+from streams.durable.sender import CROWD_RECORDS
 
 # Kafka answers a fetch as soon as there is one byte; this bounds only the wait of an idle fetch (stock: 1500 ms), and
 # with it how long a new partition waits for its turn behind an idle fetch to the same broker.
@@ -16,32 +16,21 @@ FETCH_MAX_WAIT_IDLE_MS = 500
 # A fetched record that nobody has taken yet blocks fetching from its broker for this long (stock: 100 ms, which is
 # the p99 of an idle system).
 PREFETCH_BACKOFF_S = 0.002
-# From so many records per poll or per produce request on, records are gathered for a few milliseconds: a request costs
-# broker and client as much CPU as several executions' worth of records, and in a crowd nobody waits for one hop alone.
-CROWD_RECORDS = 8
+# From so many records per poll on, a fetch waits for more of them, for a few milliseconds: see `sender.py`.
 CROWD_WAIT_MS = 8
 CROWD_BYTES_MIN = 16_384
-CROWD_LINGER_S = 0.006
 
 
 def use_fast_paths() -> None:
-    """Let aiokafka take shorter ways, in this process: the fetch codec, and the running loop looked up in C.
+    """Let aiokafka take shorter ways, in this process; calling it again changes nothing.
 
-    Its own way to the loop, through the policy, costs 20% of a workflow's CPU.
+    Besides what the modules named here explain: aiokafka looks up the running loop through the policy, which costs 20%
+    of a workflow's CPU; here it is looked up in C.
     """
-    fetch_codec.install()
+    wire.install()
+    sender.install()
+    fetches.install()
     aiokafka.util.get_running_loop = asyncio.get_running_loop  # type: ignore[assignment]
-    Sender._send_produce_req = _send_produce_req  # type: ignore[method-assign]
-
-
-async def _send_produce_req(sender: Any, node_id: int, batches: dict[Any, Any]) -> None:
-    """Send one produce request; after a crowded one, let records gather before the next to that broker."""
-    await SendProduceReqHandler(sender, batches).do(node_id)
-    if sum(batch.record_count for batch in batches.values()) >= CROWD_RECORDS:
-        await asyncio.sleep(CROWD_LINGER_S)
-    sender._in_flight.remove(node_id)
-    for partition in batches:
-        sender._muted_partitions.remove(partition)
 
 
 def pace_fetches(consumer: Any, records: int) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from aiokafka import util
 from aiokafka.consumer import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.producer.sender import Sender
 from faust.app.base import App
 from faust.stores import memory
@@ -52,8 +53,12 @@ PARTS: tuple[Callable[..., Any], ...] = (
     QueueServiceThread.call_thread,
     util.get_running_loop,
     Sender._send_produce_req,
-    # relied on
+    Sender._sender_routine,
+    Fetcher._get_actions_per_node,
     consumer.Consumer.getmany,
+    # relied on
+    MessageAccumulator.drain_by_nodes,
+    Fetcher._fetch_requests_routine,
     consumer.Consumer._wait_next_records,
     consumer.Consumer._add_gap,
     consumer.Consumer._new_offset,
@@ -95,7 +100,11 @@ HASHES: Mapping[str, str] = {
     "mode.threads.QueueServiceThread.call_thread": "479edda75b54734b",
     "aiokafka.util.get_running_loop": "f82e8978cbb2b075",
     "aiokafka.producer.sender.Sender._send_produce_req": "aea01ae4b6c794cc",
+    "aiokafka.producer.sender.Sender._sender_routine": "2380dc5e333d9ebd",
+    "aiokafka.consumer.fetcher.Fetcher._get_actions_per_node": "1dab2cf937d165d0",
     "faust.transport.consumer.Consumer.getmany": "4b168d84882a70d6",
+    "aiokafka.producer.message_accumulator.MessageAccumulator.drain_by_nodes": "fc995afbfc5718e2",
+    "aiokafka.consumer.fetcher.Fetcher._fetch_requests_routine": "2a8ec5932644c9b0",
     "faust.transport.consumer.Consumer._wait_next_records": "6218e1969a636b3f",
     "faust.transport.consumer.Consumer._add_gap": "4df2573ded7c1c2c",
     "faust.transport.consumer.Consumer._new_offset": "1d2c7ea89a7ad4f1",

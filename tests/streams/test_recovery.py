@@ -79,22 +79,34 @@ def delay_offset_fetch(consumer: Any) -> None:
     consumer.perform_seek = perform_seek
 
 
-async def work(app: Any, topic: str, handle: Callable[[Any], Any], *, noack: bool, last: Any) -> Run:
-    """Run the app over the backlog, then over two more events, until those are committed."""
+async def work(
+    app: Any, topic: str, handle: Callable[[Any], Any], *, noack: bool, last: Any, direct: bool = False
+) -> Run:
+    """Run the app over the backlog, then over two more events, until those are committed.
+
+    `direct`: events come to the app's handler, as in the orchestrator, and not through the agent's stream.
+    """
     run = Run()
     table = app.Table("rows", key_type=bytes, value_type=bytes, partitions=PARTITIONS)
     source = app.topic(topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
     arrived = asyncio.Condition()
 
+    async def take(event: Any) -> None:
+        run.seen.add(int(event.message.value))
+        # An event takes a little while, so that some wait in the queue.
+        await asyncio.sleep(0.002)
+        await handle((event, table))
+        async with arrived:
+            arrived.notify_all()
+
     @app.agent(source)
     async def collect(stream: Any) -> None:
         async for event in (stream.noack() if noack else stream).events():
-            run.seen.add(int(event.value))
-            # An event takes a little while, so that some wait in the queue.
-            await asyncio.sleep(0.002)
-            await handle((event, table))
-            async with arrived:
-                arrived.notify_all()
+            assert not direct
+            await take(event)
+
+    if direct:
+        app.handler = take
 
     delay_offset_fetch(app.consumer)
     await asyncio.wait_for(app.start(), 60)
@@ -144,8 +156,9 @@ async def skipped_by_stock(settings: Settings, name: str, folder: Path) -> set[i
     return set(range(EVENTS)) - run.seen
 
 
-async def test_our_recovery_skips_none(service_settings: Settings, tmp_path: Path) -> None:
-    group, topic = f"{service_settings.topic_prefix}durable", f"{service_settings.topic_prefix}in"
+@pytest.mark.parametrize("direct", [True, False], ids=["handler", "stream"])
+async def test_our_recovery_skips_none(service_settings: Settings, tmp_path: Path, direct: bool) -> None:
+    group, topic = f"{service_settings.topic_prefix}durable{direct}", f"{service_settings.topic_prefix}in{direct}"
     producer = await prepare(service_settings, topic, f"{group}-rows-changelog")
     try:
         app = make_app(
@@ -161,14 +174,15 @@ async def test_our_recovery_skips_none(service_settings: Settings, tmp_path: Pat
 
         async def handle(item: Any) -> None:
             event, table = item
-            await acks.add(event, [await table.put(event.message.partition, b"n" + event.key, event.value)])
+            message = event.message
+            await acks.add(event, [await table.put(message.partition, b"n" + message.key, message.value)])
 
         async def last() -> None:
             for i in range(PARTITIONS):
                 number = b"%d" % (EVENTS + i)
                 await producer.send_and_wait(topic, number, number, partition=i)
 
-        run = await asyncio.wait_for(work(app, topic, handle, noack=True, last=last), 120)
+        run = await asyncio.wait_for(work(app, topic, handle, noack=True, last=last, direct=direct), 120)
     finally:
         await producer.stop()
     assert run.seen == set(range(EVENTS + 2))

@@ -3,9 +3,10 @@ from io import BytesIO
 
 import pytest
 from aiokafka.protocol.fetch import FetchRequest, FetchRequest_v11, FetchResponse_v11
+from aiokafka.protocol.produce import ProduceRequest, ProduceRequest_v7, ProduceResponse_v7
 from aiokafka.protocol.types import Array, Bytes, Int16, Int32, Int64
 
-from streams.durable import fetch_codec
+from streams.durable import wire
 
 REQUEST = Array(
     ("partition", Int32),
@@ -33,30 +34,57 @@ PARTITIONS = [
 
 def test_a_request_has_the_bytes_of_the_generic_codec() -> None:
     items = [(0, -1, 0, -1, 1024), (7, -1, 2**40, -1, 2**31 - 1)]
-    assert fetch_codec.RequestPartitions.encode(items) == REQUEST.encode(items)
-    assert fetch_codec.RequestPartitions.encode([]) == REQUEST.encode([])
+    assert wire.FetchedFrom.encode(items) == REQUEST.encode(items)
+    assert wire.FetchedFrom.encode([]) == REQUEST.encode([])
 
 
 def test_a_response_is_read_as_by_the_generic_codec() -> None:
     data = RESPONSE.encode(PARTITIONS)
-    assert fetch_codec.ResponsePartitions.decode(BytesIO(data)) == RESPONSE.decode(BytesIO(data)) == PARTITIONS
+    assert wire.Fetched.decode(BytesIO(data)) == RESPONSE.decode(BytesIO(data)) == PARTITIONS
 
 
 def test_a_response_that_ends_early_is_an_error() -> None:
     with pytest.raises(ValueError, match="expected 1000 bytes of records, got 999"):
-        fetch_codec.ResponsePartitions.decode(BytesIO(RESPONSE.encode(PARTITIONS[:1])[:-1]))
+        wire.Fetched.decode(BytesIO(RESPONSE.encode(PARTITIONS[:1])[:-1]))
 
 
 def test_installed_whole_messages_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FetchRequest_v11, "SCHEMA", copy.deepcopy(FetchRequest_v11.SCHEMA))
     monkeypatch.setattr(FetchResponse_v11, "SCHEMA", copy.deepcopy(FetchResponse_v11.SCHEMA))
-    fetch_codec._replace(FetchRequest_v11.SCHEMA, REQUEST)
-    fetch_codec._replace(FetchResponse_v11.SCHEMA, RESPONSE)
+    wire._replace(FetchRequest_v11.SCHEMA, REQUEST)
+    wire._replace(FetchResponse_v11.SCHEMA, RESPONSE)
     asked = FetchRequest(20, 1, 1000, 1, [("a", [(0, 5, 100), (1, 6, 100)]), ("b", [(0, 7, 100)])])
     request = asked.build(FetchRequest_v11).encode()
     response = FetchResponse_v11(0, 0, 0, [("a", PARTITIONS), ("b", PARTITIONS[:1])]).encode()
     generic = FetchResponse_v11.decode(response).topics
-    fetch_codec.install()
-    fetch_codec.install()
+    wire.install()
+    wire.install()
     assert asked.build(FetchRequest_v11).encode() == request
     assert FetchResponse_v11.decode(response).topics == generic
+
+
+def test_produce_messages_are_as_by_the_generic_codec(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = Array(("partition", Int32), ("messages", Bytes))
+    stored = Array(
+        ("partition", Int32),
+        ("error_code", Int16),
+        ("offset", Int64),
+        ("timestamp", Int64),
+        ("log_start_offset", Int64),
+    )
+    sent = [(0, b"x" * 1000), (7, b"")]
+    assert wire.Batches.encode(sent) == batches.encode(sent)
+    answered = [(0, 0, 2**40, 2**41, 5), (2**31 - 1, -1, -1, -1, -1)]
+    data = stored.encode(answered)
+    assert wire.Stored.decode(BytesIO(data)) == stored.decode(BytesIO(data)) == answered
+    assert wire.Stored.decode(BytesIO(stored.encode([]))) == []
+    for version, fast in ((ProduceRequest_v7, batches), (ProduceResponse_v7, stored)):
+        monkeypatch.setattr(version, "SCHEMA", copy.deepcopy(version.SCHEMA))
+        wire._replace(version.SCHEMA, fast)
+    asked = ProduceRequest(None, -1, 60_000, [("a", sent), ("b", sent[:1])])
+    request = asked.build(ProduceRequest_v7).encode()
+    response = ProduceResponse_v7([("a", answered)], 0).encode()
+    generic = ProduceResponse_v7.decode(response).topics
+    wire.install()
+    assert asked.build(ProduceRequest_v7).encode() == request
+    assert ProduceResponse_v7.decode(response).topics == generic
