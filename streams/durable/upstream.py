@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiokafka import util
+from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.producer.message_accumulator import MessageAccumulator
@@ -55,10 +57,16 @@ PARTS: tuple[Callable[..., Any], ...] = (
     Sender._send_produce_req,
     Sender._sender_routine,
     Fetcher._get_actions_per_node,
+    Fetcher._fetch_requests_routine,
+    Fetcher.fetched_records,
+    AIOKafkaConnection.send,
     consumer.Consumer.getmany,
     # relied on
     MessageAccumulator.drain_by_nodes,
-    Fetcher._fetch_requests_routine,
+    Fetcher.close,
+    Fetcher._proc_fetch_request,
+    AIOKafkaConnection._handle_frame,
+    AIOKafkaClient.send,
     consumer.Consumer._wait_next_records,
     consumer.Consumer._add_gap,
     consumer.Consumer._new_offset,
@@ -71,7 +79,6 @@ PARTS: tuple[Callable[..., Any], ...] = (
     App._on_partitions_revoked,
     App._on_partitions_assigned,
     ServiceThread._serve,
-    Fetcher.fetched_records,
     AIOKafkaConsumer.seek_to_committed,
 )
 
@@ -102,9 +109,15 @@ HASHES: Mapping[str, str] = {
     "aiokafka.producer.sender.Sender._send_produce_req": "aea01ae4b6c794cc",
     "aiokafka.producer.sender.Sender._sender_routine": "2380dc5e333d9ebd",
     "aiokafka.consumer.fetcher.Fetcher._get_actions_per_node": "1dab2cf937d165d0",
+    "aiokafka.consumer.fetcher.Fetcher._fetch_requests_routine": "2a8ec5932644c9b0",
+    "aiokafka.consumer.fetcher.Fetcher.fetched_records": "be4348896b9b66af",
+    "aiokafka.conn.AIOKafkaConnection.send": "5909ea32f4efca49",
     "faust.transport.consumer.Consumer.getmany": "4b168d84882a70d6",
     "aiokafka.producer.message_accumulator.MessageAccumulator.drain_by_nodes": "fc995afbfc5718e2",
-    "aiokafka.consumer.fetcher.Fetcher._fetch_requests_routine": "2a8ec5932644c9b0",
+    "aiokafka.consumer.fetcher.Fetcher.close": "1cd24bc1c442149e",
+    "aiokafka.consumer.fetcher.Fetcher._proc_fetch_request": "59bf948fff47eed5",
+    "aiokafka.conn.AIOKafkaConnection._handle_frame": "46a7d9b8cf7ca222",
+    "aiokafka.client.AIOKafkaClient.send": "246b277687d7b687",
     "faust.transport.consumer.Consumer._wait_next_records": "6218e1969a636b3f",
     "faust.transport.consumer.Consumer._add_gap": "4df2573ded7c1c2c",
     "faust.transport.consumer.Consumer._new_offset": "1d2c7ea89a7ad4f1",
@@ -117,7 +130,6 @@ HASHES: Mapping[str, str] = {
     "faust.app.base.App._on_partitions_revoked": "d5c895bbe57dc73a",
     "faust.app.base.App._on_partitions_assigned": "de932b7927db85b3",
     "mode.threads.ServiceThread._serve": "67809eae09573ac7",
-    "aiokafka.consumer.fetcher.Fetcher.fetched_records": "be4348896b9b66af",
     "aiokafka.consumer.consumer.AIOKafkaConsumer.seek_to_committed": "f6cd85c8b70a4ccf",
 }
 

@@ -34,7 +34,7 @@ class FetchedFrom:
 
 
 class Fetched:
-    """What came for each partition of a topic."""
+    """What came for the partitions of a topic; those for which nothing came, and no error, are left out."""
 
     @staticmethod
     def decode(data: BytesIO) -> list[tuple[Any, ...]]:
@@ -49,6 +49,8 @@ class Fetched:
             partition, error, highwater, stable, start, count = _RESPONSE_HEAD.unpack(read(34))
             aborted = None if count < 0 else [_ABORTED.unpack(read(16)) for _ in range(count)]
             replica, size = _RESPONSE_TAIL.unpack(read(8))
+            if size <= 0 and not error:
+                continue
             records = None if size < 0 else read(size)
             if records is not None and len(records) != size:
                 raise ValueError(f"expected {size} bytes of records, got {len(records)}")

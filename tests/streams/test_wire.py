@@ -1,5 +1,6 @@
 import copy
 from io import BytesIO
+from typing import Any
 
 import pytest
 from aiokafka.protocol.fetch import FetchRequest, FetchRequest_v11, FetchResponse_v11
@@ -43,6 +44,12 @@ def test_a_response_is_read_as_by_the_generic_codec() -> None:
     assert wire.Fetched.decode(BytesIO(data)) == RESPONSE.decode(BytesIO(data)) == PARTITIONS
 
 
+def test_partitions_without_news_are_left_out() -> None:
+    idle = [(3, 0, 9, 9, 0, [], -1, b""), (4, 0, 9, 9, 0, None, -1, None)]
+    data = RESPONSE.encode([idle[0], *PARTITIONS, idle[1]])
+    assert wire.Fetched.decode(BytesIO(data)) == PARTITIONS
+
+
 def test_a_response_that_ends_early_is_an_error() -> None:
     with pytest.raises(ValueError, match="expected 1000 bytes of records, got 999"):
         wire.Fetched.decode(BytesIO(RESPONSE.encode(PARTITIONS[:1])[:-1]))
@@ -78,13 +85,14 @@ def test_produce_messages_are_as_by_the_generic_codec(monkeypatch: pytest.Monkey
     data = stored.encode(answered)
     assert wire.Stored.decode(BytesIO(data)) == stored.decode(BytesIO(data)) == answered
     assert wire.Stored.decode(BytesIO(stored.encode([]))) == []
+    version: Any
     for version, fast in ((ProduceRequest_v7, batches), (ProduceResponse_v7, stored)):
         monkeypatch.setattr(version, "SCHEMA", copy.deepcopy(version.SCHEMA))
         wire._replace(version.SCHEMA, fast)
     asked = ProduceRequest(None, -1, 60_000, [("a", sent), ("b", sent[:1])])
     request = asked.build(ProduceRequest_v7).encode()
     response = ProduceResponse_v7([("a", answered)], 0).encode()
-    generic = ProduceResponse_v7.decode(response).topics
+    generic = version.decode(response).topics
     wire.install()
     assert asked.build(ProduceRequest_v7).encode() == request
-    assert ProduceResponse_v7.decode(response).topics == generic
+    assert version.decode(response).topics == generic
