@@ -9,13 +9,15 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+from bench.processes import CpuMeter, per_execution_ms
 from local.stack import Stack
 from settings import Settings, load_settings
 from streams.publisher import ExecutionClient
@@ -27,28 +29,45 @@ WARM_UP = 50
 # Enough for a stable p99 at each concurrency, few enough for a minute in all.
 _COUNTS = ((1, 300), (16, 2500), (128, 8000))
 USER = UUID(int=1)
-_TIMEOUT_S = 60.0
+_TIMEOUT_S = 300.0
 
 
-async def measure(settings: Settings, concurrency: Sequence[int], count: int | None = None) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What was measured.
+
+    Attributes:
+        rows: concurrency, p50_ms, p99_ms, per_s.
+        cpu_ms_per_execution: by process and in total, with the concurrency; the projector may still be catching up.
+    """
+
+    rows: list[dict[str, Any]]
+    cpu_ms_per_execution: list[dict[str, Any]]
+
+
+async def measure(
+    settings: Settings, concurrency: Sequence[int], count: int | None = None, pattern_id: str = PATTERN_ID
+) -> Figures:
     """Measure a running system.
 
     Args:
-        settings: with addresses; the orchestrator knows the pattern `bench_steps`.
+        settings: with addresses; the orchestrator knows the pattern.
         concurrency: how many executions are kept under way, one row for each.
         count: executions per row; None chooses by concurrency.
-
-    Returns:
-        rows of concurrency, p50_ms, p99_ms, per_s, in the order given.
+        pattern_id: to be executed, without inputs.
 
     Raises:
         RuntimeError: an execution did not succeed.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
+    cpu: list[dict[str, Any]] = []
+    meter = CpuMeter(settings)
     async with ExecutionClient(settings, "bench") as client:
-        await _load(client, 8, WARM_UP)
+        await load(client, 8, WARM_UP, pattern_id)
         for level in concurrency:
-            taken, seconds = await _load(client, level, count or _count(level))
+            before = meter.read_ms()
+            taken, seconds = await load(client, level, count or _count(level), pattern_id)
+            cpu.append({"concurrency": level, **per_execution_ms(before, meter.read_ms(), len(taken))})
             taken.sort()
             rows.append(
                 {
@@ -58,7 +77,7 @@ async def measure(settings: Settings, concurrency: Sequence[int], count: int | N
                     "per_s": round(len(taken) / seconds, 1),
                 }
             )
-    return rows
+    return Figures(rows, cpu)
 
 
 def run_steps(
@@ -72,17 +91,25 @@ def run_steps(
         count: executions per row; None chooses by concurrency.
 
     Returns:
-        `{"rows": [...], "machine": {...}}`, ready for JSON.
+        `{"rows": [...], "cpu_ms_per_execution": [...], "machine": {...}}`, ready for JSON.
     """
-    rows = on_own_system(lambda settings: measure(settings, concurrency, count), flush_every_message)
-    return {"rows": rows, "machine": machine() | {"kafka_flush_every_message": flush_every_message}}
+    figures = on_own_system(lambda settings: measure(settings, concurrency, count), flush_every_message)
+    return {
+        "rows": figures.rows,
+        "cpu_ms_per_execution": figures.cpu_ms_per_execution,
+        "machine": machine() | {"kafka_flush_every_message": flush_every_message},
+    }
 
 
-def on_own_system(work: Callable[[Settings], Coroutine[Any, Any, Any]], flush_every_message: bool = False) -> Any:
+def on_own_system(
+    work: Callable[[Settings], Coroutine[Any, Any, Any]],
+    flush_every_message: bool = False,
+    patterns: Path = PATTERNS,
+) -> Any:
     """Start a system in a temporary directory, return what `work` returns of it, and stop it."""
     with tempfile.TemporaryDirectory(prefix="dawsos-bench-", ignore_cleanup_errors=True) as folder:
         chosen = {
-            "DAWSOS_PATTERNS": str(PATTERNS),
+            "DAWSOS_PATTERNS": str(patterns),
             "DAWSOS_DATA_DIR": folder,
             "DAWSOS_KAFKA_FLUSH_EVERY_MESSAGE": str(flush_every_message).lower(),
             "DAWSOS_LOG_LEVEL": "WARNING",
@@ -126,7 +153,13 @@ def _count(concurrency: int) -> int:
     return next((count for level, count in reversed(_COUNTS) if concurrency >= level), _COUNTS[0][1])
 
 
-async def _load(client: ExecutionClient, concurrency: int, count: int) -> tuple[list[float], float]:
+async def load(
+    client: ExecutionClient,
+    concurrency: int,
+    count: int,
+    pattern_id: str = PATTERN_ID,
+    inputs: Mapping[str, Any] | None = None,
+) -> tuple[list[float], float]:
     """Keep `concurrency` executions under way until `count` are done; returns each one's seconds and all of it."""
     taken: list[float] = []
     left = count
@@ -135,19 +168,26 @@ async def _load(client: ExecutionClient, concurrency: int, count: int) -> tuple[
         nonlocal left
         while left > 0:
             left -= 1
-            request = ExecuteRequest(
-                tenant="bench",
-                request_id=uuid4().hex,
-                user_id=USER,
-                pattern_id=PATTERN_ID,
-                submitted_at=datetime.now(UTC),
-            )
+            asked = request(pattern_id, inputs)
             begun = time.perf_counter()
-            result = await client.execute(request, _TIMEOUT_S)
+            result = await client.execute(asked, _TIMEOUT_S)
             taken.append(time.perf_counter() - begun)
             if result.status is not ExecutionStatus.SUCCEEDED:
-                raise RuntimeError(f"expected {PATTERN_ID} to succeed, got {result.status}: {result.error}")
+                raise RuntimeError(f"expected {pattern_id} to succeed, got {result.status}: {result.error}")
 
     begun = time.perf_counter()
     await asyncio.gather(*(one_after_another() for _ in range(concurrency)))
     return taken, time.perf_counter() - begun
+
+
+def request(pattern_id: str, inputs: Mapping[str, Any] | None = None, **fields: Any) -> ExecuteRequest:
+    """Return a new request of the bench's tenant."""
+    return ExecuteRequest(
+        tenant="bench",
+        request_id=uuid4().hex,
+        user_id=USER,
+        pattern_id=pattern_id,
+        inputs=dict(inputs or {}),
+        submitted_at=datetime.now(UTC),
+        **fields,
+    )

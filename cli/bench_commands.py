@@ -44,6 +44,36 @@ def overview(as_json: AsJson = False) -> None:
 
 
 @app.command()
+def foreach(as_json: AsJson = False) -> None:
+    """A foreach step over 1,000 and 10,000 items that do nothing: seconds per execution."""
+    from bench.foreach import run_foreach
+
+    _show(run_foreach(), as_json)
+
+
+@app.command()
+def long(as_json: AsJson = False) -> None:
+    """What a step of a 500-step pattern costs against one of a 5-step pattern, over Kafka."""
+    from bench.long import run_long
+
+    _show(run_long(), as_json)
+
+
+@app.command()
+def parked(
+    count: Annotated[int, typer.Option("--parked", min=1, help="How many executions wait for their pack.")] = 100_000,
+    as_json: AsJson = False,
+) -> None:
+    """Throughput of three durable steps beside executions that wait for their pack, and without them.
+
+    Parking 100,000 executions takes several minutes.
+    """
+    from bench.parked import run_parked
+
+    _show(run_parked(count), as_json)
+
+
+@app.command()
 def engine(as_json: AsJson = False) -> None:
     """The pure engine alone: `advance` calls per second for patterns of several sizes."""
     from bench.engine import measure
@@ -101,6 +131,14 @@ def _show(figures: dict[str, object], as_json: bool) -> None:
         table.add_row(*(f"{value:,}" if isinstance(value, int | float) else str(value) for value in row.values()))
     console = out()
     console.print(table)
+    cpu = figures.get("cpu_ms_per_execution")
+    if isinstance(cpu, list):
+        for each in cpu:
+            parts = ", ".join(f"{name} {value}" for name, value in each.items() if name != "concurrency")
+            console.print(f"CPU ms per execution at {each['concurrency']}: {parts}", soft_wrap=True)
+    more = {name: value for name, value in figures.items() if isinstance(value, int | float)}
+    if more:
+        console.print(", ".join(f"{name} {value}" for name, value in more.items()))
     machine = figures.get("machine")
     if isinstance(machine, dict):
         console.print(", ".join(f"{name} {value}" for name, value in machine.items()), style="dim", soft_wrap=True)
