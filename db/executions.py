@@ -9,6 +9,8 @@ from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from db.postgres import Connection, Pool, act_for, tenant_transaction
 from db.sql import query
 from topics.canonical import sha256_hex
@@ -136,6 +138,24 @@ def _row(result: ExecutionResult, data: bytes, inline_bytes_max: int) -> tuple[A
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ExecutionFilter:
+    """Which executions are wanted; what is None does not matter.
+
+    Attributes:
+        since, before: started at or after, started before.
+        text: part of the request id, the pattern id or the id, in any case.
+    """
+
+    status: str | None = None
+    pattern_id: str | None = None
+    portfolio_id: UUID | None = None
+    error_code: str | None = None
+    since: datetime | None = None
+    before: datetime | None = None
+    text: str | None = None
+
+
 class ExecutionRepository:
     """Finished executions of one user at a time. Works with the application's role."""
 
@@ -147,6 +167,50 @@ class ExecutionRepository:
         async with tenant_transaction(self._pool, tenant, user_id) as connection:
             data = await connection.fetchval(query("execution_result"), execution_id)
         return None if data is None else ExecutionResult.model_validate_json(data)
+
+    async def raw(self, tenant: str, user_id: UUID, execution_id: UUID) -> bytes | None:
+        """Return the stored `ExecutionResult` as it travelled; None when there is none or it is someone else's."""
+        async with tenant_transaction(self._pool, tenant, user_id) as connection:
+            return await connection.fetchval(query("execution_result"), execution_id)
+
+    async def summary(self, tenant: str, user_id: UUID, execution_id: UUID) -> ExecutionSummary | None:
+        """Return a finished execution without its result; None when there is none or it is someone else's."""
+        async with tenant_transaction(self._pool, tenant, user_id) as connection:
+            row = await connection.fetchrow(query("execution_summary"), execution_id)
+        return None if row is None else _summary(row)
+
+    async def find(
+        self,
+        tenant: str,
+        user_id: UUID,
+        wanted: ExecutionFilter,
+        after: tuple[int, str] | None = None,
+        limit: int = 50,
+    ) -> tuple[ExecutionSummary, ...]:
+        """Return executions that fit a filter, the last started first.
+
+        Args:
+            tenant: whose executions.
+            user_id: whose executions.
+            wanted: which.
+            after: (start in milliseconds, id) of the last one of the page before.
+            limit: at most this many.
+        """
+        async with tenant_transaction(self._pool, tenant, user_id) as connection:
+            rows = await connection.fetch(
+                query("execution_find"),
+                wanted.status,
+                wanted.pattern_id,
+                wanted.portfolio_id,
+                wanted.error_code,
+                wanted.since,
+                wanted.before,
+                wanted.text,
+                None if after is None else _time(after[0]),
+                None if after is None else UUID(after[1]),
+                limit,
+            )
+        return tuple(map(_summary, rows))
 
     async def list(
         self,
@@ -176,10 +240,11 @@ class ExecutionRepository:
             rows = await connection.fetch(
                 query("execution_list"), status and status.value, pattern_id, portfolio_id, since, before, limit
             )
-        return tuple(
-            ExecutionSummary(**{**dict(row), "status": ExecutionStatus(row["status"])})  # columns are the fields
-            for row in rows
-        )
+        return tuple(map(_summary, rows))
+
+
+def _summary(row: asyncpg.Record) -> ExecutionSummary:
+    return ExecutionSummary(**{**dict(row), "status": ExecutionStatus(row["status"])})  # columns are the fields
 
 
 def _refs(result: ExecutionResult) -> Iterator[str]:

@@ -14,6 +14,7 @@ GRANT SELECT, UPDATE (published_at) ON pack_outbox TO "app_role";
 GRANT SELECT, INSERT, UPDATE (name, base_ccy, benchmark_id, policy), DELETE ON portfolios TO "app_role";
 GRANT SELECT, INSERT ON ledger_snapshot, bookings, effects TO "app_role";
 GRANT SELECT, INSERT ON executions TO "app_role";
+GRANT SELECT, INSERT, DELETE ON requests TO "app_role";
 GRANT SELECT, INSERT, UPDATE (expires_at), DELETE ON artifacts TO "app_role";
 GRANT SELECT, INSERT, UPDATE (next_offset) ON projector_offsets TO "app_role";
 GRANT SELECT, INSERT, UPDATE (redriven_at), DELETE ON dead_letters TO "app_role";

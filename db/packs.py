@@ -123,6 +123,22 @@ class PackRepository:
             rows = await self._pool.fetch(query("pack_list"), policy, start, end, status and status.value, limit)
         return tuple(_info(row) for row in rows)
 
+    async def page(
+        self,
+        policy: str | None,
+        start: date | None,
+        end: date | None,
+        status: PackStatus | None,
+        after: tuple[date, str, int] | None,
+        limit: int,
+    ) -> tuple[PackInfo, ...]:
+        """Return packs, the newest day and revision first, from the one after (day, policy, revision) on."""
+        with upstream_failures("listing packs"):
+            rows = await self._pool.fetch(
+                query("pack_page"), policy, start, end, status and status.value, *(after or (None, None, None)), limit
+            )
+        return tuple(_info(row) for row in rows)
+
     async def content(self, pack_id: UUID) -> PackContent:
         """Return all rows of a pack; empty for one without rows, also for an unknown one."""
         with upstream_failures("reading a pack's rows"):

@@ -505,3 +505,52 @@ SELECT statement FROM (
     WHERE c.relkind = 'S' AND c.relnamespace = 'public'::regnamespace
 ) AS statements
 ORDER BY part, name
+
+-- name: request_claim
+SELECT made, known_sha256, known_at FROM claim_request($1, $2, $3, $4, $5, $6)
+
+-- name: request_of_execution
+SELECT request_id, pattern_id, submitted_at FROM requests WHERE execution_id = $1
+
+-- name: act_as_request_collector
+SELECT set_config('app.tenant', '', true), set_config('app.task', 'collect-requests', true)
+
+-- name: request_collect
+DELETE FROM requests
+WHERE (tenant, request_id) IN (SELECT tenant, request_id FROM requests WHERE submitted_at < $1 LIMIT $2)
+
+-- name: execution_summary
+SELECT
+    execution_id, request_id, pattern_id, pattern_digest, portfolio_id, asof, pack_id, ledger_commit, status, error_code,
+    digest, started_at, finished_at
+FROM executions WHERE execution_id = $1
+
+-- name: execution_find
+SELECT
+    execution_id, request_id, pattern_id, pattern_digest, portfolio_id, asof, pack_id, ledger_commit, status, error_code,
+    digest, started_at, finished_at
+FROM executions
+WHERE ($1::text IS NULL OR status = $1)
+    AND ($2::text IS NULL OR pattern_id = $2)
+    AND ($3::uuid IS NULL OR portfolio_id = $3)
+    AND ($4::text IS NULL OR error_code = $4)
+    AND ($5::timestamptz IS NULL OR started_at >= $5)
+    AND ($6::timestamptz IS NULL OR started_at < $6)
+    AND ($7::text IS NULL OR position(lower($7) IN lower(request_id || ' ' || pattern_id || ' ' || execution_id)) > 0)
+    AND ($8::timestamptz IS NULL OR (started_at, execution_id) < ($8, $9::uuid))
+ORDER BY started_at DESC, execution_id DESC
+LIMIT $10
+
+-- name: pack_page
+SELECT
+    pack_ref(pack) AS ref, supersedes, freeze_seq, created_at, known_at, checks, failure,
+    (SELECT count(*) FROM prices WHERE pack_id = pack.id) AS prices,
+    (SELECT count(*) FROM fx_rates WHERE pack_id = pack.id) AS rates
+FROM pricing_pack AS pack
+WHERE ($1::text IS NULL OR policy = $1)
+    AND ($2::date IS NULL OR asof_date >= $2)
+    AND ($3::date IS NULL OR asof_date <= $3)
+    AND ($4::text IS NULL OR status = $4)
+    AND ($5::date IS NULL OR (asof_date, policy, revision) < ($5, $6::text, $7::integer))
+ORDER BY asof_date DESC, policy DESC, revision DESC
+LIMIT $8

@@ -201,6 +201,17 @@ CREATE TABLE projector_offsets (
     next_offset bigint NOT NULL
 );
 
+CREATE TABLE requests (
+    tenant text NOT NULL,
+    request_id text NOT NULL,
+    user_id uuid NOT NULL,
+    sha256 text NOT NULL,
+    execution_id uuid NOT NULL,
+    pattern_id text NOT NULL,
+    submitted_at timestamp with time zone NOT NULL DEFAULT now()
+);
+COMMENT ON COLUMN requests.sha256 IS 'Of the request without the time it was submitted at; another one under the same id is a conflict.';
+
 CREATE TABLE schema_migrations (
     name text NOT NULL,
     sha256 text NOT NULL,
@@ -307,6 +318,8 @@ ALTER TABLE projector_offsets ADD CONSTRAINT projector_offsets_next_offset_check
 
 ALTER TABLE projector_offsets ADD CONSTRAINT projector_offsets_partition_check CHECK ((partition >= 0));
 
+ALTER TABLE requests ADD CONSTRAINT requests_pkey PRIMARY KEY (tenant, request_id);
+
 ALTER TABLE schema_migrations ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (name);
 
 ALTER TABLE securities ADD CONSTRAINT securities_pkey PRIMARY KEY (id);
@@ -347,6 +360,8 @@ CREATE UNIQUE INDEX dead_letters_once ON public.dead_letters USING btree (origin
 
 CREATE INDEX dead_letters_open ON public.dead_letters USING btree (id) WHERE (redriven_at IS NULL);
 
+CREATE INDEX executions_by_start ON public.executions USING btree (tenant, user_id, started_at DESC, execution_id DESC);
+
 CREATE INDEX executions_by_user ON public.executions USING btree (tenant, user_id, finished_at DESC, execution_id);
 
 CREATE INDEX fx_rates_by_pack ON public.fx_rates USING btree (pack_id);
@@ -360,6 +375,31 @@ CREATE INDEX prices_by_pack ON public.prices USING btree (pack_id);
 CREATE INDEX pricing_pack_history ON public.pricing_pack USING btree (policy, asof_date, revision DESC) INCLUDE (id, freeze_seq) WHERE (freeze_seq IS NOT NULL);
 
 CREATE UNIQUE INDEX pricing_pack_one_fresh ON public.pricing_pack USING btree (policy, asof_date) WHERE (status = 'fresh'::text);
+
+CREATE INDEX requests_by_age ON public.requests USING btree (submitted_at);
+
+CREATE INDEX requests_by_execution ON public.requests USING btree (execution_id);
+
+CREATE OR REPLACE FUNCTION public.claim_request(for_tenant text, for_user uuid, request text, body text, execution uuid, pattern text, OUT made boolean, OUT known_sha256 text, OUT known_at timestamp with time zone)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+    PERFORM set_config('app.tenant', for_tenant, true), set_config('app.user_id', for_user::text, true);
+    INSERT INTO requests (tenant, request_id, user_id, sha256, execution_id, pattern_id)
+        VALUES (for_tenant, request, for_user, body, execution, pattern)
+        ON CONFLICT (tenant, request_id) DO NOTHING
+        RETURNING submitted_at INTO known_at;
+    made := FOUND;
+    IF made THEN
+        known_sha256 := body;
+    ELSE
+        SELECT sha256, submitted_at INTO known_sha256, known_at FROM requests
+            WHERE tenant = for_tenant AND request_id = request;
+    END IF;
+END
+$function$;
 
 CREATE OR REPLACE FUNCTION public.fail_pack(pack uuid, reason text, findings text)
  RETURNS boolean
@@ -594,6 +634,9 @@ ALTER TABLE ledger_snapshot FORCE ROW LEVEL SECURITY;
 ALTER TABLE portfolios ENABLE ROW LEVEL SECURITY;
 ALTER TABLE portfolios FORCE ROW LEVEL SECURITY;
 
+ALTER TABLE requests ENABLE ROW LEVEL SECURITY;
+ALTER TABLE requests FORCE ROW LEVEL SECURITY;
+
 CREATE POLICY collector_removes_expired ON artifacts AS PERMISSIVE FOR DELETE TO public
     USING (((( SELECT current_setting('app.task'::text, true) AS current_setting) = 'collect-artifacts'::text) AND (expires_at < now())));
 
@@ -621,6 +664,16 @@ CREATE POLICY own_rows ON ledger_snapshot AS PERMISSIVE FOR ALL TO public
     WITH CHECK (((tenant = ( SELECT app_tenant() AS app_tenant)) AND (user_id = ( SELECT app_user_id() AS app_user_id))));
 
 CREATE POLICY own_rows ON portfolios AS PERMISSIVE FOR ALL TO public
+    USING (((tenant = ( SELECT app_tenant() AS app_tenant)) AND (user_id = ( SELECT app_user_id() AS app_user_id))))
+    WITH CHECK (((tenant = ( SELECT app_tenant() AS app_tenant)) AND (user_id = ( SELECT app_user_id() AS app_user_id))));
+
+CREATE POLICY collector_removes ON requests AS PERMISSIVE FOR DELETE TO public
+    USING ((( SELECT current_setting('app.task'::text, true) AS current_setting) = 'collect-requests'::text));
+
+CREATE POLICY collector_sees ON requests AS PERMISSIVE FOR SELECT TO public
+    USING ((( SELECT current_setting('app.task'::text, true) AS current_setting) = 'collect-requests'::text));
+
+CREATE POLICY own_rows ON requests AS PERMISSIVE FOR ALL TO public
     USING (((tenant = ( SELECT app_tenant() AS app_tenant)) AND (user_id = ( SELECT app_user_id() AS app_user_id))))
     WITH CHECK (((tenant = ( SELECT app_tenant() AS app_tenant)) AND (user_id = ( SELECT app_user_id() AS app_user_id))));
 

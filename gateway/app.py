@@ -1,4 +1,4 @@
-"""The HTTP application: routers, error bodies, and what it is connected to."""
+"""The HTTP application: layers, routers, error bodies, and what it is connected to."""
 
 from __future__ import annotations
 
@@ -7,11 +7,24 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
-from gateway import problems
+from gateway import openapi, problems
 from gateway.connections import open_connections
-from gateway.routes import executions, health, patterns
+from gateway.edge import Edge
+from gateway.metrics import Metrics
+from gateway.routes import artifacts, dead_letters, execute, executions, health, packs, patterns
 from settings import Settings
+
+ROUTERS = (
+    execute.router,
+    executions.router,
+    patterns.router,
+    packs.router,
+    artifacts.router,
+    dead_letters.router,
+    health.router,
+)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -20,10 +33,11 @@ def create_app(settings: Settings) -> FastAPI:
     Args:
         settings: with all addresses.
     """
+    metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_connections(settings) as connections:
+        async with open_connections(settings, metrics) as connections:
             app.state.connections = connections
             yield
 
@@ -33,9 +47,29 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         separate_input_output_schemas=False,
     )
     problems.install(app)
-    for router in (executions.router, patterns.router, health.router):
+    for router in ROUTERS:
         app.include_router(router)
+    app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "Idempotency-Key",
+                "Last-Event-ID",
+                "Prefer",
+                "traceparent",
+            ],
+            expose_headers=["Content-Location", "Location", "Retry-After", "X-Request-ID", "Idempotent-Replayed"],
+            max_age=600,
+        )
+    # The last one added is the outermost.
+    app.add_middleware(Edge, body_bytes_max=settings.request_bytes_max, metrics=metrics)
     return app

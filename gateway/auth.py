@@ -41,10 +41,24 @@ async def principal_of(connection: HTTPConnection, token: str | None) -> Princip
         raise Problem(Code.UPSTREAM_FAILED, str(error)) from None
 
 
+async def keep_rate(connected: Connections, principal: Principal) -> None:
+    """Count one request of a principal.
+
+    Raises:
+        Problem: RATE_LIMITED.
+    """
+    wait_s = await connected.limit.wait_s(principal.tenant, str(principal.user_id))
+    if wait_s > 0:
+        connected.metrics.refused.labels("rate").inc()
+        raise Problem(Code.RATE_LIMITED, "too many requests of this user or tenant", retry_after_s=wait_s)
+
+
 async def _caller(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
 ) -> Principal:
-    return await principal_of(request, credentials.credentials if credentials else None)
+    principal = await principal_of(request, credentials.credentials if credentials else None)
+    await keep_rate(connections_of(request), principal)
+    return principal
 
 
 Caller = Annotated[Principal, Depends(_caller)]

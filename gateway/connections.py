@@ -11,11 +11,16 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from db.artifacts import ArtifactRepository
+from db.cache import RedisCache
 from db.dead_letters import DeadLetterRepository
 from db.executions import ExecutionRepository
 from db.packs import PackRepository
+from db.portfolios import PortfolioRepository
 from db.postgres import open_pool
+from db.rate_limit import Limit, RateLimit
 from db.redis_link import RedisLink
+from db.requests import RequestRepository
+from gateway.metrics import Metrics
 from orchestrator.catalogue import Catalogue
 from orchestrator.registry import PatternRegistry
 from services.catalogue import catalogue_json, load_catalogue
@@ -24,6 +29,7 @@ from services.tokens import TokenVerifier, make_verifier
 from settings import Settings
 from streams.progress_feed import ProgressFeed
 from streams.publisher import ExecutionClient
+from streams.redrive import Redriver
 from streams.worker import patiently
 
 if TYPE_CHECKING:
@@ -53,14 +59,20 @@ class Connections:
     catalogue: Catalogue
     catalogue_document: dict[str, Any]
     verifier: TokenVerifier
+    limit: RateLimit
+    cache: RedisCache
+    metrics: Metrics
+    requests: RequestRepository
     executions: ExecutionRepository
+    portfolios: PortfolioRepository
     artifacts: ArtifactRepository
     packs: PackRepository
     dead_letters: DeadLetterRepository
+    redriver: Redriver
 
 
 @asynccontextmanager
-async def open_connections(settings: Settings) -> AsyncIterator[Connections]:
+async def open_connections(settings: Settings, metrics: Metrics) -> AsyncIterator[Connections]:
     """Connect to Kafka and Postgres, which must answer, and to Redis, which need not.
 
     Raises:
@@ -70,6 +82,7 @@ async def open_connections(settings: Settings) -> AsyncIterator[Connections]:
     catalogue = load_catalogue(settings)
     patterns = load_patterns(settings, catalogue)
     verifier = make_verifier(settings)
+    prefix = f"{settings.topic_prefix}dawsos."
     async with AsyncExitStack() as stack:
         pool = await patiently(
             lambda: open_pool(settings.postgres_url(), size_max=_POOL_SIZE), settings.start_timeout_s
@@ -91,10 +104,16 @@ async def open_connections(settings: Settings) -> AsyncIterator[Connections]:
             catalogue=catalogue,
             catalogue_document=catalogue_json(settings),
             verifier=verifier,
+            limit=RateLimit(redis, prefix, Limit(settings.rate_user_per_s), Limit(settings.rate_tenant_per_s)),
+            cache=RedisCache(redis, prefix),
+            metrics=metrics,
+            requests=RequestRepository(pool),
             executions=ExecutionRepository(pool),
+            portfolios=PortfolioRepository(pool),
             artifacts=ArtifactRepository(pool, settings.artifact_bytes_max),
             packs=PackRepository(pool),
             dead_letters=DeadLetterRepository(pool),
+            redriver=Redriver(settings, client.producer),
         )
 
 

@@ -93,10 +93,10 @@ class ProblemBody(BaseModel):
     code: Code
     detail: str
     retryable: bool = Field(description="Whether the same request may succeed later.")
-    retry_after_s: float | None = Field(None, description="Seconds to wait, as in the header Retry-After.")
-    execution_id: str | None = Field(None, description="The execution that ended so, if one was started.")
+    retry_after_s: float | None = Field(default=None, description="Seconds to wait, as in the header Retry-After.")
+    execution_id: str | None = Field(default=None, description="The execution that ended so, if one was started.")
     execution_status: str | None = None
-    errors: list[Fault] | None = Field(None, description="Every mistake, with its place.")
+    errors: list[Fault] | None = Field(default=None, description="Every mistake, with its place.")
 
 
 class Problem(Exception):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from orchestrator.execution import Execution, Outstanding, Status, StepRecord
 from orchestrator.pattern import RESOLVE_STEP, UNDO, CompiledPattern
@@ -63,6 +64,7 @@ class ExecutionView:
     pricing_pack_id: str | None = None
     asof: str | None = None
     waits_for: str | None = None
+    waits_for_pack: UUID | None = None
     error_code: str | None = None
     error: str | None = None
     steps: tuple[StepView, ...] = ()
@@ -93,6 +95,7 @@ def view_of(execution: Execution, pattern: CompiledPattern | None) -> ExecutionV
         pricing_pack_id=str(execution.pins.pricing_pack_id) if execution.pins else None,
         asof=execution.asof.isoformat() if execution.asof else None,
         waits_for=None if execution.is_terminal else waits_for(execution, pattern),
+        waits_for_pack=execution.waiting_for_pack,
         error_code=execution.error.code.value if execution.error else None,
         error=execution.error.message if execution.error else None,
         steps=tuple(_steps(execution, pattern)),

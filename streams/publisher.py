@@ -43,6 +43,11 @@ class ExecutionClient:
         self._producer: Any = None
         self.results = ResultFeed(settings, client_id)
 
+    @property
+    def producer(self) -> Any:
+        """The started producer, for what else is to be sent."""
+        return self._producer
+
     async def start(self) -> None:
         """Connect; results that are published from now on are received."""
         self._producer = await start_producer(self._settings, self._client_id)

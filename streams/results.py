@@ -59,6 +59,7 @@ class ResultFeed:
         self._listeners: list[Listener] = []
         self._seen: OrderedDict[bytes, None] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
+        self._reading = False
         self.positions: dict[int, int] = {}
 
     async def start(self) -> None:
@@ -99,6 +100,11 @@ class ResultFeed:
             self._waiters.pop(key, None)
             self._waiting.pop(key, None)
 
+    @property
+    def reading(self) -> bool:
+        """Whether the topic is being read now."""
+        return self._reading
+
     def __len__(self) -> int:
         """How many executions are waited for."""
         return len(self._waiting)
@@ -120,10 +126,12 @@ class ResultFeed:
     async def _run(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
         while True:
             try:
+                self._reading = True
                 await self._read(consumer)
             except Exception:
                 log.exception("reading results failed, starting over")
             finally:
+                self._reading = False
                 await consumer.stop()
             await asyncio.sleep(_RESTART_S)
             consumer = await self._reopen()

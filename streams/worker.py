@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -180,9 +181,10 @@ async def _serve_agents(
 async def _serve_projector(settings: Settings, stop: asyncio.Event, ready: Callable[[], None]) -> None:
     from db.artifacts import ArtifactRepository
     from db.postgres import open_pool
+    from db.requests import RequestRepository
     from services.catalogue import load_catalogue
     from streams.announcements import AnnouncementApplier
-    from streams.collector import collect_artifacts
+    from streams.collector import collect_artifacts, collect_requests
     from streams.leadership import LeadershipLost, leadership
     from streams.outbox_relay import OutboxRelay
     from streams.projector import Projector
@@ -211,6 +213,7 @@ async def _serve_projector(settings: Settings, stop: asyncio.Event, ready: Calla
                                 OutboxRelay(settings, pool, producer).run(),
                                 AnnouncementApplier(settings, pool, producer).run(),
                                 collect_artifacts(ArtifactRepository(pool)),
+                                collect_requests(RequestRepository(pool), timedelta(days=settings.requests_kept_days)),
                             ],
                         )
                     finally:
