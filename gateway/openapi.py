@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from fastapi import FastAPI
@@ -49,7 +50,22 @@ def _document(app: FastAPI) -> dict[str, Any]:
                 _complete(item[method])
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    return document
+    return _titled(document)
+
+
+def _titled(document: dict[str, Any]) -> dict[str, Any]:
+    """Name schemas by their titles, which are for clients, instead of by our classes."""
+    schemas = document["components"]["schemas"]
+    names = {name: schema.get("title", name) for name, schema in schemas.items()}
+    if len(set(names.values())) != len(names):
+        raise ValueError("expected every schema to have a title of its own")
+    text = json.dumps(document)
+    for name, title in names.items():
+        text = text.replace(f'"#/components/schemas/{name}"', f'"#/components/schemas/{title}"')
+    renamed: dict[str, Any] = json.loads(text)
+    found = renamed["components"]["schemas"]
+    renamed["components"]["schemas"] = {title: found[name] for name, title in sorted(names.items(), key=lambda n: n[1])}
+    return renamed
 
 
 def _complete(operation: dict[str, Any]) -> None:
