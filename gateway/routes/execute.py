@@ -26,6 +26,19 @@ router = APIRouter(tags=["executions"])
 WAIT_S_MAX = 300.0
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/@+=-]{0,127}$"
 
+# Any other code may be how an execution ends: agents choose theirs.
+_NEVER = frozenset(
+    {
+        Code.NOT_FOUND,
+        Code.METHOD_NOT_ALLOWED,
+        Code.UNKNOWN_EXECUTION,
+        Code.UNKNOWN_DEAD_LETTER,
+        Code.UNAUTHENTICATED,
+        Code.FORBIDDEN,
+        Code.RATE_LIMITED,
+    }
+)
+
 
 class GateBody(BaseModel):
     """What to do while the day's pack is warming."""
@@ -82,40 +95,7 @@ class ExecuteBody(BaseModel):
                 "Preference-Applied": {"schema": {"type": "string"}},
             },
         },
-        **responses(
-            Code.MALFORMED_BODY,
-            Code.UNKNOWN_PATTERN,
-            Code.UNKNOWN_PORTFOLIO,
-            Code.UNKNOWN_PACK,
-            Code.UNKNOWN_LEDGER_COMMIT,
-            Code.NO_PACK,
-            Code.ARTIFACT_NOT_FOUND,
-            Code.REQUEST_CONFLICT,
-            Code.CANCELLED,
-            Code.PAYLOAD_TOO_LARGE,
-            Code.INVALID_REQUEST,
-            Code.INVALID_INPUT,
-            Code.REQUEST_EXPIRED,
-            Code.TEMPLATE_FAILED,
-            Code.CONDITION_FAILED,
-            Code.INVALID_ARGS,
-            Code.LEDGER_INVALID,
-            Code.MISSING_FX,
-            Code.MISSING_PRICE,
-            Code.RECONCILIATION_FAILED,
-            Code.PACK_FAILED,
-            Code.PACK_WARMING,
-            Code.AGENT_UNAVAILABLE,
-            Code.UPSTREAM_FAILED,
-            Code.CODE_VERSION_UNAVAILABLE,
-            Code.OVERLOADED,
-            Code.DEADLINE_EXCEEDED,
-            Code.STEP_TIMEOUT,
-            Code.UNKNOWN_CAPABILITY,
-            Code.INVALID_OUTPUT,
-            Code.OUTPUT_TOO_LARGE,
-            Code.INTERNAL,
-        ),
+        **responses(*(code for code in Code if code not in _NEVER)),
     },
 )
 async def execute(
