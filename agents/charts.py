@@ -51,7 +51,8 @@ def overview(
     return charts
 
 
-def _spec(name: str, title: str, subtitle: str, description: str, rest: dict[str, Any]) -> dict[str, Any]:
+def spec(name: str, title: str, subtitle: str, description: str, rest: dict[str, Any]) -> dict[str, Any]:
+    """Return a Vega-Lite spec in the house style; `rest` holds data, marks and encodings."""
     return {
         "$schema": _SCHEMA,
         "name": name,
@@ -131,7 +132,7 @@ def _value(points: list[dict[str, Any]], metrics: PerformanceMetrics) -> dict[st
             ],
         },
     }
-    return _spec(
+    return spec(
         "value_and_flows",
         "Value and external flows",
         f"{metrics.asof}: {_amount(metrics.total_value)} {base}; net flows {_amount(metrics.net_flows)} {base}",
@@ -171,7 +172,7 @@ def _index(points: list[dict[str, Any]], metrics: PerformanceMetrics) -> dict[st
         },
     }
     shown = [{name: point[name] for name in ("date", "index", "drawdown")} for point in points]
-    return _spec(
+    return spec(
         "return_index",
         "Time-weighted return index",
         f"since {metrics.start}: {_percent(metrics.twr)}; deepest drawdown {_percent(metrics.drawdown.depth)}",
@@ -223,7 +224,7 @@ def _allocation(positions: Sequence[ValuedRow], metrics: PerformanceMetrics) -> 
             ],
         },
     }
-    return _spec(
+    return spec(
         "allocation",
         "Allocation",
         f"{metrics.asof}, share of total value; shorts are negative",
@@ -275,7 +276,7 @@ def _waterfall(attribution: CurrencyAttribution) -> dict[str, Any]:
             "text": {"field": "shown", "type": "nominal"},
         },
     }
-    return _spec(
+    return spec(
         "attribution_waterfall",
         "Where the return came from",
         f"{attribution.start} to {attribution.asof}, in {attribution.base_currency}, linked effects",

@@ -8,6 +8,7 @@ from agents.analyst.attribution import AttributionGroup
 from agents.analyst.charting import ChartsGroup
 from agents.analyst.holdings import HoldingsGroup
 from agents.analyst.position import PositionGroup
+from agents.analyst.quality import QualityGroup
 from agents.analyst.ratings import RatingsGroup
 from agents.analyst.returns import ReturnsGroup
 from agents.analyst.risk import RiskGroup
@@ -22,6 +23,7 @@ class FinancialAnalyst(
     AttributionGroup,
     PositionGroup,
     TaxGroup,
+    QualityGroup,
     RatingsGroup,
     ChartsGroup,
     BaseAgent,

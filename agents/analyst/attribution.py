@@ -9,9 +9,11 @@ from agents.analyst.effects import (
     BrinsonAttribution,
     Contribution,
     ContributionRow,
+    CurrencyHistory,
     FxExposure,
     SectorBenchmark,
     brinson_of,
+    currency_history,
     fx_exposure,
     no_brinson,
 )
@@ -112,6 +114,14 @@ class AttributionGroup(Desk):
         pins = pinned(context)
         context.report(source=f"pricing_pack:{pins.pricing_pack_id}", asof=pins.asof)
         return fx_exposure(pins, positions)
+
+    @capability("portfolio.currency_history", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
+    async def currency_history(self, context: CapabilityContext) -> CurrencyHistory:
+        """List the value in each currency at the end of each month, in base currency."""
+        pins = pinned(context)
+        book, performance = await self._books.performance(context)
+        cite(context, book)
+        return currency_history(pins, performance.history)
 
     @staticmethod
     def _attribute(performance: Performance, start: date | None) -> Attribution:

@@ -1,10 +1,13 @@
-"""Charts of the overview."""
+"""Charts: those of the overview, and what any pattern wants drawn."""
 
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from agents.analyst.desk import Desk, ValuedRows
 from agents.answers import CurrencyAttribution, PerformanceMetrics
 from agents.capability import capability
+from agents.chart_forms import ChartForm, draw
 from agents.charts import overview
 from agents.context import CapabilityContext
 
@@ -27,3 +30,10 @@ class ChartsGroup(Desk):
         )
         context.report(source=f"ledger:{metrics.ledger_commit}")
         return overview(positions, metrics, currency_attr)
+
+    @capability("charts.compose", pure=True)
+    async def compose(
+        self, context: CapabilityContext, charts: Annotated[list[ChartForm], Field(max_length=50)]
+    ) -> list[dict[str, Any]]:
+        """Draw rows of earlier steps as lines, areas, bars, waterfalls, heatmaps or histograms."""
+        return [drawn for form in charts if (drawn := draw(form)) is not None]

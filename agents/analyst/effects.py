@@ -5,6 +5,7 @@ from datetime import date
 from decimal import Decimal
 from math import fsum
 
+import numpy as np
 from pydantic import Field
 
 from agents.analyst.desk import Stamped, stamp
@@ -13,6 +14,7 @@ from agents.fields import Money, Part, Ratio
 from agents.positions import total
 from analytics.attribution import COSTS, Attribution
 from analytics.brinson import attribute
+from analytics.history import History
 from analytics.numbers import ZERO
 from topics.messages import Pins
 
@@ -103,6 +105,42 @@ class FxExposure(Stamped):
 
     rows: tuple[ExposureRow, ...] = Field(strict=False)
     foreign: Ratio | None = Field(description="Σ |weight| outside the base currency")
+
+
+class CurrencyHistory(Stamped):
+    """Value by currency at month ends, base currency; one column per currency, zero where nothing is held."""
+
+    dates: tuple[date, ...] = Field(strict=False)
+    values: dict[str, tuple[Ratio, ...]]
+    rows: tuple[dict[str, str | float], ...] = Field(strict=False)
+    currencies: tuple[str, ...] = Field(strict=False)
+
+
+def currency_history(pins: Pins, history: History) -> CurrencyHistory:
+    """Return month-end values by the currency they are quoted in."""
+    last_of_month = {(on.year, on.month): at for at, on in enumerate(history.dates)}
+    days = sorted(last_of_month.values())
+    units = history.begin + history.traded
+    values: dict[str, tuple[float, ...]] = {}
+    for column, currency in enumerate(history.currencies):
+        own = history.symbol_currency == column
+        local = history.money[:, column] + (units[:, own] * history.price[:, own]).sum(axis=1)
+        rates = np.nan_to_num(history.fx[:, column])
+        kept = [round(float(local[at] * rates[at]), 2) + 0.0 for at in days]
+        if any(kept):
+            values[currency] = tuple(kept)
+    dates = tuple(history.dates[at] for at in days)
+    rows: list[dict[str, str | float]] = [
+        {"date": on.isoformat(), **{currency: column[at] for currency, column in values.items()}}
+        for at, on in enumerate(dates)
+    ]
+    return CurrencyHistory(
+        dates=dates,
+        values=values,
+        rows=tuple(rows),
+        currencies=tuple(values),
+        **stamp(pins, "Σ q·P·S per currency with cash, on the last valued day of each month", len(days)),
+    )
 
 
 def brinson_of(

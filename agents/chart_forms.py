@@ -1,0 +1,281 @@
+"""Charts from the rows of any step: a pattern says what to draw, this turns it into Vega-Lite specs.
+
+Rows without a value are left out, and a chart without rows too: nothing is drawn as zero. Figures are rounded for the
+eye; long series are thinned evenly, first and last point kept.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from agents.charts import POINTS_MAX, spec
+from agents.fields import Part
+
+Kind = Literal["line", "area", "bars", "waterfall", "heatmap", "histogram"]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+_WIDTH, _HEIGHT = 680, 240
+_INK, _GREEN, _RED, _BLUE = "#1f2933", "#15803d", "#b91c1c", "#2563eb"
+_RANGE = [_BLUE, "#b45309", _GREEN, "#64748b", "#7c3aed", "#0e7490", "#be185d", "#4d7c0f"]
+
+
+class ChartForm(Part):
+    """What to draw.
+
+    Attributes:
+        rows: objects with the fields named below; or `columns`, lists of equal length by field.
+        x: field of line and area: a day.
+        y: fields drawn over it, one line or layer each.
+        label, value: fields of bars and waterfall; heatmap reads `year`, `month` and `value`, histogram `low`, `high`
+            and `value`.
+        total: label of a waterfall's closing bar; none without.
+        names: field → what people read.
+        format: d3 format of values.
+        limit: bars kept, largest magnitude first.
+    """
+
+    kind: Kind
+    name: Name
+    title: Name
+    subtitle: str = ""
+    description: str = ""
+    rows: Sequence[Any] = Field(default=(), max_length=100_000)
+    columns: dict[str, Sequence[Any]] = Field(default_factory=dict)
+    x: str = "date"
+    y: tuple[str, ...] = Field(default=(), strict=False)
+    label: str = "name"
+    value: str = "value"
+    total: str | None = None
+    names: dict[str, str] = Field(default_factory=dict)
+    format: str = ",.2f"
+    limit: Annotated[int, Field(ge=1, le=500)] = 40
+
+
+def draw(form: ChartForm) -> dict[str, Any] | None:
+    """Return the Vega-Lite spec; None when there is nothing to draw."""
+    rows = [row for row in form.rows if isinstance(row, Mapping)] or _rows(form.columns)
+    body = _FORMS[form.kind](form, rows) if rows else None
+    if body is None:
+        return None
+    return spec(form.name, form.title, form.subtitle, form.description or form.title, body)
+
+
+def _rows(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    if not columns:
+        return []
+    return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=False)]
+
+
+def _number(value: Any) -> float | None:
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        return round(float(value), 8) + 0.0
+    except (TypeError, ValueError):
+        return None
+
+
+def _series(form: ChartForm, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    stride = -(-len(rows) // POINTS_MAX)
+    found: list[dict[str, Any]] = []
+    for at, row in enumerate(rows):
+        if at and (len(rows) - 1 - at) % stride:
+            continue
+        for field in form.y:
+            value = _number(row.get(field))
+            if value is not None:
+                found.append({"x": str(row.get(form.x)), "series": form.names.get(field, field), "y": value})
+    return found
+
+
+def _day() -> dict[str, Any]:
+    return {"field": "x", "type": "temporal", "title": None, "axis": {"format": "%b %Y", "grid": False}}
+
+
+def _over_time(form: ChartForm, rows: Sequence[Mapping[str, Any]], mark: Any, stack: str | None) -> Any:
+    values = _series(form, rows)
+    if not values:
+        return None
+    many = len({row["series"] for row in values}) > 1
+    y: dict[str, Any] = {"field": "y", "type": "quantitative", "title": None, "axis": {"format": form.format}}
+    y |= {"stack": stack} if stack else {"scale": {"zero": False}}
+    color: dict[str, Any] = {"field": "series", "type": "nominal", "title": None, "scale": {"range": _RANGE}}
+    if not many:
+        color["legend"] = None
+    return {
+        "width": _WIDTH,
+        "height": _HEIGHT,
+        "data": {"values": values},
+        "mark": mark,
+        "encoding": {
+            "x": _day(),
+            "y": y,
+            "color": color,
+            "tooltip": [
+                {"field": "x", "type": "temporal", "title": "Day", "format": "%d %b %Y"},
+                {"field": "series", "type": "nominal", "title": "Series"},
+                {"field": "y", "type": "quantitative", "title": "Value", "format": form.format},
+            ],
+        },
+    }
+
+
+def _line(form: ChartForm, rows: Sequence[Mapping[str, Any]]) -> Any:
+    return _over_time(form, rows, {"type": "line", "strokeWidth": 1.6}, None)
+
+
+def _area(form: ChartForm, rows: Sequence[Mapping[str, Any]]) -> Any:
+    return _over_time(form, rows, {"type": "area", "opacity": 0.8}, "zero")
+
+
+def _bars(form: ChartForm, rows: Sequence[Mapping[str, Any]]) -> Any:
+    bars = [
+        {"label": str(row.get(form.label)), "value": value, "sign": "up" if value >= 0 else "down"}
+        for row in rows
+        if (value := _number(row.get(form.value))) is not None
+    ]
+    bars = sorted(bars, key=lambda bar: -abs(float(bar["value"])))[: form.limit]  # pyright: ignore[reportArgumentType]
+    if not bars:
+        return None
+    bars.sort(key=lambda bar: -float(bar["value"]))  # pyright: ignore[reportArgumentType]
+    return {
+        "width": _WIDTH - 120,
+        "height": {"step": 22},
+        "data": {"values": bars},
+        "mark": {"type": "bar", "cornerRadiusEnd": 2},
+        "encoding": {
+            "y": {"field": "label", "type": "nominal", "title": None, "sort": None, "axis": {"labelLimit": 260}},
+            "x": {
+                "field": "value",
+                "type": "quantitative",
+                "title": form.names.get(form.value),
+                "axis": {"format": form.format},
+            },
+            "color": {
+                "field": "sign",
+                "type": "nominal",
+                "legend": None,
+                "scale": {"domain": ["up", "down"], "range": [_GREEN, _RED]},
+            },
+            "tooltip": [
+                {"field": "label", "type": "nominal", "title": "Name"},
+                {"field": "value", "type": "quantitative", "title": "Value", "format": form.format},
+            ],
+        },
+    }
+
+
+def _waterfall(form: ChartForm, rows: Sequence[Mapping[str, Any]]) -> Any:
+    bars: list[dict[str, Any]] = []
+    level = 0.0
+    for row in rows[: form.limit]:
+        size = _number(row.get(form.value))
+        if size is None:
+            continue
+        after = round(level + size, 8)
+        kind = "up" if size >= 0 else "down"
+        bars.append({"label": str(row.get(form.label)), "from": level, "to": after, "value": size, "kind": kind})
+        level = after
+    if not bars:
+        return None
+    if form.total:
+        bars.append({"label": form.total, "from": 0.0, "to": level, "value": level, "kind": "total"})
+    return {
+        "width": _WIDTH,
+        "height": _HEIGHT,
+        "data": {"values": bars},
+        "mark": {"type": "bar", "cornerRadius": 1},
+        "encoding": {
+            "x": {
+                "field": "label",
+                "type": "nominal",
+                "title": None,
+                "sort": [bar["label"] for bar in bars],
+                "axis": {"labelAngle": -30 if len(bars) > 6 else 0},
+            },
+            "y": {"field": "from", "type": "quantitative", "title": None, "axis": {"format": form.format}},
+            "y2": {"field": "to"},
+            "color": {
+                "field": "kind",
+                "type": "nominal",
+                "legend": None,
+                "scale": {"domain": ["up", "down", "total"], "range": [_GREEN, _RED, _BLUE]},
+            },
+            "tooltip": [
+                {"field": "label", "type": "nominal", "title": "Effect"},
+                {"field": "value", "type": "quantitative", "title": "Value", "format": form.format},
+            ],
+        },
+    }
+
+
+def _heatmap(form: ChartForm, rows: Sequence[Mapping[str, Any]]) -> Any:
+    cells = [
+        {"year": str(row.get("year")), "month": row.get("month"), "value": value}
+        for row in rows
+        if (value := _number(row.get(form.value))) is not None and isinstance(row.get("month"), int)
+    ]
+    if not cells:
+        return None
+    most = max(abs(float(cell["value"])) for cell in cells) or 1.0  # pyright: ignore[reportArgumentType]
+    scale = {"domain": [-most, 0, most], "range": [_RED, "#ffffff", _GREEN], "type": "linear"}
+    return {
+        "width": _WIDTH,
+        "height": {"step": 22},
+        "data": {"values": cells},
+        "mark": {"type": "rect"},
+        "encoding": {
+            "x": {"field": "month", "type": "ordinal", "title": "Month", "axis": {"labelAngle": 0}},
+            "y": {"field": "year", "type": "ordinal", "title": None},
+            "color": {"field": "value", "type": "quantitative", "title": None, "scale": scale, "legend": None},
+            "tooltip": [
+                {"field": "year", "type": "ordinal", "title": "Year"},
+                {"field": "month", "type": "ordinal", "title": "Month"},
+                {"field": "value", "type": "quantitative", "title": "Value", "format": form.format},
+            ],
+        },
+    }
+
+
+def _histogram(form: ChartForm, rows: Sequence[Mapping[str, Any]]) -> Any:
+    bars = [
+        {"low": low, "high": high, "value": value}
+        for row in rows
+        if (low := _number(row.get("low"))) is not None
+        and (high := _number(row.get("high"))) is not None
+        and (value := _number(row.get(form.value))) is not None
+    ]
+    if not bars:
+        return None
+    return {
+        "width": _WIDTH,
+        "height": _HEIGHT,
+        "data": {"values": bars},
+        "mark": {"type": "bar", "color": _BLUE, "binSpacing": 1},
+        "encoding": {
+            "x": {
+                "field": "low",
+                "type": "quantitative",
+                "bin": {"binned": True},
+                "title": form.names.get("low"),
+                "axis": {"format": form.format},
+            },
+            "x2": {"field": "high"},
+            "y": {"field": "value", "type": "quantitative", "title": form.names.get(form.value)},
+            "tooltip": [
+                {"field": "low", "type": "quantitative", "title": "From", "format": form.format},
+                {"field": "high", "type": "quantitative", "title": "to", "format": form.format},
+                {"field": "value", "type": "quantitative", "title": "Share", "format": ".1%"},
+            ],
+        },
+    }
+
+
+_FORMS: Mapping[Kind, Callable[[ChartForm, Sequence[Mapping[str, Any]]], Any]] = {
+    "line": _line,
+    "area": _area,
+    "bars": _bars,
+    "waterfall": _waterfall,
+    "heatmap": _heatmap,
+    "histogram": _histogram,
+}
