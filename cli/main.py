@@ -18,6 +18,7 @@ from cli import (
     ledger_commands,
     pack_commands,
     pattern_commands,
+    report_command,
     run,
     token_command,
     topic_commands,
@@ -84,6 +85,7 @@ app.command(name="up", rich_help_panel=_START)(instance_commands.up_command)
 app.command(name="down", rich_help_panel=_START)(instance_commands.down_command)
 app.command(name="status", rich_help_panel=_START)(instance_commands.status_command)
 app.command(name="run", rich_help_panel=_WORK, no_args_is_help=True)(run.run_command)
+app.command(name="report", rich_help_panel=_WORK, no_args_is_help=True)(report_command.report_command)
 app.add_typer(execution_commands.app, name="executions", rich_help_panel=_WORK)
 app.add_typer(dead_letter_commands.app, name="dlq", rich_help_panel=_WORK)
 app.add_typer(pattern_commands.app, name="patterns", rich_help_panel=_DATA)

@@ -13,6 +13,8 @@ from cli.exits import exit_of
 from cli.failures import CommandFailed
 
 if TYPE_CHECKING:
+    from cli.report.presented import Hints
+    from orchestrator.pattern import CompiledPattern
     from topics.messages import ExecutionResult
 
 
@@ -24,6 +26,7 @@ def deliver(
     holdings: Sequence[Mapping[str, Any]] = (),
     portfolio_name: str | None = None,
     pattern_name: str | None = None,
+    pattern: CompiledPattern | None = None,
 ) -> None:
     """Print the result and write the report if one is wanted."""
     if as_json:
@@ -33,7 +36,7 @@ def deliver(
 
         print_summary(out(), result, holdings, portfolio_name)
     if report is not None:
-        write_report(report, result, holdings, portfolio_name, pattern_name)
+        write_report(report, result, holdings, portfolio_name, pattern_name, pattern)
         say(f"report: {report}")
 
 
@@ -57,16 +60,42 @@ def write_report(
     holdings: Sequence[Mapping[str, Any]],
     portfolio_name: str | None,
     pattern_name: str | None,
+    pattern: CompiledPattern | None = None,
 ) -> None:
     """Write the HTML report, making its folder.
+
+    Without the pattern that ran it is looked up by its id, and its hints are used only if it is the very same.
 
     Raises:
         CommandFailed: the file cannot be written.
     """
     from cli.report.page import render
 
-    page = render(result, holdings=holdings, portfolio_name=portfolio_name, pattern_name=pattern_name)
+    page = render(
+        result,
+        holdings=holdings,
+        portfolio_name=portfolio_name,
+        pattern_name=pattern_name,
+        hints=_hints(result, pattern),
+    )
     write_file(file, page.encode("utf-8"))
+
+
+def _hints(result: ExecutionResult, pattern: CompiledPattern | None) -> Hints:
+    """Return what the pattern says of its panels; nothing when another version of it ran."""
+    from cli.instance import settings
+    from cli.pattern_commands import find_pattern
+    from cli.report.presented import NO_HINTS, hints_of
+    from services.catalogue import load_catalogue
+
+    if pattern is None:
+        try:
+            pattern = find_pattern(result.pattern_id)
+        except CommandFailed:
+            return NO_HINTS
+    if pattern.digest != result.trace.pattern_digest:
+        return NO_HINTS
+    return hints_of(pattern, load_catalogue(settings()))
 
 
 def write_file(file: Path, data: bytes) -> None:

@@ -130,6 +130,7 @@ async def _try(
         holdings=rows,
         portfolio_name=portfolio_name,
         pattern_name=compiled.name,
+        pattern=compiled,
     )
     leave(result)
 

@@ -30,6 +30,7 @@ from cli.report.panels import (
     panel,
     ratings_panel,
 )
+from cli.report.presented import NO_HINTS, Hints, presented
 from cli.report.tables import figure, row, table
 from topics.messages import ExecutionResult
 
@@ -49,6 +50,7 @@ def render(
     holdings: Sequence[Mapping[str, Any]] = (),
     portfolio_name: str | None = None,
     pattern_name: str | None = None,
+    hints: Hints = NO_HINTS,
 ) -> str:
     """Return the page.
 
@@ -57,6 +59,7 @@ def render(
         holdings: rows of `cli.holdings.find_holdings`.
         portfolio_name: as its owner calls it; None shows the id.
         pattern_name: as people read it; None shows the id.
+        hints: what the pattern itself says of its panels; outputs without any are shown by their shape.
     """
     pattern = pattern_name or result.pattern_id
     name = portfolio_name or (f"Portfolio {result.trace.portfolio_id}" if result.trace.portfolio_id else pattern)
@@ -65,7 +68,7 @@ def render(
     blocks: list[Child] = [
         problem(result),
         warnings(result),
-        _outputs(result, holdings, charts),
+        _outputs(result, holdings, charts, hints),
         provenance(result),
         trace_panel(result),
         tag("footer", "Made by DawsOS Executor. This file holds all its data and loads nothing."),
@@ -117,8 +120,12 @@ def _masthead(result: ExecutionResult, name: str, pattern: str) -> Html:
     )
 
 
-def _outputs(result: ExecutionResult, holdings: Sequence[Mapping[str, Any]], charts: Sequence[Chart]) -> list[Child]:
+def _outputs(
+    result: ExecutionResult, holdings: Sequence[Mapping[str, Any]], charts: Sequence[Chart], hints: Hints
+) -> list[Child]:
     """Return the panels: figures first, then charts, then tables, then outputs nobody knows by shape."""
+    if hints.panels:
+        return _by_hints(result, charts, hints)
     figures: list[Child] = []
     tables: list[Child] = []
     others: list[Child] = []
@@ -136,6 +143,22 @@ def _outputs(result: ExecutionResult, holdings: Sequence[Mapping[str, Any]], cha
         elif output != "charts":
             others.append(_plain_panel(output, value, badge))
     return [figures, _chart_panels(result, charts), tables, others]
+
+
+def _by_hints(result: ExecutionResult, charts: Sequence[Chart], hints: Hints) -> list[Child]:
+    """Return the panels in the pattern's order, charts after the first, then outputs it says nothing of."""
+    panels = presented(result, hints)
+    rest = [
+        _plain_panel(output, value, freshness_badge(result, output))
+        for output, value in result.data.items()
+        if output not in hints.outputs and output != "charts" and not _is_series(value)
+    ]
+    return [panels[:1], _chart_panels(result, charts), panels[1:], rest]
+
+
+def _is_series(value: Any) -> bool:
+    """Whether an output is long columns that its charts show."""
+    return isinstance(value, Mapping) and "dates" in value
 
 
 def _chart_panels(result: ExecutionResult, charts: Sequence[Chart]) -> Html | None:

@@ -1,0 +1,271 @@
+"""Panels that a pattern's own `presentation` asks for: figures and tables of any output.
+
+Each figure says on hover what it is: its formula (from the output schema of the capability that made it), the
+capability, the pack and the ledger commit it rests on, and its sources. A null shows why it is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cli.figures import NOT_AVAILABLE, amount, decimal, percent, quantity, score, sign
+from cli.report.badges import freshness_badge
+from cli.report.markup import Child, Html, tag
+from cli.report.panels import panel
+from cli.report.tables import row, table
+from topics.messages import ExecutionResult
+
+if TYPE_CHECKING:
+    from orchestrator.catalogue import Catalogue
+    from orchestrator.pattern import CompiledPattern
+
+_ROWS_MAX = 500
+_TEXT_FORMATS = ("text", "date")
+_TONED = ("percent", "money")
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What a page needs to know of a pattern.
+
+    Attributes:
+        panels: of the pattern's `presentation`.
+        capability: output → name of the capability that made it.
+        schemas: output → that capability's output schema.
+    """
+
+    panels: Sequence[Mapping[str, Any]] = ()
+    capability: Mapping[str, str] = field(default_factory=dict)
+    schemas: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def outputs(self) -> set[str]:
+        """Outputs that have a panel."""
+        return {str(each.get("output")) for each in self.panels}
+
+
+NO_HINTS = Hints()
+
+
+def hints_of(pattern: CompiledPattern, catalogue: Catalogue) -> Hints:
+    """Return a pattern's hints with the schemas of its outputs."""
+    presentation = pattern.document.get("presentation")
+    panels = presentation.get("panels") if isinstance(presentation, Mapping) else None
+    made: dict[str, str] = {}
+    schemas: dict[str, Mapping[str, Any]] = {}
+    for output, step_id in pattern.outputs.items():
+        name = pattern.step_by_id[step_id].capability
+        made[output] = name
+        spec = catalogue.find(name)
+        if spec is not None:
+            schemas[output] = spec.output_schema
+    kept = [each for each in panels if isinstance(each, Mapping)] if isinstance(panels, list) else []
+    return Hints(kept, made, schemas)
+
+
+def presented(result: ExecutionResult, hints: Hints) -> list[Child]:
+    """Return the panels of a pattern in its order; a panel whose output is not in the result is left out."""
+    found: list[Child] = []
+    for each in hints.panels:
+        output = str(each.get("output"))
+        if output not in result.data:
+            continue
+        value = result.data[output]
+        title = str(each.get("title") or output.replace("_", " ").capitalize())
+        badge = freshness_badge(result, output, short=each.get("kind") == "figures")
+        if not isinstance(value, Mapping):
+            found.append(panel(title, tag("p", _why(result, output), class_="muted"), badge=badge))
+        elif each.get("kind") == "table":
+            found.append(_table(result, hints, each, output, value, title, badge))
+        else:
+            found.append(_figures(result, hints, each, output, value, title, badge))
+    return found
+
+
+def _figures(
+    result: ExecutionResult,
+    hints: Hints,
+    each: Mapping[str, Any],
+    output: str,
+    value: Mapping[str, Any],
+    title: str,
+    badge: Html | None,
+) -> Html:
+    cards: list[Child] = []
+    reasons = value.get("reasons")
+    for item in _fields(each.get("fields")):
+        path, form = str(item.get("path")), str(item.get("format") or "text")
+        shown = _shown(_at(value, path), form)
+        why = ""
+        if _at(value, path) is None and isinstance(reasons, Mapping):
+            why = str(
+                reasons.get(path) or reasons.get(path.partition(".")[0]) or reasons.get(path.rpartition(".")[2]) or ""
+            )
+        tone = sign(_at(value, path)) if form in _TONED and decimal(_at(value, path)) is not None else "flat"
+        classes = "figure" if tone == "flat" or form == "money" else f"figure {tone}"
+        cards.append(
+            tag(
+                "div",
+                tag("div", tag("span", str(item.get("label") or path)), class_="label"),
+                tag("div", shown, class_=classes if len(shown) < 24 else "figure long"),
+                tag("div", why, class_="note") if why else None,
+                class_="card",
+                title=_hover(result, hints, output, path, _at(value, path)),
+            )
+        )
+    note = str(value.get("method") or "")
+    return panel(
+        title, tag("div", cards, class_="cards plain"), tag("p", note, class_="footnote") if note else None, badge=badge
+    )
+
+
+def _table(
+    result: ExecutionResult,
+    hints: Hints,
+    each: Mapping[str, Any],
+    output: str,
+    value: Mapping[str, Any],
+    title: str,
+    badge: Html | None,
+) -> Html:
+    rows_at = str(each.get("rows") or "rows")
+    rows = [item for item in _list(_at(value, rows_at)) if isinstance(item, Mapping)]
+    columns = _fields(each.get("columns"))
+    if not rows:
+        reasons = value.get("reasons")
+        why = str(reasons.get(rows_at) or "") if isinstance(reasons, Mapping) else ""
+        return panel(title, tag("p", why or "None.", class_="muted"), badge=badge)
+    hovers = [_hover(result, hints, output, f"{rows_at}.0.{column.get('path')}", None) for column in columns]
+    body = [
+        row(*(_cell(item, column, hover) for column, hover in zip(columns, hovers, strict=True)))
+        for item in rows[:_ROWS_MAX]
+    ]
+    texts = 0
+    for column in columns:
+        if column.get("format") not in _TEXT_FORMATS:
+            break
+        texts += 1
+    names = [str(column.get("label") or column.get("path")) for column in columns]
+    more = len(rows) - _ROWS_MAX
+    note = f"and {more} more rows" if more > 0 else ""
+    return panel(
+        title,
+        table(names, body, texts=texts),
+        tag("p", note, class_="footnote") if note else None,
+        badge=badge,
+        long=len(rows) > 12,
+    )
+
+
+def _cell(item: Mapping[str, Any], column: Mapping[str, Any], hover: str) -> Html:
+    value, form = _at(item, str(column.get("path"))), str(column.get("format") or "text")
+    shown = _shown(value, form)
+    if value is None and item.get("reason") and form not in _TEXT_FORMATS:
+        hover = f"{item['reason']}\n{hover}"
+    if form in _TEXT_FORMATS:
+        return tag("td", shown, class_="text wrap" if len(shown) > 40 else "text", title=hover)
+    tone = {"up": "up", "down": "down", "flat": None}[sign(value)] if form in _TONED else None
+    if not any(digit in shown for digit in "123456789"):
+        tone = None
+    return tag("td", shown, class_="muted" if shown == NOT_AVAILABLE else tone, title=hover)
+
+
+def _shown(value: Any, form: str) -> str:
+    if value is None:
+        return NOT_AVAILABLE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple | Mapping):
+        return (
+            ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, Mapping) else str(len(value))
+        )
+    number = decimal(value)
+    if form == "percent":
+        return percent(value)
+    if form == "money":
+        return amount(value)
+    if form == "score":
+        return score(value)
+    if form == "bp":
+        return NOT_AVAILABLE if number is None else f"{abs(number):.6f} bp"
+    if form == "number":
+        return quantity(round(number, 6)) if number is not None else str(value)
+    return str(value).replace("_", " ") if form == "text" and isinstance(value, str) and len(value) < 40 else str(value)
+
+
+def _hover(result: ExecutionResult, hints: Hints, output: str, path: str, value: Any) -> str:
+    """Return what a figure is and what it rests on, one fact a line."""
+    lines = []
+    formula = _formula(hints.schemas.get(output, {}), path)
+    if formula:
+        lines.append(formula)
+    if value is not None and not isinstance(value, list | tuple | Mapping):
+        lines.append(f"exactly {value}")
+    name = hints.capability.get(output)
+    step = next((each for each in result.trace.steps if each.as_ == output), None)
+    if name is not None:
+        lines.append(f"{name} v{step.version}" if step else name)
+    trace = result.trace
+    pins = [f"pack {trace.pricing_pack_id[:8]} of {trace.asof}"] if trace.pricing_pack_id else []
+    pins += [f"ledger {trace.ledger_commit_hash[:8]}"] if trace.ledger_commit_hash else []
+    if pins:
+        lines.append(", ".join(pins))
+    sources = [each for each in (step.sources if step else ()) if not each.startswith(("pricing_pack:", "ledger:"))]
+    if sources:
+        lines.append(f"sources {', '.join(sources)}")
+    return "\n".join(lines)
+
+
+def _formula(schema: Mapping[str, Any], path: str) -> str:
+    """Return the description of a property by its path, through references, unions and lists."""
+    definitions = schema.get("$defs", {})
+    node: Any = schema
+    described = ""
+    for part in path.split("."):
+        node = _resolved(node, definitions)
+        if part.isdigit():
+            node = node.get("items", {})
+            continue
+        node = node.get("properties", {}).get(part, {}) if isinstance(node, Mapping) else {}
+        described = str(node.get("description") or "") if isinstance(node, Mapping) else ""
+    return described
+
+
+def _resolved(node: Any, definitions: Mapping[str, Any]) -> Mapping[str, Any]:
+    while isinstance(node, Mapping):
+        if "$ref" in node:
+            node = definitions.get(str(node["$ref"]).rpartition("/")[2], {})
+        elif "anyOf" in node:
+            node = next((each for each in node["anyOf"] if each.get("type") != "null"), {})
+        else:
+            return node
+    return {}
+
+
+def _at(value: Any, path: str) -> Any:
+    """Return what stands at a dotted path; None where nothing does. `.length` counts a list."""
+    for part in path.split("."):
+        if isinstance(value, Mapping):
+            value = value.get(part)
+        elif isinstance(value, list | tuple):
+            if part == "length":
+                return len(value)
+            value = value[int(part)] if part.isdigit() and int(part) < len(value) else None
+        else:
+            return None
+    return value
+
+
+def _why(result: ExecutionResult, output: str) -> str:
+    step = next((each for each in result.trace.steps if each.as_ == output), None)
+    return (step.skip_reason if step else None) or "not computed"
+
+
+def _fields(value: Any) -> list[Mapping[str, Any]]:
+    return [each for each in _list(value) if isinstance(each, Mapping)]
+
+
+def _list(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else ()
