@@ -61,6 +61,7 @@ MEANINGS: Mapping[Code, Meaning] = {
     Code.AGENT_UNAVAILABLE: Meaning(503, "An agent or the service behind it is not available"),
     Code.PROVIDER_NOT_CONFIGURED: Meaning(501, "The data provider is not set up here"),
     Code.UPSTREAM_FAILED: Meaning(503, "A service this one needs has failed"),
+    Code.PROVIDER_NOT_CONFIGURED: Meaning(501, "A data provider has no key here"),
     Code.MALFORMED_BODY: Meaning(400, "The body is not what it says it is"),
     Code.UNAUTHENTICATED: Meaning(401, "A valid token is needed"),
     Code.FORBIDDEN: Meaning(403, "The role does not allow this"),

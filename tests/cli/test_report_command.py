@@ -1,0 +1,100 @@
+"""`dawsos report`: the page of any pattern, by its presentation hints."""
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.report.page import render
+from cli.report.presented import Hints, hints_of
+from orchestrator.pattern import CompiledPattern
+from services.catalogue import load_catalogue
+from services.composition import build_runtime_local
+from services.local_data import TENANT, USER_ID, example_data
+from services.patterns import load_patterns
+from services.runner import run_in_process
+from settings import load_settings
+from tests.cli.test_report import HOSTILE, Page
+from topics.messages import ExecuteRequest, ExecutionResult
+
+INPUTS: dict[str, dict[str, Any]] = {"holding_deep_dive": {"symbol": "IBM"}, "drawdown_at_risk": {"paths": 200}}
+
+
+async def run(pattern: CompiledPattern) -> ExecutionResult:
+    data = example_data()
+    request = ExecuteRequest(
+        tenant=TENANT,
+        request_id=f"report-{pattern.id}",
+        user_id=USER_ID,
+        pattern_id=pattern.id,
+        portfolio_id=data.portfolio.id,
+        inputs=INPUTS.get(pattern.id, {}),
+        submitted_at=datetime.now(UTC),
+    )
+    return await run_in_process(request, pattern, build_runtime_local(data))
+
+
+@pytest.fixture(scope="module")
+def settings() -> Any:
+    return load_settings(_env_file=None)
+
+
+async def test_every_pattern_with_hints_has_a_page_of_figures_that_explain_themselves(settings: Any) -> None:
+    catalogue = load_catalogue(settings)
+    patterns = [each for each in load_patterns(settings, catalogue).patterns() if "presentation" in each.document]
+    assert len(patterns) >= 10
+    for pattern in patterns:
+        if not pattern.needs_pins or pattern.id == "pack_build":
+            continue
+        result = await run(pattern)
+        assert result.error is None, (pattern.id, result.error)
+        page = Page(render(result, pattern_name=pattern.name, hints=hints_of(pattern, catalogue)))
+        text = " ".join(page.texts)
+        for each in pattern.document["presentation"]["panels"]:
+            assert each["title"] in text, (pattern.id, each["title"])
+        cards = [dict(attributes) for name, attributes in page.tags if attributes.get("class") == "card"]
+        assert cards, pattern.id
+        for card in cards:
+            assert re.search(r"v\d", str(card["title"])), (pattern.id, card)
+            assert "pack" in str(card["title"]), (pattern.id, card)
+
+
+async def test_a_figure_names_formula_pins_and_sources_and_a_null_its_reason(settings: Any) -> None:
+    catalogue = load_catalogue(settings)
+    pattern = load_patterns(settings, catalogue).newest("drawdown_at_risk")
+    assert pattern is not None
+    result = await run(pattern)
+    hints = hints_of(pattern, catalogue)
+    titles = [str(attributes.get("title")) for _, attributes in Page(render(result, hints=hints)).tags]
+    loss = next(title for title in titles if title.startswith("historical, one day, 5% quantile"))
+    trace = result.trace
+    assert trace.pricing_pack_id is not None and trace.ledger_commit_hash is not None
+    for part in ("metrics.risk v1", f"pack {trace.pricing_pack_id[:8]}", f"ledger {trace.ledger_commit_hash[:8]}"):
+        assert part in loss
+    assert f"exactly {result.data['risk']['value_at_risk']}" in loss and "us_factors:" in loss
+    data = json.loads(json.dumps(result.data))
+    data["drawdown"] |= {"at_risk": None, "reasons": {"at_risk": "only 3 daily returns"}}
+    nulled = result.model_copy(update={"data": data})
+    assert "only 3 daily returns" in " ".join(Page(render(nulled, hints=hints)).texts)
+
+
+async def test_hostile_texts_stay_texts(settings: Any) -> None:
+    catalogue = load_catalogue(settings)
+    pattern = load_patterns(settings, catalogue).newest("tax_lots")
+    assert pattern is not None
+    result = await run(pattern)
+    data = json.loads(json.dumps(result.data).replace('"AAPL"', json.dumps(HOSTILE)))
+    hints = hints_of(pattern, catalogue)
+    panels = [{**each, "title": HOSTILE} for each in hints.panels]
+    page = Page(render(result.model_copy(update={"data": data}), hints=Hints(panels, hints.capability, hints.schemas)))
+    assert not any(name == "img" for name, _ in page.tags)
+    assert sum(name == "script" for name, _ in page.tags) == sum(
+        name == "script" for name, _ in Page(render(result, hints=hints)).tags
+    )
+
+
+def test_a_pattern_without_hints_is_shown_by_its_shape(example: ExecutionResult, tmp_path: Path) -> None:
+    assert render(example) == render(example, hints=Hints())
