@@ -213,6 +213,18 @@ class Settings(BaseSettings):
         None, description='A worker writes {"pid": …} here once it serves; set by `dawsos up`.'
     )
 
+    health_host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Where a worker's /livez, /readyz, /metrics listen; 0.0.0.0: everywhere.",
+    )
+    health_port: int = Field(0, ge=0, le=65535, description="Their port; 0: a free one, shown by `dawsos status`.")
+    liveness_s: float = Field(
+        30.0,
+        gt=0,
+        description="How long committed offsets may stand still while records wait; then /livez is red.",
+    )
+
     steps_max: int = Field(500, ge=1, description="Steps of a compiled pattern.")
     foreach_items_max: int = Field(10_000, ge=1, description="Items of one foreach step.")
     attempts_max: int = Field(10, ge=1, description="Attempts of one step.")

@@ -123,6 +123,11 @@ class AgentRuntime:
         self._circuits = _Circuits(breaker, clock)
         self._clock = clock
 
+    def circuits(self) -> dict[str, bool]:
+        """Return, by `<agent>/<service>`, whether this process was refused calls when it last asked."""
+        now_ms = self._clock()
+        return {circuit: until_ms > now_ms for circuit, until_ms in dict(self._circuits.refused_until_ms).items()}
+
     def catalogue(self) -> dict[str, Any]:
         """Return the catalogue of the agents in this runtime."""
         return catalogue_of(type(agent) for agent in self.agents.values())
@@ -331,6 +336,7 @@ class _Circuits:
         self._store = store
         self._clock = clock
         self._learned: dict[str, set[str]] = {}
+        self.refused_until_ms: dict[str, int] = {}
 
     async def admit(self, description: Description) -> list[str]:
         """Return the circuits with failures on record, which a success will close.
@@ -343,6 +349,8 @@ class _Circuits:
         for service in sorted(services):
             circuit = f"{description.agent}/{service}"
             admission = await self._ask(circuit)
+            wait_s = admission.retry_after_s
+            self.refused_until_ms[circuit] = 0 if wait_s is None else self._clock() + round(wait_s * 1000)
             if admission.retry_after_s is not None:
                 raise RetryableError(
                     Code.AGENT_UNAVAILABLE,

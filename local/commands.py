@@ -19,6 +19,7 @@ import typer
 
 from local.data_dir import DataDir
 from local.errors import LocalError
+from local.probe import ask
 from local.process import POLL_S, is_running
 from local.stack import UP_ARGV
 from local.state import State, running_state
@@ -94,7 +95,7 @@ def down(settings: Settings, *, as_json: bool = False) -> int:
 
 
 def status(settings: Settings, *, as_json: bool = False, secrets: bool = False) -> int:
-    """Say what runs. 0 when everything is ready, 3 when nothing runs, 1 in between."""
+    """Say what runs. 0 when everything is ready and live, 3 when nothing runs, 1 in between."""
     data_dir = DataDir(settings.data_dir)
     state = running_state(data_dir)
     value: dict[str, Any] = {"running": state is not None, "data_dir": str(data_dir.path)}
@@ -102,16 +103,34 @@ def status(settings: Settings, *, as_json: bool = False, secrets: bool = False) 
         _answer(value, f"nothing is running in {data_dir.path}", as_json)
         return EXIT_NOT_RUNNING
     public = state.public(secrets=secrets)
+    verdicts = asyncio.run(_ask_all(state))
+    for part in public["parts"]:
+        part["live"] = None if part["health"] is None else (verdicts[part["name"]] or {}).get("live", False)
+        part["troubles"] = (verdicts.get(part["name"]) or {}).get("troubles", [])
     lines = [f"{state.status} in {data_dir.path}, supervisor pid {state.supervisor.pid}"]
     for part in state.parts:
         what = f"ready in {part.ready_s:.1f} s" if part.ready and part.ready_s else "not ready"
-        lines.append(f"  {part.name:<14} pid {part.pid}, {what}, {part.restarts} restarts")
+        live = "" if part.name not in verdicts else f", {_verdict(verdicts[part.name])}"
+        lines.append(f"  {part.name:<14} pid {part.pid}, {what}{live}, {part.restarts} restarts")
     lines += [f"  {name:<14} {url}" for name, url in (public["addresses"] or {}).items()]
     if state.gateway is not None:
         lines.append(f"  {'http':<14} {state.gateway}")
     _answer({**value, **public}, "\n".join(lines), as_json)
-    complete = state.status == "ready" and all(part.ready for part in state.parts)
+    red = any(verdict is None or not verdict.get("live") for verdict in verdicts.values())
+    complete = state.status == "ready" and all(part.ready for part in state.parts) and not red
     return EXIT_OK if complete else EXIT_FAILED
+
+
+async def _ask_all(state: State) -> dict[str, dict[str, Any] | None]:
+    parts = {part.name: part.health for part in state.parts if part.health is not None}
+    answers = await asyncio.gather(*(ask(url) for url in parts.values()))
+    return dict(zip(parts, answers, strict=True))
+
+
+def _verdict(verdict: dict[str, Any] | None) -> str:
+    if verdict is None:
+        return "no answer from its health endpoint"
+    return "live" if verdict.get("live") else f"stuck: {'; '.join(verdict.get('troubles') or ['no reason given'])}"
 
 
 def _already_up(data_dir: DataDir, state: State, *, as_json: bool) -> int:

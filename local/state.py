@@ -31,7 +31,8 @@ class Part:
         kind: a server or one of our workers.
         ready: it answered (server) or wrote its ready file (worker) since its last start.
         ready_s: how long its last start took; None until ready.
-        restarts: how often it was started again after it ended unasked.
+        restarts: how often it was started again after it ended unasked, or was stuck.
+        health: URL of its health endpoint; None for servers, and until it is ready.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Part:
     ready: bool
     ready_s: float | None
     restarts: int
+    health: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from local.data_dir import DataDir
 from local.embedded import Addresses, EmbeddedServices
 from local.errors import LocalError
 from local.ports import LOOPBACK
-from local.process import ProcessRecord, start_time
+from local.process import Child, ProcessRecord, start_time
 from local.server import Server
 from local.state import Part, State, Status
 from local.worker import Worker, WorkerSpec, backoff_s
@@ -30,6 +30,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WORKER_PATIENCE_S = 10.0
 # The worker that has an address of its own.
 GATEWAY = "gateway"
+STUCK_PATIENCE_S = 5.0
 FIRST_STARTS_MAX = 3
 
 
@@ -148,6 +149,7 @@ class Supervisor:
                 ready=worker.ready_s is not None,
                 ready_s=worker.ready_s,
                 restarts=worker.restarts,
+                health=worker.health,
             )
             for worker in self._workers
         ]
@@ -224,10 +226,10 @@ class Supervisor:
     async def _keep_worker(self, worker: Worker) -> None:
         while True:
             assert worker.child is not None
-            code = await worker.child.exited()
+            code, why = await self._end_of(worker, worker.child)
             pause_s = worker.note_end()
             worker.ready_s = None
-            self._report(f"{worker.name:<14} ended with code {code}, again in {pause_s:.1f} s")
+            self._report(f"{worker.name:<14} {why or f'ended with code {code}'}, again in {pause_s:.1f} s")
             self._write_state()
             await asyncio.sleep(pause_s)
             self._spawn(worker)
@@ -238,6 +240,21 @@ class Supervisor:
                 await worker.child.stop(patience_s=WORKER_PATIENCE_S)
             else:
                 self._worker_ready(worker)
+
+    async def _end_of(self, worker: Worker, child: Child) -> tuple[int, str | None]:
+        """Wait until a worker ends, or end it when it is stuck; its exit code, and why it was ended."""
+        exited, stuck = asyncio.ensure_future(child.exited()), asyncio.ensure_future(worker.stuck())
+        try:
+            await asyncio.wait((exited, stuck), return_when=asyncio.FIRST_COMPLETED)
+            if exited.done():
+                return exited.result(), None
+            why = stuck.result()
+            self._report(f"{worker.name:<14} is stuck: {why}")
+            return await child.stop(patience_s=STUCK_PATIENCE_S), "was stuck"
+        finally:
+            for task in (exited, stuck):
+                task.cancel()
+            await asyncio.gather(exited, stuck, return_exceptions=True)
 
     async def _keep_server(self, name: str) -> None:
         while True:

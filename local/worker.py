@@ -1,7 +1,8 @@
 """One worker process under supervision: started, watched until it is ready, started again when it ends.
 
 A worker is ready when it has written JSON with its own pid to the file named by `DAWSOS_READY_FILE`
-(`run/NAME.ready` in the data directory); the file is removed before each start.
+(`run/NAME.ready` in the data directory); the file is removed before each start. A member `health` there is the URL of
+its health endpoint: once it says that the worker is stuck, or nobody answers there, the worker is started again.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from dataclasses import dataclass
 
 from local.data_dir import DataDir, read_json
 from local.errors import ServiceFailed
+from local.probe import ask
 from local.process import POLL_S, Child
 
+HEALTH_EVERY_S = 5.0
+SILENT_MAX = 3
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 5.0
 # After this long without trouble the next end counts as the first again.
@@ -48,17 +52,21 @@ class Worker:
             **environment,
             "DAWSOS_DATA_DIR": str(data_dir.path),
             "DAWSOS_READY_FILE": str(self._ready_file),
+            # Several workers on one machine cannot share a port.
+            "DAWSOS_HEALTH_PORT": "0",
         }
         self.child: Child | None = None
         self.restarts = 0
         self.failures = 0
         self.ready_s: float | None = None
+        self.health: str | None = None
         self._begun = 0.0
 
     def spawn(self) -> Child:
         """Start the process without waiting."""
         self._ready_file.unlink(missing_ok=True)
         self.ready_s = None
+        self.health = None
         self._begun = time.monotonic()
         self.child = Child(
             self.name,
@@ -76,7 +84,10 @@ class Worker:
         if self.child is None:
             return False
         value = read_json(self._ready_file)
-        return isinstance(value, dict) and value.get("pid") == self.child.pid
+        if not isinstance(value, dict) or value.get("pid") != self.child.pid:
+            return False
+        self.health = value.get("health")
+        return True
 
     async def until_ready(self, timeout_s: float) -> None:
         """Wait for the ready file.
@@ -98,6 +109,21 @@ class Worker:
                 )
             await asyncio.sleep(POLL_S)
         self.ready_s = round(time.monotonic() - self._begun, 3)
+
+    async def stuck(self) -> str:
+        """Watch the health endpoint; return why the worker should be started again. Never returns without one."""
+        silent = 0
+        while True:
+            await asyncio.sleep(HEALTH_EVERY_S)
+            if self.health is None:
+                continue
+            verdict = await ask(self.health)
+            if verdict is not None and verdict.get("live") is False:
+                return "; ".join(verdict.get("troubles") or ["its health endpoint says so"])
+            # A busy machine may be late once, and a process that was suspended for a moment comes back by itself.
+            silent = silent + 1 if verdict is None else 0
+            if silent >= SILENT_MAX:
+                return f"its health endpoint did not answer {silent} times"
 
     def note_end(self) -> float:
         """Count an end nobody asked for; the pause before the next start."""

@@ -7,7 +7,7 @@ idempotency key in the request makes effects harmless, and the engine takes the 
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -19,7 +19,9 @@ from streams.dead_letter import Stage, dead_letter
 from streams.durable.pace import pace_fetches
 from streams.failstop import PauseWatch, fail_stop
 from streams.headers import as_list, carried
+from streams.liveness import Place
 from streams.logs import position
+from streams.places import behind, ends_of
 from streams.timers import BrokerClock
 from topics.codec import Undecodable, decode, encode, key_of
 from topics.errors import Code
@@ -41,14 +43,18 @@ OpenConsumer = Callable[..., Awaitable[Any]]
 
 
 class _Entry:
-    """One request taken from a partition; `pooled` while it has a place in the pool, `done` once it is answered."""
+    """One request taken from a partition; `pooled` while it has a place in the pool, `done` once it is answered.
 
-    __slots__ = ("done", "offset", "pooled")
+    `deadline_ms` is the request's, by the broker's time; 0 before it is read.
+    """
+
+    __slots__ = ("deadline_ms", "done", "offset", "pooled")
 
     def __init__(self, offset: int) -> None:
         self.offset = offset
         self.done = False
         self.pooled = True
+        self.deadline_ms = 0
 
 
 class AgentWorker(aiokafka.ConsumerRebalanceListener):
@@ -92,8 +98,38 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
         self._running = asyncio.Semaphore(RUNNING_MAX)
         self._uncommitted = asyncio.Semaphore(UNCOMMITTED_MAX)
         self._stopping = asyncio.Event()
+        self._committed: dict[aiokafka.TopicPartition, int] = {}
+        self._taken: dict[aiokafka.TopicPartition, int] = {}
+        self.answers: Counter[str] = Counter()
+        self.dead_letters: Counter[str] = Counter()
         self._consumer: Any = None
         self._loops: list[asyncio.Task[None]] = []
+
+    @property
+    def calls(self) -> int:
+        """Requests under way."""
+        return len(self._tasks)
+
+    async def places(self) -> dict[tuple[str, int], Place]:
+        """Return where this worker stands in the partitions it is assigned.
+
+        A request under way whose deadline has not come keeps its partition still by right; so it does with every other
+        partition while the pool is full.
+
+        Raises:
+            KafkaError: the broker does not answer.
+        """
+        found: dict[tuple[str, int], Place] = {}
+        now_ms = self._clock.now_ms()
+        full = self._running.locked() or self._uncommitted.locked()
+        busy = full and any(_has_time(entry, now_ms) for window in self._windows.values() for entry in window)
+        for tp, (end, read) in (await ends_of(self._consumer, self._consumer.assignment())).items():
+            window, committed = self._windows.get(tp), self._committed.get(tp, -1)
+            under_way = self._taken.get(tp, -1) > committed
+            waiting = max(1, end - max(committed, 0)) if under_way or behind(read, committed, end) else 0
+            rightly = busy or bool(window and _has_time(window[0], now_ms))
+            found[tp.topic, tp.partition] = Place(committed, end, waiting, 0.0 if rightly else 1.0)
+        return found
 
     async def start(self) -> None:
         """Join the group and begin to take requests; returns once partitions are assigned."""
@@ -148,6 +184,8 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
             for _ in window or ():
                 self._uncommitted.release()
             self._commits.pop(partition, None)
+            self._committed.pop(partition, None)
+            self._taken.pop(partition, None)
 
     async def on_partitions_assigned(self, assigned: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Note that this worker serves."""
@@ -160,6 +198,7 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
             fetched = await consumer.getmany(timeout_ms=1000, max_records=500)
             pace_fetches(consumer, sum(map(len, fetched.values())))
             for partition, records in fetched.items():
+                self._taken[partition] = records[-1].offset + 1
                 for record in records:
                     await self._uncommitted.acquire()
                     await self._running.acquire()
@@ -201,6 +240,7 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
         except Undecodable as error:
             return await self._bury(record, Stage.DECODE, str(error))
         assert isinstance(request, CapabilityRequest)
+        entry.deadline_ms = request.deadline_at_ms
         if not 0 <= request.reply_partition < self._settings.partitions:
             limit = self._settings.partitions - 1
             reason = f"expected reply_partition from 0 to {limit}, got {request.reply_partition}"
@@ -229,7 +269,9 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
         data = encode(answer)
         if len(data) > ANSWER_BYTES_MAX:
             text = f"expected an answer of at most {ANSWER_BYTES_MAX} bytes, {request.capability} gave {len(data)}"
-            data = encode(_failed(request, Code.OUTPUT_TOO_LARGE, text))
+            answer = _failed(request, Code.OUTPUT_TOO_LARGE, text)
+            data = encode(answer)
+        self.answers["succeeded" if answer.error is None else answer.error.code.value] += 1
         self._pause_watch.check()
         return await self._producer.send(
             self._results,
@@ -242,6 +284,7 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
 
     async def _bury(self, record: Any, stage: Stage, reason: str) -> Awaitable[Any]:
         letter = dead_letter(record, stage, reason)
+        self.dead_letters[stage] += 1
         log.warning("dead letter (%s): %s", stage, reason, extra={"position": position(record)})
         return await self._producer.send(self._dead_letters, letter.value, letter.key, headers=letter.headers)
 
@@ -256,9 +299,14 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
             return
         try:
             await self._consumer.commit(commits)
+            self._committed.update(commits)
         except (aiokafka.errors.CommitFailedError, aiokafka.errors.IllegalStateError) as error:
             # The partitions are somebody else's by now, who will run these requests again.
             log.info("agent %s could not commit: %s", self.agent, error)
+
+
+def _has_time(entry: _Entry, now_ms: int) -> bool:
+    return not entry.done and entry.deadline_ms > now_ms
 
 
 def _failed(request: CapabilityRequest, code: Code, text: str, *, retryable: bool = False) -> CapabilityResult:

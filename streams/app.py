@@ -20,15 +20,19 @@ from streams.durable.app import SESSION_TIMEOUT_S, make_app
 from streams.durable.table import FencedTable
 from streams.failstop import PauseWatch, fail_stop
 from streams.kafka_port import FaustPort
+from streams.liveness import Place
 from streams.orchestrator import Processor
 from streams.pattern_book import PatternBook
-from topics.table import PACK_EVENTS
+from streams.places import behind, ends_of
+from topics.table import EXECUTION_REQUESTS, PACK_EVENTS
 
 log = logging.getLogger(__name__)
 
 GROUP = "orchestrator"
 TABLE = "executions"
 _STOP_TIMEOUT_S = 20.0
+# While state is recovered nothing is committed; a million rows take minutes.
+_RECOVERY_PATIENCE = 20.0
 
 
 class OrchestratorWorker:
@@ -58,6 +62,7 @@ class OrchestratorWorker:
         table = self._app.Table(TABLE, key_type=bytes, value_type=bytes, partitions=settings.partitions)
         assert isinstance(table, FencedTable)
         kafka = FaustPort(self._app)
+        self._table = table
         self._acks = OrderedAcks(kafka)
         self._pause_watch = PauseWatch(SESSION_TIMEOUT_S / 2)
         self._patterns = PatternBook(settings, registry, catalogue)
@@ -83,6 +88,48 @@ class OrchestratorWorker:
         except Exception as error:
             # Faust would acknowledge the event and go on.
             fail_stop("the processor failed outside the engine", error)
+
+    @property
+    def acknowledged(self) -> int:
+        """Events processed, with everything they caused confirmed."""
+        return self._acks.acknowledged
+
+    @property
+    def owned(self) -> list[int]:
+        """Partitions whose rows this worker may write now."""
+        return [number for number in range(self._settings.partitions) if self._table.owns(number)]
+
+    @property
+    def rows(self) -> int:
+        """Rows of state in memory."""
+        return len(self._table.store.data)
+
+    async def places(self) -> dict[tuple[str, int], Place]:
+        """Return where this worker stands in the partitions it is assigned.
+
+        Raises:
+            KafkaError: the broker does not answer.
+        """
+        consumer: Any = self._app.consumer
+        kafka = consumer._thread._consumer
+        if kafka is None:
+            return {}
+        inputs = [tp for tp in kafka.assignment() if tp.topic in self.processor.sources]
+        held, requests = self.processor.flow.held(), topic_name(self._settings, EXECUTION_REQUESTS)
+        found: dict[tuple[str, int], Place] = {}
+        for tp, (end, read) in (await ends_of(kafka, inputs)).items():
+            committed, following = consumer._committed_offset.get(tp), consumer._next_offset.get(tp, 0)
+            if committed is None:
+                taken = any(message.tp == tp for message in list(consumer._unacked_messages))
+            else:
+                taken = following > committed
+            waiting = max(1, end - (committed or 0)) if taken or behind(read, committed or 0, end) else 0
+            if not self._table.owns(tp.partition):
+                patience = _RECOVERY_PATIENCE
+            else:
+                patience = 0.0 if tp.topic == requests and tp.partition in held else 1.0
+            found[tp.topic, tp.partition] = Place(-1 if committed is None else committed, end, waiting, patience)
+        return found
 
     async def start(self) -> None:
         """Return when state is recovered and events are being processed."""

@@ -1,6 +1,7 @@
 """What an orchestrator counts for its health report: executions by status, ignored events, late timers."""
 
 from collections import Counter, deque
+from collections.abc import Iterable
 from typing import Any
 
 from orchestrator.execution import TERMINAL, Status
@@ -16,12 +17,18 @@ class Census:
     Attributes:
         live: executions that are not finished, by status, in the partitions owned.
         ignored: events that changed nothing, by the engine's note.
+        results: results published, by status.
+        dead_letters: records buried, by stage.
+        timers_fired: signals sent.
         late_ms: how late the last timers fired by this worker's clock, milliseconds.
     """
 
     def __init__(self) -> None:
         self.live: Counter[Status] = Counter()
         self.ignored: Counter[str] = Counter()
+        self.results: Counter[str] = Counter()
+        self.dead_letters: Counter[str] = Counter()
+        self.timers_fired = 0
         self.late_ms: deque[int] = deque(maxlen=_LATE_KEPT)
 
     def move(self, before: Status | None, after: Status) -> None:
@@ -36,6 +43,11 @@ class Census:
     def recount(self) -> None:
         """Forget the executions; `move` counts those of a take-over again."""
         self.live.clear()
+
+    def late_s(self, quantiles: Iterable[float]) -> dict[float, float]:
+        """Return how late the last timers fired, seconds by quantile; empty before the first."""
+        late = sorted(self.late_ms.copy())
+        return {each: late[int(len(late) * each)] / 1000 for each in quantiles} if late else {}
 
     def report(self) -> dict[str, Any]:
         """Return the JSON members `live`, `ignored` and `timers_late_p99_ms` (None before the first timer)."""

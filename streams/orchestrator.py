@@ -269,6 +269,7 @@ class Processor:
         for result in results:
             target = key_of(result.execution_id)
             own = own or target == key
+            self.census.results[result.status] += 1
             # The answer to a conflicting request has an id, and so perhaps a partition, of its own.
             number = partition if target == key else partition_of(target, self._settings.partitions)
             await (await self._send(self._results, target, encode(result), number, as_list(headers)))
@@ -295,11 +296,13 @@ class Processor:
             topic = self._name(capability_requests(emit.agent))
             request = emit.request.model_copy(update={"reply_partition": message.partition})
             letter = undo_letter(message, topic, key, encode(request), f"{emit.step_id}: {emit.reason}", headers)
+        self.census.dead_letters[Stage.COMPENSATE] += 1
         log.error("not undone: %s: %s", emit.step_id, emit.reason, extra=self._fields(message, key))
         return await self._send(self._dead_letters, letter.key, letter.value, None, letter.headers)
 
     async def _bury(self, message: Any, stage: Stage, reason: str) -> list[Delivery]:
         letter = dead_letter(message, stage, reason)
+        self.census.dead_letters[stage] += 1
         log.warning("dead letter (%s): %s", stage, reason, extra={"position": position(message)})
         return [await self._send(self._dead_letters, letter.key, letter.value, None, letter.headers)]
 
@@ -350,6 +353,7 @@ class Processor:
                 continue
             # Should the signal not settle it, look again.
             self._timers.arm(key, now_ms + _REFIRE_MS)
+            self.census.timers_fired += 1
             self.census.late_ms.append(now_ms - due)
             fired = TimerFired(execution_id=execution.execution_id, tenant=execution.tenant, due_at_ms=due)
             await self._signal(key, fired)

@@ -7,6 +7,7 @@ it stays in its topic for 30 days.
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +23,9 @@ from settings import Settings
 from streams import dead_letter as dlq
 from streams.clients import MESSAGE_BYTES_MAX, start_consumer, topic_name
 from streams.durable.pace import FETCH_MAX_WAIT_IDLE_MS
+from streams.liveness import Place
 from streams.logs import position
+from streams.places import behind, ends_of
 from topics.codec import Undecodable, decode
 from topics.errors import RetryableError, TerminalError
 from topics.messages import ExecutionResult
@@ -56,7 +59,12 @@ class Projector:
         self._results = topic_name(settings, EXECUTION_RESULTS)
         self._dead_letters = topic_name(settings, DEAD_LETTERS)
         self._consumer: Any = None
+        self._committed: dict[aiokafka.TopicPartition, int] = {}
+        self._taken: dict[aiokafka.TopicPartition, int] = {}
+        self._patient = False
         self.lag: dict[str, int] = {}
+        self.projected: Counter[str] = Counter()
+        self.refused = 0
 
     async def start(self) -> None:
         """Connect and go to where the last transaction left off."""
@@ -87,6 +95,7 @@ class Projector:
                     )
                     offset = beginning[partition]
                 consumer.seek(partition, offset)
+                self._committed[partition] = offset or 0
 
     async def stop(self) -> None:
         """Disconnect."""
@@ -108,6 +117,20 @@ class Projector:
                 look_at_lag = loop.time() + _LAG_LOG_EVERY_S
                 await self.measure_lag()
 
+    async def places(self) -> dict[tuple[str, int], Place]:
+        """Return where this projector stands; while Postgres is away it stands still by right.
+
+        Raises:
+            KafkaError: the broker does not answer.
+        """
+        found: dict[tuple[str, int], Place] = {}
+        for tp, (end, read) in (await ends_of(self._consumer, self._consumer.assignment())).items():
+            committed = self._committed[tp]
+            under_way = self._taken.get(tp, 0) > committed
+            waiting = max(1, end - committed) if under_way or behind(read, committed, end) else 0
+            found[tp.topic, tp.partition] = Place(committed, end, waiting, 0.0 if self._patient else 1.0)
+        return found
+
     async def measure_lag(self) -> dict[str, int]:
         """Return, and remember, how many records of each topic are not projected yet; log it when it is large."""
         assigned = self._consumer.assignment()
@@ -122,6 +145,7 @@ class Projector:
 
     async def _project(self, fetched: Mapping[aiokafka.TopicPartition, list[Any]]) -> None:
         """Write what was fetched in one transaction; if a record is refused, write them one by one."""
+        self._taken.update({partition: records[-1].offset + 1 for partition, records in fetched.items()})
         while True:
             try:
                 try:
@@ -130,8 +154,10 @@ class Projector:
                     for partition, records in fetched.items():
                         for record in records:
                             await self._write_or_refuse(partition, record)
+                self._patient = False
                 return
             except RetryableError as error:
+                self._patient = True
                 log.warning("Postgres does not take results, trying again: %s", error)
                 await asyncio.sleep(_RETRY_S)
 
@@ -160,6 +186,9 @@ class Projector:
                     for partition, records in fetched.items()
                 ],
             )
+        for partition, records in fetched.items():
+            self._committed[partition] = records[-1].offset + 1
+            self.projected[partition.topic] += len(records)
 
     async def _write_or_refuse(self, partition: aiokafka.TopicPartition, record: Any) -> None:
         try:
@@ -171,6 +200,8 @@ class Projector:
                 await self._producer.send_and_wait(self._dead_letters, letter.value, letter.key, headers=letter.headers)
             async with transaction(self._pool) as connection:
                 await store_offset(connection, partition.topic, partition.partition, record.offset + 1)
+            self._committed[partition] = record.offset + 1
+            self.refused += 1
 
 
 def stored_letter(record: Any) -> DeadLetter:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ import orjson
 
 from settings import Settings, load_settings
 from streams.clients import KafkaUnavailable, start_producer, wait_for_kafka
+from streams.health import Health
 from streams.logs import configure
 from streams.topics_admin import TopicsWrong, check_topics
 from topics.errors import RetryableError
@@ -35,7 +37,7 @@ _PROJECTOR_NICE = 10
 # A little less than the supervisor waits before it kills.
 _AGENTS_DRAIN_S = 9.0
 T = TypeVar("T")
-Serve = Callable[[Settings, asyncio.Event, Callable[[], None]], Awaitable[None]]
+Serve = Callable[[Settings, asyncio.Event, Callable[[], None], Health], Awaitable[None]]
 
 
 def run_orchestrator(settings: Settings) -> None:
@@ -51,8 +53,8 @@ def run_agents(settings: Settings, only: Sequence[str] = ()) -> None:
         only: names of the agents to run; empty runs all.
     """
 
-    async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[], None]) -> None:
-        await _serve_agents(settings, stop, ready, only)
+    async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[], None], health: Health) -> None:
+        await _serve_agents(settings, stop, ready, health, only)
 
     run_worker(settings, "agents", serve)
 
@@ -80,21 +82,26 @@ async def _main(settings: Settings, name: str, serve: Serve) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    with _ready_file(settings.ready_file) as write_ready:
+    health = Health(name, settings.liveness_s)
+    with _ready_file(settings.ready_file, health) as write_ready:
 
         def ready() -> None:
             # What was loaded so far stays; looking through it again and again costs milliseconds each time.
             gc.freeze()
             gc.set_threshold(20_000, 20, 20)
             log.info("%s is ready (pid %s)", name, os.getpid())
+            health.ready = True
             write_ready()
 
         try:
+            _start_health(health, settings)
             if await _unless_stopped(stop, wait_for_kafka(settings)):
-                await serve(settings, stop, ready)
+                await serve(settings, stop, ready, health)
         except (KafkaUnavailable, TopicsWrong, CannotStart) as error:
             log.error("%s cannot start: %s", name, error)
             raise SystemExit(EXIT_CANNOT_START) from None
+        finally:
+            await health.stop()
     log.info("%s has stopped", name)
 
 
@@ -115,15 +122,23 @@ class CannotStart(Exception):
     """A worker's configuration does not allow it to serve; the text says what to change."""
 
 
+def _start_health(health: Health, settings: Settings) -> None:
+    try:
+        health.start(settings.health_host, settings.health_port)
+    except OSError as error:
+        place = f"{settings.health_host}:{settings.health_port}"
+        raise CannotStart(f"the health endpoint cannot listen at {place} (DAWSOS_HEALTH_PORT): {error}") from error
+
+
 @contextmanager
-def _ready_file(path: Path | None) -> Iterator[Callable[[], None]]:
+def _ready_file(path: Path | None, health: Health) -> Iterator[Callable[[], None]]:
     """Give a function that writes the ready file; the file goes when the worker does."""
 
     def write() -> None:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             fresh = path.with_suffix(".new")
-            fresh.write_bytes(orjson.dumps({"pid": os.getpid()}))
+            fresh.write_bytes(orjson.dumps({"pid": os.getpid(), "health": health.url}))
             fresh.replace(path)
 
     if path is not None:
@@ -135,25 +150,31 @@ def _ready_file(path: Path | None) -> Iterator[Callable[[], None]]:
             path.unlink(missing_ok=True)
 
 
-async def _serve_orchestrator(settings: Settings, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+async def _serve_orchestrator(
+    settings: Settings, stop: asyncio.Event, ready: Callable[[], None], health: Health
+) -> None:
     from services.catalogue import load_catalogue
     from services.patterns import load_patterns
     from streams.app import OrchestratorWorker
+    from streams.metrics import orchestrator_families
 
     catalogue = load_catalogue(settings)
     await check_topics(settings, catalogue.agents)
     worker = OrchestratorWorker(settings, load_patterns(settings, catalogue), catalogue)
+    health.sources.append(worker.places)
+    health.families.append(lambda: orchestrator_families(worker))
     await worker.start()
     ready()
     await worker.run_until(stop)
 
 
 async def _serve_agents(
-    settings: Settings, stop: asyncio.Event, ready: Callable[[], None], only: Sequence[str]
+    settings: Settings, stop: asyncio.Event, ready: Callable[[], None], health: Health, only: Sequence[str]
 ) -> None:
     from services.catalogue import load_catalogue
     from services.composition import open_runtime
     from streams.agent_worker import AgentWorker
+    from streams.metrics import agents_families
     from streams.timers import BrokerClock
 
     async with AsyncExitStack() as stack:
@@ -172,13 +193,15 @@ async def _serve_agents(
         workers = [AgentWorker(settings, name, runtime.handle, producer, clock, limited) for name in only or ours]
         try:
             await asyncio.gather(*(worker.start() for worker in workers))
+            health.sources += [worker.places for worker in workers]
+            health.families.append(lambda: agents_families(workers, runtime))
             ready()
             await _until(stop, [worker.run_until(stop) for worker in workers], _AGENTS_DRAIN_S)
         finally:
             await producer.stop()
 
 
-async def _serve_projector(settings: Settings, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+async def _serve_projector(settings: Settings, stop: asyncio.Event, ready: Callable[[], None], health: Health) -> None:
     from db.artifacts import ArtifactRepository
     from db.postgres import open_pool
     from db.requests import RequestRepository
@@ -186,6 +209,7 @@ async def _serve_projector(settings: Settings, stop: asyncio.Event, ready: Calla
     from streams.announcements import AnnouncementApplier
     from streams.collector import collect_artifacts, collect_requests
     from streams.leadership import LeadershipLost, leadership
+    from streams.metrics import projector_families
     from streams.outbox_relay import OutboxRelay
     from streams.projector import Projector
 
@@ -205,6 +229,8 @@ async def _serve_projector(settings: Settings, stop: asyncio.Event, ready: Calla
                     projector = Projector(settings, pool, producer)
                     try:
                         await projector.start()
+                        health.sources = [projector.places]
+                        health.families = [partial(projector_families, projector)]
                         await _until(
                             stop,
                             [
@@ -217,6 +243,7 @@ async def _serve_projector(settings: Settings, stop: asyncio.Event, ready: Calla
                             ],
                         )
                     finally:
+                        health.sources, health.families = [], []
                         await projector.stop()
             except (LeadershipLost, RetryableError, OSError, asyncpg.PostgresError, TimeoutError) as error:
                 log.warning("the projector starts over: %s", error)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,11 +64,18 @@ class Instance:
         )
 
 
-@pytest.fixture(scope="module")
-async def instance(
-    services: Addresses, database_maker: DatabaseMaker, tmp_path_factory: pytest.TempPathFactory
+@asynccontextmanager
+async def instance_up(
+    services: Addresses, database_maker: DatabaseMaker, folder: Path, **environment: str
 ) -> AsyncIterator[Instance]:
-    folder = tmp_path_factory.mktemp("instance")
+    """Run an instance in a folder and a database of its own.
+
+    Args:
+        services: Kafka, Postgres, Redis.
+        database_maker: of the session.
+        folder: unique name; holds its state.
+        environment: further variables.
+    """
     database = await database_maker.make()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("DAWSOS_")}
     made = Instance(
@@ -79,6 +87,7 @@ async def instance(
             "DAWSOS_REDIS": services.redis,
             "DAWSOS_TOPIC_PREFIX": f"{folder.name}-{os.getpid()}.",
             "DAWSOS_DATA_DIR": str(folder / "state"),
+            **environment,
         },
         folder,
     )
@@ -89,3 +98,11 @@ async def instance(
     finally:
         down = await made.dawsos("down")
     assert down.code == 0, down.err
+
+
+@pytest.fixture(scope="module")
+async def instance(
+    services: Addresses, database_maker: DatabaseMaker, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Instance]:
+    async with instance_up(services, database_maker, tmp_path_factory.mktemp("instance")) as made:
+        yield made

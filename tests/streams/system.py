@@ -65,6 +65,7 @@ PATTERNS = {
     ),
     "pinned": pattern("pinned", {"capability": "probe.pinned", "as": "answer", "args": {}}),
     "huge": pattern("huge", {"capability": "probe.huge", "as": "answer", "args": {}}),
+    "slow": pattern("slow", {"capability": "probe.slow", "as": "answer", "args": {}}),
     "undone": pattern(
         "undone",
         written("one"),
@@ -97,6 +98,7 @@ class Probe(BaseAgent):
         self.written: list[str] = []
         self.erased: list[str] = []
         self.erasable = True
+        self.go_on = asyncio.Event()
 
     @capability("context.resolve", timeout_s=10)
     async def resolve(
@@ -142,6 +144,12 @@ class Probe(BaseAgent):
         """Fail for good."""
         raise TerminalError(Code.INVALID_ARGS, "as the test wants")
 
+    @capability("probe.slow", timeout_s=20)
+    async def slow(self, context: CapabilityContext) -> str:
+        """Answer when the test says so."""
+        await self.go_on.wait()
+        return "at last"
+
     @capability("probe.list")
     async def names(self, context: CapabilityContext, count: int) -> list[dict[str, str]]:
         """Return a list too long for a message."""
@@ -186,6 +194,8 @@ class System:
         self.producer = producer
         self.app: Any = None
         self.worker: OrchestratorWorker | None = None
+        self.agent: Any = None
+        self.runtime: Any = None
         self._pack_seq = 0
 
     def topic(self, name: str) -> str:
@@ -255,7 +265,7 @@ async def agent_running(settings: Settings, probe: Probe):
     worker = AgentWorker(settings, "probe", runtime.handle, producer, limited=runtime.limits.limited)
     await worker.start()
     try:
-        yield producer
+        yield producer, worker, runtime
     finally:
         await worker.stop()
         await producer.stop()
@@ -266,7 +276,7 @@ async def running(settings: Settings, *, orchestrator: bool = True):
     await create_topics(settings, ["probe"])
     probe = Probe()
     worker = OrchestratorWorker(settings, registry(), catalogue()) if orchestrator else None
-    async with agent_running(settings, probe) as producer:
+    async with agent_running(settings, probe) as (producer, agent, runtime):
         if worker is not None:
             await worker.start()
         try:
@@ -274,6 +284,7 @@ async def running(settings: Settings, *, orchestrator: bool = True):
                 system = System(settings, probe, client, producer)
                 system.app = None if worker is None else worker._app
                 system.worker = worker
+                system.agent, system.runtime = agent, runtime
                 yield system
         finally:
             if worker is not None:
