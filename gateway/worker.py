@@ -11,6 +11,7 @@ import uvicorn
 
 from gateway.app import create_app
 from settings import Settings
+from streams.health import Health
 from streams.worker import CannotStart, run_worker
 
 PORT_DEFAULT = 8080
@@ -23,7 +24,7 @@ def run_gateway(settings: Settings) -> None:
     run_worker(settings, "gateway", serve)
 
 
-async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[], None], health: Health) -> None:
     """Listen, call `ready`, and end when `stop` is set.
 
     Raises:

@@ -12,7 +12,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 if TYPE_CHECKING:
-    from agents.runtime import AgentRuntime
     from streams.agent_worker import AgentWorker
     from streams.app import OrchestratorWorker
     from streams.projector import Projector
@@ -46,7 +45,7 @@ def orchestrator_families(worker: OrchestratorWorker) -> Iterable[Metric]:
     yield late
 
 
-def agents_families(workers: Iterable[AgentWorker], runtime: AgentRuntime) -> Iterable[Metric]:
+def agents_families(workers: Iterable[AgentWorker], circuits: Mapping[str, bool]) -> Iterable[Metric]:
     """Yield what the agents of one process count."""
     answers = CounterMetricFamily("dawsos_agent_answers", "Answers given.", labels=["agent", "outcome"])
     running = GaugeMetricFamily("dawsos_agent_calls", "Calls under way.", labels=["agent"])
@@ -63,10 +62,10 @@ def agents_families(workers: Iterable[AgentWorker], runtime: AgentRuntime) -> It
     yield answers
     yield running
     yield buried
-    circuits = GaugeMetricFamily("dawsos_circuit_open", "1 while calls are refused.", labels=["circuit"])
-    for circuit, is_open in runtime.circuits().items():
-        circuits.add_metric([circuit], is_open)
-    yield circuits
+    refusing = GaugeMetricFamily("dawsos_circuit_open", "1 while calls are refused.", labels=["circuit"])
+    for circuit, is_open in circuits.items():
+        refusing.add_metric([circuit], is_open)
+    yield refusing
 
 
 def projector_families(projector: Projector) -> Iterable[Metric]:

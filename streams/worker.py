@@ -194,7 +194,7 @@ async def _serve_agents(
         try:
             await asyncio.gather(*(worker.start() for worker in workers))
             health.sources += [worker.places for worker in workers]
-            health.families.append(lambda: agents_families(workers, runtime))
+            health.families.append(lambda: agents_families(workers, runtime.circuits()))
             ready()
             await _until(stop, [worker.run_until(stop) for worker in workers], _AGENTS_DRAIN_S)
         finally:

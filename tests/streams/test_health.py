@@ -89,7 +89,7 @@ async def test_an_orchestrator_that_fetches_no_more_turns_red_and_recovers(engin
 
 async def test_an_agent_worker_whose_pool_is_stuck_turns_red(engine: System) -> None:
     worker = engine.agent
-    async with watched("agents", worker.places, lambda: agents_families([worker], engine.runtime)) as health:
+    async with watched("agents", worker.places, lambda: agents_families([worker], engine.runtime.circuits())) as health:
         assert (await engine.client.execute(request(), 30)).status is ExecutionStatus.SUCCEEDED
         for _ in range(RUNNING_MAX):
             await worker._running.acquire()
@@ -103,7 +103,7 @@ async def test_an_agent_worker_whose_pool_is_stuck_turns_red(engine: System) -> 
 
 async def test_a_long_call_within_its_time_is_no_trouble(engine: System) -> None:
     worker = engine.agent
-    async with watched("agents", worker.places, lambda: agents_families([worker], engine.runtime)) as health:
+    async with watched("agents", worker.places, lambda: agents_families([worker], engine.runtime.circuits())) as health:
         waiting = asyncio.create_task(engine.client.execute(request("slow"), 30))
         begun = time.monotonic()
         while time.monotonic() < begun + 2 * LIMIT_S:
@@ -138,7 +138,9 @@ async def test_metrics_in_prometheus_form(engine: System) -> None:
     assert worker is not None
     async with (
         watched("orchestrator", worker.places, lambda: orchestrator_families(worker)) as health,
-        watched("agents", engine.agent.places, lambda: agents_families([engine.agent], engine.runtime)) as agents,
+        watched(
+            "agents", engine.agent.places, lambda: agents_families([engine.agent], engine.runtime.circuits())
+        ) as agents,
     ):
         await asyncio.gather(*(engine.client.execute(request(), 30) for _ in range(3)))
         rejected = await engine.client.execute(request("no_such_pattern"), 30)
