@@ -134,13 +134,11 @@ async def test_a_blocked_loop_is_answered_for_by_the_thread() -> None:
 
 
 async def test_metrics_in_prometheus_form(engine: System) -> None:
-    worker = engine.worker
+    worker, agent = engine.worker, engine.agent
     assert worker is not None
     async with (
         watched("orchestrator", worker.places, lambda: orchestrator_families(worker)) as health,
-        watched(
-            "agents", engine.agent.places, lambda: agents_families([engine.agent], engine.runtime.circuits())
-        ) as agents,
+        watched("agents", agent.places, lambda: agents_families([agent], engine.runtime.circuits())) as agents,
     ):
         await asyncio.gather(*(engine.client.execute(request(), 30) for _ in range(3)))
         rejected = await engine.client.execute(request("no_such_pattern"), 30)
