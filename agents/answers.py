@@ -127,26 +127,26 @@ class PerformanceMetrics(Part):
         reconciliation_bp: distance between the positions' value and the series' end.
     """
 
-    twr: Ratio | None
-    annualised: Ratio | None
-    mtd: Ratio | None
-    qtd: Ratio | None
-    ytd: Ratio | None
-    one_year: Ratio | None
-    inception: Ratio | None
-    total_value: Money | None
-    total_cost: Money | None
-    unrealized_pl: Money | None
-    net_flows: Money | None
+    twr: Ratio | None = Field(description="Π(1 + r_t) − 1, r_t = (V_t − F_t)/V_{t−1} − 1, flows at the end of the day")
+    annualised: Ratio | None = Field(description="(1 + twr)^(365/days) − 1; null below one year")
+    mtd: Ratio | None = Field(description="Π(1 + r_t) − 1 since the last close before the month")
+    qtd: Ratio | None = Field(description="Π(1 + r_t) − 1 since the last close before the quarter")
+    ytd: Ratio | None = Field(description="Π(1 + r_t) − 1 since the last close before the year")
+    one_year: Ratio | None = Field(description="Π(1 + r_t) − 1 since the close a year before")
+    inception: Ratio | None = Field(description="Π(1 + r_t) − 1 since the first close")
+    total_value: Money | None = Field(description="Σ q·P·S with cash, dividends owed and shorts")
+    total_cost: Money | None = Field(description="Σ cost × trade-date rate; cash and dividends owed at value")
+    unrealized_pl: Money | None = Field(description="value − cost")
+    net_flows: Money | None = Field(description="Σ deposits − Σ withdrawals, at the day's rate")
     base_currency: str
     asof: date
     start: date | None
-    drawdown: DrawdownRow
+    drawdown: DrawdownRow = Field(description="min(index / running high − 1) on the return index that starts at 1")
     series: DailySeries
     gaps: tuple[GapRow, ...] = Field(strict=False)
     restarts: tuple[date, ...] = Field(strict=False)
     reasons: dict[str, str]
-    reconciliation_bp: Ratio | None
+    reconciliation_bp: Ratio | None = Field(description="|Σ value − end of the series| in basis points")
     pack_id: UUID
     ledger_commit: str
     method: str
@@ -159,12 +159,12 @@ class EffectRow(Part):
 
     name: str
     currency: str
-    weight: Ratio
-    local_return: Ratio
-    fx_return: Ratio
-    interaction: Ratio
-    trading: Ratio
-    total: Ratio
+    weight: Ratio = Field(description="average beginning weight")
+    local_return: Ratio = Field(description="Σ (k_t/K)·w·r_L")
+    fx_return: Ratio = Field(description="Σ (k_t/K)·w·r_fx")
+    interaction: Ratio = Field(description="Σ (k_t/K)·w·r_L·r_fx")
+    trading: Ratio = Field(description="Σ (k_t/K)·(close value of units traded − what was paid)/V")
+    total: Ratio = Field(description="local + currency + interaction + trading")
 
 
 class CurrencyAttribution(Part):
@@ -175,13 +175,13 @@ class CurrencyAttribution(Part):
         reason: why the figures are null.
     """
 
-    local_return: Ratio | None
-    fx_return: Ratio | None
-    interaction: Ratio | None
-    trading: Ratio | None
-    total: Ratio | None
+    local_return: Ratio | None = Field(description="Σ (k_t/K)·w·r_L over holdings")
+    fx_return: Ratio | None = Field(description="Σ (k_t/K)·w·r_fx over holdings")
+    interaction: Ratio | None = Field(description="Σ (k_t/K)·w·r_L·r_fx over holdings")
+    trading: Ratio | None = Field(description="Σ (k_t/K)·(trades at their price against the close, and costs)")
+    total: Ratio | None = Field(description="local + currency + interaction + trading")
     twr: Ratio | None
-    residual_bp: Ratio | None
+    residual_bp: Ratio | None = Field(description="|total − twr| in basis points")
     reason: str | None
     by_currency: tuple[EffectRow, ...] = Field(strict=False)
     by_position: tuple[EffectRow, ...] = Field(strict=False)

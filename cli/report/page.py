@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
@@ -30,7 +30,7 @@ from cli.report.panels import (
     panel,
     ratings_panel,
 )
-from cli.report.presented import NO_HINTS, Hints, presented
+from cli.report.presented import NO_HINTS, Hints, hover_of, presented
 from cli.report.tables import figure, row, table
 from topics.messages import ExecutionResult
 
@@ -132,12 +132,13 @@ def _outputs(
     base = result.trace.base_ccy or ""
     for output, value in result.data.items():
         badge = freshness_badge(result, output)
+        hover = partial(hover_of, result, hints, output)
         if is_performance(value):
-            figures.append(key_figures(value, freshness_badge(result, output, short=True)))
+            figures.append(key_figures(value, freshness_badge(result, output, short=True), hover))
             if holdings:
                 tables.insert(0, holdings_panel(holdings, base, badge))
         elif is_attribution(value):
-            tables.append(attribution_panel(value, badge))
+            tables.append(attribution_panel(value, badge, hover))
         elif is_ratings(value):
             tables.append(ratings_panel(value, badge))
         elif output != "charts":

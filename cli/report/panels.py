@@ -6,7 +6,7 @@ null with a reason, still gives a page.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -28,6 +28,8 @@ _SCORES = (
     ("Moat strength", "avg_moat_strength", "moat"),
     ("Resilience", "avg_resilience", "resilience"),
 )
+# (path, value) → what a figure is and what it rests on.
+Hover = Callable[[str, Any], str]
 _KINDS = {"cash": "Cash", "receivable": "Dividend owed"}
 
 
@@ -52,7 +54,11 @@ def is_ratings(value: Any) -> bool:
     return isinstance(value, Mapping) and any(key in value for _, key, _ in _SCORES[1:])
 
 
-def key_figures(metrics: Mapping[str, Any], badge: Html | None = None) -> Html:
+def _silent(path: str, value: Any) -> str:
+    return ""
+
+
+def key_figures(metrics: Mapping[str, Any], badge: Html | None = None, hover: Hover = _silent) -> Html:
     """Return value, profit, return and drawdown as cards, and the returns by period."""
     base = str(metrics.get("base_currency") or "")
     reasons = _mapping(metrics.get("reasons"))
@@ -60,16 +66,36 @@ def key_figures(metrics: Mapping[str, Any], badge: Html | None = None) -> Html:
     fall = _mapping(metrics.get("drawdown"))
     cards = [
         _card(
-            "Total value", amount(value), base, _why(reasons, "total_value") or _since(metrics), wide=True, badge=badge
+            "Total value",
+            amount(value),
+            base,
+            _why(reasons, "total_value") or _since(metrics),
+            wide=True,
+            badge=badge,
+            hover=hover("total_value", value),
         ),
-        _card("Cost", amount(cost, 0), "", _why(reasons, "total_cost") or "at trade-date FX"),
-        _card("Unrealised P/L", amount(gain, 0, plus=True), "", _gain_note(gain, cost, reasons), tone=gain),
+        _card(
+            "Cost",
+            amount(cost, 0),
+            "",
+            _why(reasons, "total_cost") or "at trade-date FX",
+            hover=hover("total_cost", cost),
+        ),
+        _card(
+            "Unrealised P/L",
+            amount(gain, 0, plus=True),
+            "",
+            _gain_note(gain, cost, reasons),
+            tone=gain,
+            hover=hover("unrealized_pl", gain),
+        ),
         _card(
             "Time-weighted return",
             percent(metrics.get("twr"), plus=True),
             "",
             _why(reasons, "twr") or "since inception",
             tone=metrics.get("twr"),
+            hover=hover("twr", metrics.get("twr")),
         ),
         _card(
             "Deepest drawdown",
@@ -77,6 +103,7 @@ def key_figures(metrics: Mapping[str, Any], badge: Html | None = None) -> Html:
             "",
             _why(reasons, "drawdown") or _fall_note(fall),
             tone=fall.get("depth"),
+            hover=hover("drawdown", fall.get("depth")),
         ),
     ]
     periods = [
@@ -85,7 +112,7 @@ def key_figures(metrics: Mapping[str, Any], badge: Html | None = None) -> Html:
             tag("div", name, class_="label"),
             tag("div", percent(metrics.get(key), plus=True), class_=f"figure {_tone(metrics.get(key))}"),
             class_="period",
-            title=_why(reasons, key) or None,
+            title=_why(reasons, key) or hover(key, metrics.get(key)) or None,
         )
         for name, key in _PERIODS
     ]
@@ -120,7 +147,7 @@ def holdings_panel(rows: Sequence[Mapping[str, Any]], base: str, badge: Html | N
     )
 
 
-def attribution_panel(attribution: Mapping[str, Any], badge: Html | None) -> Html:
+def attribution_panel(attribution: Mapping[str, Any], badge: Html | None, hover: Hover = _silent) -> Html:
     """Return where the return came from, by currency and by position."""
     if attribution.get("total") is None:
         reason = str(attribution.get("reason") or "not available")
@@ -129,7 +156,7 @@ def attribution_panel(attribution: Mapping[str, Any], badge: Html | None) -> Htm
     for title, key in (("By currency", "by_currency"), ("By position", "by_position")):
         effects = [item for item in _list(attribution.get(key)) if isinstance(item, Mapping)]
         if effects:
-            parts += [tag("h3", title), _effects(effects, attribution, by_position=key == "by_position")]
+            parts += [tag("h3", title), _effects(effects, attribution, hover, by_position=key == "by_position")]
     residual = decimal(attribution.get("residual_bp"))
     note = str(attribution.get("method") or "")
     if residual is not None:
@@ -171,7 +198,15 @@ def ratings_panel(ratings: Mapping[str, Any], badge: Html | None) -> Html:
 
 
 def _card(
-    label: str, shown: str, unit: str, note: str, *, wide: bool = False, tone: Any = None, badge: Html | None = None
+    label: str,
+    shown: str,
+    unit: str,
+    note: str,
+    *,
+    wide: bool = False,
+    tone: Any = None,
+    badge: Html | None = None,
+    hover: str = "",
 ) -> Html:
     return tag(
         "div",
@@ -179,6 +214,7 @@ def _card(
         tag("div", shown, tag("span", unit, class_="unit") if unit else None, class_=f"figure {_tone(tone)}".strip()),
         tag("div", note, class_="note"),
         class_="card wide" if wide else "card",
+        title=hover or None,
     )
 
 
@@ -215,20 +251,26 @@ def _holding(item: Mapping[str, Any], largest: float) -> Html:
     )
 
 
-def _effects(effects: list[Mapping[str, Any]], attribution: Mapping[str, Any], *, by_position: bool) -> Html:
+def _effects(
+    effects: list[Mapping[str, Any]], attribution: Mapping[str, Any], hover: Hover, *, by_position: bool
+) -> Html:
     names = ("local_return", "fx_return", "interaction", "trading", "total")
+    said = {name: hover(f"by_position.0.{name}", None) for name in ("weight", *names)}
     rows = [
         row(
             heading(_effect_name(item, by_position=by_position)),
-            figure(percent(item.get("weight"))),
-            *(figure(percent(item.get(name), plus=True), item.get(name)) for name in names),
+            figure(percent(item.get("weight")), None, said["weight"]),
+            *(figure(percent(item.get(name), plus=True), item.get(name), said[name]) for name in names),
         )
         for item in effects
     ]
     total = sum_row(
         heading("Total"),
         figure(""),
-        *(figure(percent(attribution.get(name), plus=True), attribution.get(name)) for name in names),
+        *(
+            figure(percent(attribution.get(name), plus=True), attribution.get(name), hover(name, attribution.get(name)))
+            for name in names
+        ),
     )
     first = "Position" if by_position else "Currency"
     columns = (first, "Average weight", "Local", "Currency", "Interaction", "Trading", "Total")

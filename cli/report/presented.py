@@ -112,7 +112,7 @@ def _figures(
                 tag("div", shown, class_=classes if len(shown) < 24 else "figure long"),
                 tag("div", why, class_="note") if why else None,
                 class_="card",
-                title=_hover(result, hints, output, path, _at(value, path)),
+                title=hover_of(result, hints, output, path, _at(value, path)),
             )
         )
     note = str(value.get("method") or "")
@@ -137,7 +137,7 @@ def _table(
         reasons = value.get("reasons")
         why = str(reasons.get(rows_at) or "") if isinstance(reasons, Mapping) else ""
         return panel(title, tag("p", why or "None.", class_="muted"), badge=badge)
-    hovers = [_hover(result, hints, output, f"{rows_at}.0.{column.get('path')}", None) for column in columns]
+    hovers = [hover_of(result, hints, output, f"{rows_at}.0.{column.get('path')}", None) for column in columns]
     body = [
         row(*(_cell(item, column, hover) for column, hover in zip(columns, hovers, strict=True)))
         for item in rows[:_ROWS_MAX]
@@ -195,7 +195,7 @@ def _shown(value: Any, form: str) -> str:
     return str(value).replace("_", " ") if form == "text" and isinstance(value, str) and len(value) < 40 else str(value)
 
 
-def _hover(result: ExecutionResult, hints: Hints, output: str, path: str, value: Any) -> str:
+def hover_of(result: ExecutionResult, hints: Hints, output: str, path: str, value: Any) -> str:
     """Return what a figure is and what it rests on, one fact a line."""
     lines = []
     formula = _formula(hints.schemas.get(output, {}), path)

@@ -9,13 +9,13 @@ from cli.figures import NOT_AVAILABLE, sign
 from cli.report.markup import Child, Html, tag
 
 
-def figure(shown: str, value: Any = None) -> Html:
-    """Return a right-aligned cell; with a value it is green above zero and red below."""
+def figure(shown: str, value: Any = None, hover: str = "") -> Html:
+    """Return a right-aligned cell; with a value it is green above zero and red below; `hover` says what it is."""
     tone = {"up": "up", "down": "down", "flat": None}[sign(value)]
     if not any(digit in shown for digit in "123456789"):
         # What rounds to zero is neither gain nor loss.
         tone = None
-    return tag("td", shown, class_="muted" if shown == NOT_AVAILABLE else tone)
+    return tag("td", shown, class_="muted" if shown == NOT_AVAILABLE else tone, title=hover or None)
 
 
 def text(*children: Child, wrap: bool = False) -> Html:

@@ -98,3 +98,14 @@ async def test_hostile_texts_stay_texts(settings: Any) -> None:
 
 def test_a_pattern_without_hints_is_shown_by_its_shape(example: ExecutionResult, tmp_path: Path) -> None:
     assert render(example) == render(example, hints=Hints())
+
+
+async def test_the_overview_explains_its_figures_too(settings: Any) -> None:
+    catalogue = load_catalogue(settings)
+    pattern = load_patterns(settings, catalogue).newest("portfolio_overview")
+    assert pattern is not None
+    result = await run(pattern)
+    page = Page(render(result, hints=hints_of(pattern, catalogue)))
+    titles = [str(attributes.get("title")) for _, attributes in page.tags]
+    assert any(title.startswith("Π(1 + r_t) − 1, r_t") and "metrics.compute_twr v1" in title for title in titles)
+    assert sum("metrics.currency_attribution v1" in title for title in titles) > 20
