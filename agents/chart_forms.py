@@ -218,7 +218,8 @@ def _heatmap(form: ChartForm, rows: Sequence[Mapping[str, Any]]) -> Any:
     if not cells:
         return None
     most = max(abs(float(cell["value"])) for cell in cells) or 1.0  # pyright: ignore[reportArgumentType]
-    scale = {"domain": [-most, 0, most], "range": [_RED, "#ffffff", _GREEN], "type": "linear"}
+    # Not of the page's palette: its colours become CSS variables there, which a scale cannot blend.
+    scale = {"domain": [-most, 0, most], "range": ["#d0454c", "#f5f5f5", "#2f9e6b"], "type": "linear"}
     return {
         "width": _WIDTH,
         "height": {"step": 22},

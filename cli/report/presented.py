@@ -70,7 +70,7 @@ def presented(result: ExecutionResult, hints: Hints) -> list[Child]:
     found: list[Child] = []
     for each in hints.panels:
         output = str(each.get("output"))
-        if output not in result.data:
+        if output not in result.data or each.get("kind") == "none":
             continue
         value = result.data[output]
         title = str(each.get("title") or output.replace("_", " ").capitalize())
@@ -103,8 +103,8 @@ def _figures(
             why = str(
                 reasons.get(path) or reasons.get(path.partition(".")[0]) or reasons.get(path.rpartition(".")[2]) or ""
             )
-        tone = sign(_at(value, path)) if form in _TONED and decimal(_at(value, path)) is not None else "flat"
-        classes = "figure" if tone == "flat" or form == "money" else f"figure {tone}"
+        # Only losses stand out: a volatility above zero is no gain.
+        classes = "figure down" if form in _TONED and sign(_at(value, path)) == "down" else "figure"
         cards.append(
             tag(
                 "div",
@@ -142,17 +142,13 @@ def _table(
         row(*(_cell(item, column, hover) for column, hover in zip(columns, hovers, strict=True)))
         for item in rows[:_ROWS_MAX]
     ]
-    texts = 0
-    for column in columns:
-        if column.get("format") not in _TEXT_FORMATS:
-            break
-        texts += 1
+    texts = frozenset(at for at, column in enumerate(columns) if column.get("format") in _TEXT_FORMATS)
     names = [str(column.get("label") or column.get("path")) for column in columns]
     more = len(rows) - _ROWS_MAX
     note = f"and {more} more rows" if more > 0 else ""
     return panel(
         title,
-        table(names, body, texts=texts),
+        table(names, body, text_columns=texts),
         tag("p", note, class_="footnote") if note else None,
         badge=badge,
         long=len(rows) > 12,
@@ -166,7 +162,7 @@ def _cell(item: Mapping[str, Any], column: Mapping[str, Any], hover: str) -> Htm
         hover = f"{item['reason']}\n{hover}"
     if form in _TEXT_FORMATS:
         return tag("td", shown, class_="text wrap" if len(shown) > 40 else "text", title=hover)
-    tone = {"up": "up", "down": "down", "flat": None}[sign(value)] if form in _TONED else None
+    tone = "down" if form in _TONED and sign(value) == "down" else None
     if not any(digit in shown for digit in "123456789"):
         tone = None
     return tag("td", shown, class_="muted" if shown == NOT_AVAILABLE else tone, title=hover)
@@ -191,7 +187,7 @@ def _shown(value: Any, form: str) -> str:
     if form == "bp":
         return NOT_AVAILABLE if number is None else f"{abs(number):.6f} bp"
     if form == "number":
-        return quantity(round(number, 6)) if number is not None else str(value)
+        return quantity(round(number, 4)) if number is not None else str(value)
     return str(value).replace("_", " ") if form == "text" and isinstance(value, str) and len(value) < 40 else str(value)
 
 

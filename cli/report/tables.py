@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from cli.figures import NOT_AVAILABLE, sign
@@ -34,7 +34,13 @@ def two_lines(main: str, sub: str | None) -> Html:
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Html], *, total: Html | None = None, texts: int = 1, texts_last: int = 0
+    columns: Sequence[str],
+    rows: Iterable[Html],
+    *,
+    total: Html | None = None,
+    texts: int = 1,
+    texts_last: int = 0,
+    text_columns: frozenset[int] | None = None,
 ) -> Html:
     """Return a table that scrolls sideways on narrow screens.
 
@@ -44,8 +50,11 @@ def table(
         total: a last row that stands out.
         texts: number of leading columns that hold text; the others hold figures.
         texts_last: number of trailing columns that hold text.
+        text_columns: the columns that hold text, instead of the two numbers.
     """
-    figures = range(texts, len(columns) - texts_last)
+    figures: Collection[int] = range(texts, len(columns) - texts_last)
+    if text_columns is not None:
+        figures = [at for at in range(len(columns)) if at not in text_columns]
     head = [
         tag("th", name, scope="col", class_=None if index in figures else "text") for index, name in enumerate(columns)
     ]

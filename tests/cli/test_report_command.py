@@ -54,7 +54,7 @@ async def test_every_pattern_with_hints_has_a_page_of_figures_that_explain_thems
         page = Page(render(result, pattern_name=pattern.name, hints=hints_of(pattern, catalogue)))
         text = " ".join(page.texts)
         for each in pattern.document["presentation"]["panels"]:
-            assert each["title"] in text, (pattern.id, each["title"])
+            assert each["kind"] == "none" or each["title"] in text, (pattern.id, each)
         cards = [dict(attributes) for name, attributes in page.tags if attributes.get("class") == "card"]
         assert cards, pattern.id
         for card in cards:
