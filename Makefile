@@ -4,16 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 DAWSOS := $(BIN)/dawsos
-PATHS := $(wildcard topics orchestrator analytics ledger db agents services streams gateway local patterns cli bench chaos data tests settings.py)
+PATHS := $(wildcard topics orchestrator analytics ledger db agents services streams gateway local patterns cli bench chaos simulation data tests settings.py)
 LOCK := $(BIN)/python -m uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11
 # Extra arguments: make test ARGS="tests/local -x", make demo ARGS=--json
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint fmt type check bench up down status golden lock clean
+.PHONY: help setup demo test lint fmt type check bench simulate mutations up down status golden lock clean
 
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make .venv from the lock file; does nothing when it is up to date
 
@@ -63,6 +63,12 @@ check: lint type test ## Everything a change has to pass
 
 bench: setup ## Measure: make bench ARGS="steps --concurrency 1,16,128"
 	@$(DAWSOS) bench $(ARGS)
+
+simulate: setup ## Simulate: make simulate ARGS="--seeds 100000"
+	@$(DAWSOS) simulate $(ARGS)
+
+mutations: setup ## Build faults into the code and see that the simulation notices each
+	@$(DAWSOS) simulate --mutation all $(ARGS)
 
 up: setup ## Start services and workers in the background
 	@$(DAWSOS) up --detach $(ARGS)

@@ -20,6 +20,7 @@ from cli import (
     pattern_commands,
     report_command,
     run,
+    simulate_commands,
     token_command,
     topic_commands,
     try_files,
@@ -98,6 +99,7 @@ app.command(name="token", rich_help_panel=_OPERATE)(token_command.token_command)
 app.command(name="migrate", rich_help_panel=_OPERATE)(instance_commands.migrate_command)
 app.add_typer(bench_commands.app, name="bench", rich_help_panel=_OPERATE)
 app.command(name="chaos", rich_help_panel=_OPERATE)(chaos_commands.chaos_command)
+app.command(name="simulate", rich_help_panel=_OPERATE)(simulate_commands.simulate_command)
 
 
 @app.command(name="version", rich_help_panel=_OPERATE)

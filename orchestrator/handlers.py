@@ -268,7 +268,7 @@ def _repeat_request(state: Execution | None, event: Event, pattern: CompiledPatt
         raise IllegalTransition("a repeated request needs an execution")
     arrived = request_sha256(request)
     if state.request_sha256 not in (None, arrived):
-        return Decision(None, (PublishResult(conflict(state, request, arrived, event.at_ms)),), Note.CONFLICT)
+        return Decision(None, (PublishResult(conflict(state, request, arrived)),), Note.CONFLICT)
     return repeated(state, event, pattern, limits, Note.DUPLICATE)
 
 

@@ -39,10 +39,11 @@ def repeated(state: Execution, event: Event, pattern: CompiledPattern | None, li
     return Decision(None, tuple(emits), Note.REDELIVERED)
 
 
-def conflict(state: Execution, request: ExecuteRequest, arrived: str, at_ms: int) -> ExecutionResult:
+def conflict(state: Execution, request: ExecuteRequest, arrived: str) -> ExecutionResult:
     """Return the answer to another request under a used id.
 
-    It must not be taken for the first request's result, so it has an execution id of its own and names the other.
+    It must not be taken for the first request's result, so it has an execution id of its own and names the other. Its
+    times are the other's beginning: asked again, it gives the same bytes.
     """
     execution_id = str(uuid5(UUID(state.execution_id), arrived))
     message = f"request_id {request.request_id!r} was used for another request; expected a new id or the same body"
@@ -57,8 +58,8 @@ def conflict(state: Execution, request: ExecuteRequest, arrived: str, at_ms: int
         error=ErrorBody(code=Code.REQUEST_CONFLICT, message=message, details=details),
         trace=Trace(pattern_id=request.pattern_id),
         digest=digest([None, arrived, None, []]),
-        started_at_ms=at_ms,
-        finished_at_ms=at_ms,
+        started_at_ms=state.started_at_ms,
+        finished_at_ms=state.started_at_ms,
     )
 
 

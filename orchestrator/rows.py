@@ -172,9 +172,13 @@ def _header(state: Execution) -> bytes:
 
 
 def _groups(outstanding: Mapping[str, Outstanding]) -> list[Any]:
-    """Return commands with their steps: steps asked for by one event share all but their names."""
+    """Return commands with their steps: steps asked for by one event share all but their names.
+
+    Sorted, because the order in memory is another one after they were read from a row.
+    """
     groups: dict[int, tuple[Outstanding, list[str]]] = {}
-    for name, command in outstanding.items():
+    for name in sorted(outstanding):
+        command = outstanding[name]
         groups.setdefault(id(command), (command, []))[1].append(name)
     return [
         [

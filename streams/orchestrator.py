@@ -227,6 +227,9 @@ class Processor:
         if after is not None:
             self.census.move(None if before is None else before.status, after.status)
             rows = await self._rows.save(partition, key, before, after, headers)
+            if self._timers.later_than(key, after.timer_at_ms):
+                # The engine asks for no timer that it takes to be armed; this one has come and gone meanwhile.
+                self._timers.arm(key, after.next_due_at_ms() or after.timer_at_ms)
         deliveries: list[Delivery] = list(rows)
         results: list[ExecutionResult] = []
         for emit in decision.emits:

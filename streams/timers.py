@@ -85,6 +85,10 @@ class TimerHeap:
             self._armed[key] = due_at_ms
             heapq.heappush(self._heap, (due_at_ms, key))
 
+    def later_than(self, key: bytes, due_at_ms: int) -> bool:
+        """Tell whether an execution that is to come up at a time (0: never) comes up later, or not at all."""
+        return due_at_ms != 0 and self._armed.get(key, due_at_ms + 1) > due_at_ms
+
     async def until_nearer(self, wait_s: float) -> None:
         """Wait; return sooner if something is armed that comes up before everything else."""
         with suppress(TimeoutError):

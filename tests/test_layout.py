@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FOLDERS = (
     "topics", "orchestrator", "analytics", "ledger", "db", "agents", "services", "streams", "gateway", "local", "cli",
-    "bench", "chaos",
+    "bench", "chaos", "simulation",
 )  # fmt: skip
 _ALL = set(FOLDERS)
 MAY_IMPORT: dict[str, set[str]] = {
@@ -20,15 +20,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ledger": set(),
     "db": {"topics"},
     "agents": {"topics", "analytics"},
-    "services": _ALL - {"streams", "gateway", "local", "cli", "bench"},
+    "services": _ALL - {"streams", "gateway", "local", "cli", "bench", "simulation"},
     "streams": {"topics", "orchestrator", "db", "services"},
     "gateway": {"topics", "db", "orchestrator", "streams", "services"},
     "local": {"db", "ledger", "services"},
     "cli": _ALL,
     "bench": _ALL - {"cli"},
     "chaos": _ALL,
+    "simulation": {"topics", "orchestrator", "agents", "streams"},
 }
-KAFKA_CLIENTS = {"streams", "bench", "chaos"}
+KAFKA_CLIENTS = {"streams", "bench", "chaos", "simulation"}
 ONLY_STREAMS = {"faust", "aiokafka", "mode"}
 CORE_MAY_IMPORT = {"pydantic", "jsonschema", "jsonschema_rs", "orjson"}
 IMPURE = {"time", "random", "logging", "asyncio", "os", "socket", "threading", "secrets", "subprocess", "pathlib"}
@@ -60,7 +61,7 @@ def test_import_directions(folder: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "folder", [f for f in FOLDERS if f not in ("streams", "bench", "chaos") and (ROOT / f).is_dir()]
+    "folder", [f for f in FOLDERS if f not in KAFKA_CLIENTS and (ROOT / f).is_dir()]
 )
 def test_only_streams_imports_faust_and_aiokafka(folder: str) -> None:
     wrong = [

@@ -34,12 +34,14 @@ class OwnedRows:
     name: str
     _fences: dict[int, Fence]
     _pending: set[asyncio.Future[Any]]
+    _closings: int
     on_take_over: Callable[[frozenset[int]], Awaitable[None]] | None
     taken_over_at_ms: int | None
 
     def _begin(self) -> None:
         self._fences = {}
         self._pending = set()
+        self._closings = 0
         self.on_take_over = None
         self.taken_over_at_ms = None
 
@@ -94,6 +96,7 @@ class OwnedRows:
     def close_partitions(self) -> None:
         """Refuse writes until the next recovery is complete."""
         self._fences.clear()
+        self._closings += 1
 
     async def drain(self) -> None:
         """Wait until every write is confirmed or failed."""
@@ -108,7 +111,11 @@ class OwnedRows:
 
         Returns:
             False if somebody wrote to a changelog partition after it was read: read on, then call again.
+
+        Raises:
+            NotOwner: the partitions were closed meanwhile: they may be somebody else's by now.
         """
+        closings = self._closings
         fences = {partition: Fence(self.store.epochs.get(partition, 0) + 1) for partition in recovered}
         note = orjson.dumps({"owner": self._owner})
         markers = {}
@@ -124,6 +131,8 @@ class OwnedRows:
                     "changelog partition %s: read up to %s, marker at %s", partition, recovered[partition], offset
                 )
                 undisturbed = False
+        if self._closings != closings:
+            raise NotOwner(f"another rebalance began while {self.name} was taken over")
         if not undisturbed:
             return False
         for partition, fence in fences.items():
