@@ -5,9 +5,9 @@ from typing import TypeVar
 
 import orjson
 
-from orchestrator.admission import check_request, request_sha256
+from orchestrator.admission import check_request
 from orchestrator.ending import end_admitted, finish, fresh
-from orchestrator.events import Decision, Event, EventMessage, IllegalTransition, Note, PublishResult, StartTimer
+from orchestrator.events import Decision, Event, EventMessage, IllegalTransition, Note, StartTimer
 from orchestrator.execution import Admission, Ending, Execution, Outstanding, Status, StepStatus
 from orchestrator.fan import count_settled, fail_item, succeed_item
 from orchestrator.gate import ask_for_pins, meet_pack, warming
@@ -21,7 +21,7 @@ from orchestrator.progress import (
     start_ready,
     timed_out,
 )
-from orchestrator.repeats import conflict, repeated, turn_of
+from orchestrator.repeats import conflicting, repeated, turn_of
 from orchestrator.settling import fail_step, succeed_step
 from orchestrator.transitions import Action
 from orchestrator.turn import Turn
@@ -266,10 +266,9 @@ def _repeat_request(state: Execution | None, event: Event, pattern: CompiledPatt
     request = _message(event, ExecuteRequest)
     if state is None:
         raise IllegalTransition("a repeated request needs an execution")
-    arrived = request_sha256(request)
-    if state.request_sha256 not in (None, arrived):
-        return Decision(None, (PublishResult(conflict(state, request, arrived)),), Note.CONFLICT)
-    return repeated(state, event, pattern, limits, Note.DUPLICATE)
+    again = repeated(state, event, pattern, limits, Note.DUPLICATE)
+    answers = conflicting(state, request)
+    return Decision(None, (*again.emits, *answers), Note.CONFLICT) if answers else again
 
 
 def _repeat(state: Execution | None, event: Event, pattern: CompiledPattern | None, limits: Limits) -> Decision:

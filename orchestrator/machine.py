@@ -13,7 +13,7 @@ from orchestrator.execution import Execution, Status
 from orchestrator.handlers import HANDLERS
 from orchestrator.limits import DEFAULT_LIMITS, Limits
 from orchestrator.pattern import CompiledPattern
-from orchestrator.repeats import turn_of
+from orchestrator.repeats import conflicting, turn_of
 from orchestrator.transitions import TABLE
 from orchestrator.undo import time_out
 from topics.canonical import digest
@@ -52,7 +52,11 @@ def advance(
     if running and state is not None:
         _check_pattern(state, pattern)
         if _is_over(state, event):
-            return time_out(turn_of(state, event, pattern, limits), event)
+            decision = time_out(turn_of(state, event, pattern, limits), event)
+            if isinstance(event.message, ExecuteRequest):
+                # Whoever asks for something else under this id is answered all the same.
+                return replace(decision, emits=(*decision.emits, *conflicting(state, event.message)))
+            return decision
     decision = HANDLERS[row.action](state, event, pattern, limits)
     if decision.state is not None and decision.state.status not in row.to:
         name = type(event.message).__name__

@@ -2,8 +2,9 @@
 
 from uuid import UUID, uuid5
 
+from orchestrator.admission import request_sha256
 from orchestrator.ending import closing_emits
-from orchestrator.events import Decision, Emit, Event, IllegalTransition, Note, StartTimer, WatchPack
+from orchestrator.events import Decision, Emit, Event, IllegalTransition, Note, PublishResult, StartTimer, WatchPack
 from orchestrator.execution import Execution
 from orchestrator.limits import Limits
 from orchestrator.pattern import CompiledPattern
@@ -37,6 +38,14 @@ def repeated(state: Execution, event: Event, pattern: CompiledPattern | None, li
     if not emits:
         return Decision(None, (), note)
     return Decision(None, tuple(emits), Note.REDELIVERED)
+
+
+def conflicting(state: Execution, request: ExecuteRequest) -> tuple[PublishResult, ...]:
+    """Return the answer to a request if it is another one under the execution's id; else nothing."""
+    arrived = request_sha256(request)
+    if state.request_sha256 in (None, arrived):
+        return ()
+    return (PublishResult(conflict(state, request, arrived)),)
 
 
 def conflict(state: Execution, request: ExecuteRequest, arrived: str) -> ExecutionResult:

@@ -231,7 +231,7 @@ class World:
         why = worker.process.why
         self.note("end", worker.process.name, why)
         self.workers.remove(worker)
-        self.ends[why.split(" at point")[0].split(" for ")[0].split(":")[0]] += 1
+        self.ends[why.split(" at point")[0].split(" for ")[0].split(" to ")[0].split(":")[0]] += 1
         if worker.process.why not in ("terminated", "the run is over"):
             # The supervisor starts another one.
             self.loop.outside(self.loop.call_later, 0.3 + 1.5 * self.dice.faults.random(), self._start, kind)

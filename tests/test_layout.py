@@ -60,9 +60,7 @@ def test_import_directions(folder: str) -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize(
-    "folder", [f for f in FOLDERS if f not in KAFKA_CLIENTS and (ROOT / f).is_dir()]
-)
+@pytest.mark.parametrize("folder", [f for f in FOLDERS if f not in KAFKA_CLIENTS and (ROOT / f).is_dir()])
 def test_only_streams_imports_faust_and_aiokafka(folder: str) -> None:
     wrong = [
         f"{path.relative_to(ROOT)} imports {name}"

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from orchestrator.events import Event
+from orchestrator.events import Event, PublishResult
 from orchestrator.execution import Outstanding
 from orchestrator.limits import Limits
 from orchestrator.machine import advance
@@ -72,6 +72,22 @@ def test_an_answer_to_a_conflicting_request_is_the_same_each_time() -> None:
         advance(state, Event(other, AT_MS + later, f"r:{later}"), pattern, limits).emits for later in (10, 5_000)
     )
     assert once == again
+
+
+def test_a_conflicting_request_that_comes_after_the_deadline_is_answered() -> None:
+    limits = Limits()
+    pattern = registry(limits).newest("sim_sequence")
+    first = request("sim_sequence", n=1).model_copy(update={"deadline_s": 1.0})
+    state = advance(None, Event(first, AT_MS, "r:0"), pattern, limits).state
+    late = Event(request("sim_sequence", n=2), AT_MS + 2_000, "r:1")
+    decision = advance(state, late, pattern, limits)
+    assert decision.state is not None
+    again = advance(decision.state, late, pattern, limits)
+    for emits in (decision.emits, again.emits):
+        results = [emit.result for emit in emits if isinstance(emit, PublishResult)]
+        assert [result.status for result in results] == ["timed_out", "rejected"]
+        assert results[0].execution_id == decision.state.execution_id != results[1].execution_id
+    assert again.emits == decision.emits
 
 
 def test_a_timer_that_was_armed_again_for_later_is_noticed() -> None:
