@@ -163,6 +163,9 @@ class Settings(BaseSettings):
     postgres_admin: SecretStr | None = Field(
         None, description="Same form, the role that owns the schema; empty: DAWSOS_POSTGRES."
     )
+    postgres_pipeline: SecretStr | None = Field(
+        None, description="Same form, a role that may add packs; empty: DAWSOS_POSTGRES_ADMIN."
+    )
     redis: SecretStr | None = Field(None, description=f"{REDIS_FORM}; empty: embedded.")
 
     topic_prefix: str = Field(
@@ -196,6 +199,20 @@ class Settings(BaseSettings):
     )
     ledger_repository: Path | None = Field(
         None, description="Git repository of the ledgers; empty: ledger.git in the data directory."
+    )
+    pack_tenants: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("demo",), description="Tenants that may build pricing packs, which all tenants share; separated by commas."
+    )
+    pack_folder: Path | None = Field(
+        None, description="Folder of the market source `folder`: prices.csv, fx.csv, macro.csv, or .parquet."
+    )
+    ecb_url: str = Field(
+        "https://www.ecb.europa.eu/stats/eurofxref/eurofxref-hist.zip",
+        pattern=r"^https?://",
+        description="The European Central Bank's table of reference rates, for the market source `ecb`.",
+    )
+    announcement_wait_s: float = Field(
+        3600.0, gt=0, description="How long an announced pack may lack its rows before it becomes a dead letter."
     )
     policy: str = Field("nyse-close", min_length=1, description="Pricing policy of executions without a portfolio.")
     polygon_key: SecretStr | None = Field(None, description="API key of Polygon; empty: its capabilities say so.")
@@ -278,7 +295,7 @@ class Settings(BaseSettings):
             KafkaAddress.parse(value.get_secret_value())
         return value
 
-    @field_validator("postgres", "postgres_admin")
+    @field_validator("postgres", "postgres_admin", "postgres_pipeline")
     @classmethod
     def _postgres_form(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
@@ -342,6 +359,11 @@ class Settings(BaseSettings):
         """URL of the role that owns the schema and runs migrations."""
         return _required("postgres", self.postgres_admin or self.postgres)
 
+    def postgres_pipeline_url(self) -> str | None:
+        """URL of the role that may add packs; None when neither it nor the owner's is given."""
+        given = self.postgres_pipeline or self.postgres_admin
+        return None if given is None else given.get_secret_value()
+
     def redis_url(self) -> str:
         """URL of Redis or Valkey."""
         return _required("redis", self.redis)
@@ -388,6 +410,7 @@ FORMS: dict[str, str] = {
     "kafka": KAFKA_FORM,
     "postgres": POSTGRES_FORM,
     "postgres_admin": POSTGRES_FORM,
+    "postgres_pipeline": POSTGRES_FORM,
     "redis": REDIS_FORM,
     "agents": "module:Class[,module:Class…]",
 }

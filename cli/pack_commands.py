@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli import pack_data_commands
 from cli.console import out, print_json, say
 from cli.exits import Exit
 from cli.failures import CommandFailed
@@ -17,13 +18,20 @@ from cli.options import AsJson, parse_date
 from cli.requests import parse_uuid
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from db.pack_build import BuildReport
     from db.pack_series import PackInfo
+    from db.pack_watch import Overdue
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Build, list, inspect, freeze and supersede pricing packs: all prices and exchange rates of one day.",
+    help="Import, build, list, compare, freeze and supersede pricing packs: all prices and exchange rates of one day.",
 )
+
+app.command(name="import")(pack_data_commands.import_command)
+app.command(name="verify")(pack_data_commands.verify_command)
+app.command(name="diff")(pack_data_commands.diff_command)
 
 PackId = Annotated[str, typer.Argument(metavar="PACK", help="Id of the pack, a UUID.")]
 
@@ -96,21 +104,37 @@ def list_command(
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List packs, the newest first."""
+    """List packs, the newest first; days whose pack is overdue, and packs announced before their rows, are said so."""
     import asyncio
 
-    async def read() -> Sequence[PackInfo]:
+    async def read() -> tuple[Sequence[PackInfo], Sequence[Overdue], dict[UUID, str]]:
         from cli.instance import app_pool, connected
+        from db.pack_watch import PackWatchRepository
         from db.packs import PackRepository
         from topics.messages import PackStatus
 
         async with app_pool(connected()) as pool:
             wanted = PackStatus(status.value) if status else None
-            return await PackRepository(pool).list(policy, start, end, wanted, limit)
+            packs = await PackRepository(pool).list(policy, start, end, wanted, limit)
+            watch = PackWatchRepository(pool)
+            late = [each for each in await watch.overdue(datetime.now(UTC)) if policy in (None, each.policy)]
+            early = {each.announcement.pack_id: each.problem for each in await watch.pending()}
+            # A list that asks for one status is not about what is missing.
+            return packs, late if status is None else [], early
 
-    packs = asyncio.run(read())
+    packs, late, early = asyncio.run(read())
     if as_json:
-        print_json([_plain(pack) for pack in packs])
+        print_json(
+            [
+                *({"status": "overdue", **asdict(each)} for each in late),
+                *({**_plain(pack), "announced": early.get(pack.ref.pack_id)} for pack in packs),
+                *(
+                    {"pack_id": str(pack_id), "status": "announced", "announced": problem}
+                    for pack_id, problem in early.items()
+                    if all(pack.ref.pack_id != pack_id for pack in packs)
+                ),
+            ]
+        )
         return
     from rich import box
     from rich.table import Table
@@ -130,6 +154,11 @@ def list_command(
             str(ref.pack_id),
         )
     out().print(table)
+    for each in late:
+        state = f"is {each.status}" if each.status else "is not there"
+        say(f"overdue: {each.policy} of {each.asof_date} {state}, due {each.due_at:%Y-%m-%d %H:%M} UTC")
+    for pack_id, problem in early.items():
+        say(f"announced before its rows: {pack_id}: {problem}")
 
 
 @app.command()
@@ -137,14 +166,16 @@ def show(pack: PackId, as_json: AsJson = False) -> None:
     """Show one pack with what its checks noticed."""
     import asyncio
 
-    async def read() -> PackInfo:
+    async def read() -> dict[str, Any]:
         from cli.instance import app_pool, connected
         from db.packs import PackRepository
 
         async with app_pool(connected()) as pool:
-            return await PackRepository(pool).show(parse_uuid(pack, "PACK"))
+            packs, pack_id = PackRepository(pool), parse_uuid(pack, "PACK")
+            shown = _plain(await packs.show(pack_id))
+            return {**shown, "provenance": [asdict(origin) for origin in await packs.provenance(pack_id)]}
 
-    found = _plain(asyncio.run(read()))
+    found = asyncio.run(read())
     if as_json:
         print_json(found)
         return
@@ -153,9 +184,11 @@ def show(pack: PackId, as_json: AsJson = False) -> None:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")
     for name, value in found.items():
-        if name != "findings":
+        if name not in ("findings", "provenance"):
             grid.add_row(name, "–" if value is None else str(value))
     out().print(grid)
+    for each in found["provenance"]:
+        typer.echo(f"{each['kind']} from {each['source']}: {each['name']}, SHA-256 {each['sha256'] or '–'}")
     for each in found["findings"]:
         typer.echo(f"{'fault' if each['fault'] else 'note'}  {each['kind']} {each['subject']}: {each['message']}")
 

@@ -1,13 +1,15 @@
 -- What the application's role may do; run after every migration, so that it can be repeated and the role can change.
 -- "app_role" stands for the role's name. The role owns nothing. Pack tables are read-only to it: packs are built by the
 -- owner's role, and the projector freezes announced packs through functions that check them.
--- A pricing pipeline with a role of its own needs: INSERT on securities, pricing_pack, prices and fx_rates, SELECT on
--- all global tables, EXECUTE on freeze_packs and fail_pack.
+-- A pricing pipeline with a role of its own (DAWSOS_POSTGRES_PIPELINE) needs: INSERT on securities, security_identifiers,
+-- pricing_pack, prices, fx_rates, pack_provenance and macro_series, SELECT on all global tables, EXECUTE on freeze_packs
+-- and fail_pack.
 
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM "app_role";
 GRANT USAGE ON SCHEMA public TO "app_role";
-GRANT SELECT ON calendars, calendar_sessions, pack_policy, securities, pricing_pack, prices, fx_rates
-    TO "app_role";
+GRANT SELECT ON calendars, calendar_sessions, pack_policy, securities, pricing_pack, prices, fx_rates,
+    security_identifiers, pack_provenance, macro_series TO "app_role";
+GRANT SELECT, INSERT, UPDATE, DELETE ON pack_announcements TO "app_role";
 GRANT EXECUTE ON FUNCTION freeze_packs, fail_pack TO "app_role";
 GRANT SELECT, UPDATE (published_at) ON pack_outbox TO "app_role";
 -- Ledger path and booking method stay: booked ledgers are kept per commit.

@@ -10,7 +10,8 @@ from uuid import UUID
 from db.pack_build import BuildReport, plan_build
 from db.pack_checks import Finding, check_content
 from db.pack_choice import PackDecision, PackFacts, choose_pack
-from db.pack_content import PackContent, PackRejected, pack_id_of, plain, require_valid
+from db.pack_content import Origin, PackContent, PackRejected, pack_id_of, plain, require_valid
+from db.pack_difference import RowChange, difference
 from db.pack_series import (
     PackInfo,
     PackSeries,
@@ -52,6 +53,7 @@ class MemoryPacks:
         self._calendars: dict[str, tuple[date, date, tuple[date, ...]]] = {}
         self._policies: dict[str, str] = {}
         self._securities: dict[str, Security] = {}
+        self._origins: dict[UUID, tuple[Origin, ...]] = {}
         self._freeze_seq = 0
         self.events: list[PackEvent] = []
 
@@ -116,10 +118,34 @@ class MemoryPacks:
             raise _refused(pack_id, str(twice)) from twice
         self._packs[pack_id] = replace(pack, content=merged)
 
+    async def difference(self, before: UUID, after: UUID) -> tuple[RowChange, ...]:
+        """Return the prices and rates that differ between two packs, whatever their status."""
+        return difference(self._get(before).content, self._get(after).content)
+
+    async def add_origins(self, pack_ids: Sequence[UUID], origins: Sequence[Origin]) -> None:
+        """Say where the rows of packs were read; saying it again changes nothing."""
+        for pack_id in pack_ids:
+            self._origins[pack_id] = tuple(
+                sorted({*self._origins.get(pack_id, ()), *origins}, key=lambda row: (row.kind, row.source, row.name))
+            )
+
+    async def provenance(self, pack_id: UUID) -> tuple[Origin, ...]:
+        """Return where a pack's rows were read; empty when nobody said."""
+        return self._origins.get(pack_id, ())
+
+    async def content_before(self, policy: str, asof: date) -> PackContent | None:
+        """Return the rows of the newest frozen pack of an earlier day; None without one."""
+        return self._content_before(policy, asof)
+
+    async def required(self, policy: str) -> tuple[str, ...]:
+        """Return the symbols every pack of a policy must have: here none is ever required."""
+        return ()
+
     async def check(self, pack_id: UUID) -> tuple[Finding, ...]:
         """Return what the checks notice about a pack, compared with the newest frozen one of an earlier day."""
         pack = self._get(pack_id)
-        return check_content(pack.content, self._content_before(pack.ref.policy, pack.ref.asof_date))
+        before = self._content_before(pack.ref.policy, pack.ref.asof_date)
+        return check_content(pack.content, before, pack.ref.asof_date)
 
     async def freeze(self, pack_id: UUID, expected_sha256: str | None, known_at: datetime) -> PackRef:
         """Check a warming pack and freeze it; see `PackRepository.freeze`."""
@@ -167,6 +193,7 @@ class MemoryPacks:
         days: Sequence[tuple[date, PackContent]],
         known_at: datetime,
         progress: Callable[[int], None] = lambda done: None,
+        origins: Sequence[Origin] = (),
     ) -> BuildReport:
         """Make the packs of many days fresh; see `PackWriter.build`."""
         report = BuildReport()
@@ -187,7 +214,8 @@ class MemoryPacks:
         for done, plan in enumerate(list(plans), start=1):
             ref = await self.create(policy, plan.asof, known_at, plan.revision)
             await self.load_rows(ref.pack_id, plan.content)
-            self._freeze(self._packs[ref.pack_id], plan.findings, plan.sha256, known_at)
+            report.written.append(self._freeze(self._packs[ref.pack_id], plan.findings, plan.sha256, known_at))
+            await self.add_origins([ref.pack_id], origins)
             progress(done)
         return report
 

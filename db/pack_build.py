@@ -32,6 +32,7 @@ class BuildReport:
         created: days that had no frozen pack before.
         restated: days whose rows differ from the fresh pack's; it is superseded.
         unchanged: days whose fresh pack has exactly these rows.
+        written: the new packs, by day.
         faulty: days that were not written, because of these faults.
         warnings: findings of packs that were written.
     """
@@ -39,6 +40,7 @@ class BuildReport:
     created: int = 0
     restated: int = 0
     unchanged: int = 0
+    written: list[PackRef] = field(default_factory=list)
     faulty: list[tuple[date, Finding]] = field(default_factory=list)
     warnings: list[tuple[date, Finding]] = field(default_factory=list)
 
@@ -53,6 +55,7 @@ def plan_build(
     stored: Mapping[date, Sequence[PackRef]],
     previous: PackContent | None,
     report: BuildReport,
+    required: Sequence[str] = (),
 ) -> Iterator[PlannedPack]:
     """Yield the packs to write, in order of days, and count everything in `report`.
 
@@ -61,13 +64,14 @@ def plan_build(
         stored: all revisions there are, by day.
         previous: content of the newest frozen pack before the first day, for the checks.
         report: filled as packs are yielded.
+        required: symbols every pack must have.
 
     Raises:
         PackRejected: rows that no pack can hold.
     """
     for asof, content in days:
         require_valid(content)
-        findings = check_content(content, previous)
+        findings = check_content(content, previous, asof, required)
         faults = [finding for finding in findings if finding.fault]
         if faults:
             report.faulty.extend((asof, fault) for fault in faults)

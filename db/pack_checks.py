@@ -1,22 +1,23 @@
-"""Checks of a pack's content before it is frozen: coverage, triangulation of rates, jumps.
+"""Checks of a pack's content before it is frozen: coverage, triangulation of rates, jumps, stale observations.
 
 A *fault* keeps the pack from being frozen; a *warning* is kept with the pack for people and the data-quality pattern.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Literal
 
-from db.pack_content import PackContent, RateRow
+from db.pack_content import CARRY_DAYS_MAX, PackContent, RateRow
 
 JUMP_MAX = Decimal("0.25")
 _TRIANGLE_TOLERANCE = Decimal("1e-9")
 # Half of the last stored decimal of a rate: what rounding alone may cost.
 _RATE_ROUNDING = Decimal("0.5e-10")
 
-Kind = Literal["empty", "coverage", "triangulation", "jump"]
+Kind = Literal["empty", "coverage", "triangulation", "jump", "stale"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +40,49 @@ class Finding:
         return {"kind": self.kind, "fault": self.fault, "subject": self.subject, "message": self.message}
 
 
-def check_content(content: PackContent, previous: PackContent | None) -> tuple[Finding, ...]:
+def check_content(
+    content: PackContent, previous: PackContent | None, asof: date | None = None, required: Sequence[str] = ()
+) -> tuple[Finding, ...]:
     """Return everything noticed, in a fixed order.
 
     Args:
         content: rows of the pack to freeze.
         previous: rows of the newest frozen pack of an earlier day; None for the first.
+        asof: the pack's day, to tell observations that are too old or not yet made; None leaves that out.
+        required: symbols the pack must have.
     """
     if not content.prices and not content.rates:
         return (Finding("empty", True, "", "expected prices or rates, the pack has no rows"),)
     return (
+        *_required(content, required),
+        *(() if asof is None else _stale(content, asof)),
         *_missing_rates(content),
         *_triangles(content),
         *(() if previous is None else (*_gone(content, previous), *_jumps(content, previous))),
     )
+
+
+def _required(content: PackContent, required: Sequence[str]) -> Iterator[Finding]:
+    priced = {row.symbol for row in content.prices}
+    for symbol in sorted(set(required) - priced):
+        yield Finding("coverage", True, symbol, "the policy requires a price, the pack has none")
+
+
+def _stale(content: PackContent, asof: date) -> Iterator[Finding]:
+    """A close may be older than its pack, but is then said to be; nothing is older than what may be carried."""
+    observed = [(row.symbol, row.observed_on) for row in content.prices]
+    observed += [(f"{row.base}/{row.quote}", row.observed_on) for row in content.rates]
+    closes = len(content.prices)
+    for at, (name, on) in enumerate(observed):
+        age = (asof - on).days
+        if age < 0:
+            yield Finding("stale", True, name, f"observed on {on}, after the pack's day {asof}")
+        elif age > CARRY_DAYS_MAX:
+            yield Finding(
+                "stale", True, name, f"observed on {on}, {age} days before; at most {CARRY_DAYS_MAX} are carried"
+            )
+        elif age and at < closes:
+            yield Finding("stale", False, name, f"close of {on}, {age} days before the pack's day")
 
 
 def _missing_rates(content: PackContent) -> Iterator[Finding]:

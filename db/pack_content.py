@@ -79,6 +79,23 @@ class RateRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where rows of a pack were read; not part of its digest, as the same rows may come from two places.
+
+    Attributes:
+        kind: `prices`, `rates` or `macro`.
+        source: the provider, as the rows say.
+        name: file or address.
+        sha256: of the bytes read; None where there were none.
+    """
+
+    kind: str
+    source: str
+    name: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PackContent:
     """All rows of one pack, in no particular order."""
 

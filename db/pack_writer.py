@@ -8,7 +8,7 @@ from itertools import islice
 from uuid import UUID
 
 from db.pack_build import BuildReport, PlannedPack, plan_build, require_sessions
-from db.pack_content import PackContent, PackRejected, pack_id_of, require_valid, security_id_of
+from db.pack_content import Origin, PackContent, PackRejected, pack_id_of, require_valid, security_id_of
 from db.pack_series import Security, require_same_units
 from db.packs import PackRepository, pack_refusals
 from db.postgres import Connection, transaction, upstream_failures
@@ -123,6 +123,7 @@ class PackWriter(PackRepository):
         days: Sequence[tuple[date, PackContent]],
         known_at: datetime,
         progress: Callable[[int], None] = lambda done: None,
+        origins: Sequence[Origin] = (),
     ) -> BuildReport:
         """Make the packs of many days fresh; what is so already stays untouched.
 
@@ -131,6 +132,7 @@ class PackWriter(PackRepository):
             days: content by session, ascending, e.g. from `db.pack_content.assemble`.
             known_at: when the data became known; also the creation time.
             progress: called with the number of packs written so far.
+            origins: where the rows were read, kept with each pack that is written.
 
         Raises:
             PackRejected: rows that no pack can hold; packs written before stay.
@@ -147,11 +149,12 @@ class PackWriter(PackRepository):
                 pack = PackRef.model_validate_json(row[0])
                 stored[pack.asof_date].append(pack)
             before = await self._pool.fetchval(query("pack_newest_before"), policy, first)
+            facts = await self._pool.fetchrow(query("policy_get"), policy)
         previous = None if before is None else await self.content(before)
-        plans = plan_build(days, stored, previous, report)
+        plans = plan_build(days, stored, previous, report, facts["required_symbols"] if facts else ())
         done = 0
         while chunk := list(islice(plans, _PACKS_AT_ONCE)):
-            await self._write(policy, chunk, known_at)
+            report.written += await self._write(policy, chunk, known_at, origins)
             done += len(chunk)
             progress(done)
         if done >= _PACKS_AT_ONCE:
@@ -160,7 +163,14 @@ class PackWriter(PackRepository):
                 await self._pool.execute(query("analyze_packs"))
         return report
 
-    async def _write(self, policy: str, plans: Sequence[PlannedPack], known_at: datetime) -> None:
+    async def add_origins(self, pack_ids: Sequence[UUID], origins: Sequence[Origin]) -> None:
+        """Say where the rows of packs were read; saying it again changes nothing."""
+        async with transaction(self._pool) as connection:
+            await _add_origins(connection, pack_ids, origins)
+
+    async def _write(
+        self, policy: str, plans: Sequence[PlannedPack], known_at: datetime, origins: Sequence[Origin]
+    ) -> list[PackRef]:
         ids = [pack_id_of(policy, plan.asof, plan.revision) for plan in plans]
         async with transaction(self._pool) as connection:
             await connection.execute(
@@ -177,6 +187,30 @@ class PackWriter(PackRepository):
             findings = [json.dumps([finding.as_json() for finding in plan.findings]) for plan in plans]
             # The database computes each digest from the stored rows and compares.
             await connection.fetch(query("pack_freeze"), ids, [plan.sha256 for plan in plans], known_at, findings)
+            await _add_origins(connection, ids, origins)
+        return [
+            PackRef(
+                pack_id=pack_id,
+                policy=policy,
+                asof_date=plan.asof,
+                revision=plan.revision,
+                status=PackStatus.FRESH,
+                content_sha256=plan.sha256,
+            )
+            for pack_id, plan in zip(ids, plans, strict=True)
+        ]
+
+
+async def _add_origins(connection: Connection, pack_ids: Sequence[UUID], origins: Sequence[Origin]) -> None:
+    if origins:
+        await connection.execute(
+            query("provenance_put"),
+            list(pack_ids),
+            [row.kind for row in origins],
+            [row.source for row in origins],
+            [row.name for row in origins],
+            [row.sha256 for row in origins],
+        )
 
 
 async def _copy(connection: Connection, packs: Sequence[tuple[UUID, date, PackContent]]) -> None:

@@ -16,7 +16,8 @@ import asyncpg
 
 from db.pack_checks import Finding, check_content
 from db.pack_choice import PackDecision, PackFacts, choose_pack
-from db.pack_content import PackContent, PackRejected, PriceRow, RateRow
+from db.pack_content import Origin, PackContent, PackRejected, PriceRow, RateRow
+from db.pack_difference import RowChange, difference
 from db.pack_series import PackInfo, PackSeries, Security, in_currency, require_frozen
 from db.postgres import Pool, upstream_failures
 from db.sql import query
@@ -26,6 +27,10 @@ from topics.messages import PackAnnouncement, PackRef, PackStatus
 # At 10 symbols over 9 years one takes about 3 MB.
 _SERIES_KEPT_MAX = 16
 T = TypeVar("T")
+
+
+class AnnouncedEarly(TerminalError):
+    """A pack was announced that is not there, or not with those rows."""
 
 
 class PackRepository:
@@ -166,12 +171,43 @@ class PackRepository:
             )
         return actual
 
+    async def difference(self, before: UUID, after: UUID) -> tuple[RowChange, ...]:
+        """Return the prices and rates that differ between two packs, whatever their status.
+
+        Raises:
+            TerminalError: UNKNOWN_PACK.
+        """
+        for pack_id in (before, after):
+            if await self._ref(pack_id) is None:
+                raise TerminalError(Code.UNKNOWN_PACK, f"there is no pack {pack_id}")
+        return difference(await self.content(before), await self.content(after))
+
+    async def provenance(self, pack_id: UUID) -> tuple[Origin, ...]:
+        """Return where a pack's rows were read; empty when nobody said."""
+        with upstream_failures("reading a pack's provenance"):
+            rows = await self._pool.fetch(query("provenance_get"), pack_id)
+        return tuple(Origin(**dict(row)) for row in rows)
+
+    async def content_before(self, policy: str, asof: date) -> PackContent | None:
+        """Return the rows of the newest frozen pack of an earlier day; None without one."""
+        with upstream_failures("reading the pack before"):
+            before = await self._pool.fetchval(query("pack_newest_before"), policy, asof)
+        return None if before is None else await self.content(before)
+
+    async def required(self, policy: str) -> tuple[str, ...]:
+        """Return the symbols every pack of a policy must have."""
+        with upstream_failures("reading a policy"):
+            row = await self._pool.fetchrow(query("policy_get"), policy)
+        return tuple(row["required_symbols"]) if row else ()
+
     async def check(self, pack_id: UUID) -> tuple[Finding, ...]:
         """Return what the checks notice about a pack, compared with the newest frozen one of an earlier day."""
         content = await self.content(pack_id)
         with upstream_failures("reading the pack before"):
             before = await self._pool.fetchval(query("pack_before"), pack_id)
-        return check_content(content, None if before is None else await self.content(before))
+            facts = await self._pool.fetchrow(query("pack_checked_by"), pack_id)
+        asof, required = (None, ()) if facts is None else (facts[0], tuple(facts[1]))
+        return check_content(content, None if before is None else await self.content(before), asof, required)
 
     async def freeze(self, pack_id: UUID, expected_sha256: str | None, known_at: datetime) -> PackRef:
         """Check a warming pack and freeze it: from now on it is fresh and never changes.
@@ -218,12 +254,13 @@ class PackRepository:
         Repeating an announcement is harmless.
 
         Raises:
+            AnnouncedEarly: the pack, or rows of it, are not there yet; the same announcement may fit later.
             TerminalError: UNKNOWN_PACK; INVALID_REQUEST when the announcement does not fit the pack or its rows. The
                 pack stays as it is, so that the pipeline can announce it correctly.
         """
         pack = await self._ref(announcement.pack_id)
         if pack is None:
-            raise TerminalError(Code.UNKNOWN_PACK, f"there is no pack {announcement.pack_id}")
+            raise AnnouncedEarly(Code.UNKNOWN_PACK, f"there is no pack {announcement.pack_id}")
         said = (announcement.policy, announcement.asof_date, announcement.revision)
         if said != (pack.policy, pack.asof_date, pack.revision):
             raise TerminalError(
@@ -231,6 +268,14 @@ class PackRepository:
                 f"pack {pack.pack_id} is policy {pack.policy}, day {pack.asof_date}, revision {pack.revision}; "
                 f"announced as {said[0]}, {said[1]}, {said[2]}",
             )
+        if pack.status is PackStatus.WARMING:
+            content = await self.content(pack.pack_id)
+            if content.sha256() != announcement.content_sha256:
+                raise AnnouncedEarly(
+                    Code.INVALID_REQUEST,
+                    f"pack {pack.pack_id} of {pack.asof_date} was announced with SHA-256 {announcement.content_sha256};"
+                    f" its {len(content.prices)} prices and {len(content.rates)} rates give {content.sha256()}",
+                )
         try:
             return await self.freeze(pack.pack_id, announcement.content_sha256, known_at)
         except PackRejected as rejected:

@@ -148,6 +148,9 @@ WHERE own.id = $1 AND earlier.asof_date < own.asof_date AND earlier.freeze_seq I
 ORDER BY earlier.asof_date DESC, earlier.revision DESC
 LIMIT 1
 
+-- name: pack_checked_by
+SELECT asof_date, required_symbols FROM pricing_pack JOIN pack_policy USING (policy) WHERE id = $1
+
 -- name: pack_freeze
 SELECT pack_id, sha256 FROM freeze_packs($1::uuid[], $2::text[], $3::timestamptz, $4::text[])
 
@@ -181,6 +184,106 @@ ORDER BY session
 -- name: policy_put
 INSERT INTO pack_policy (policy, calendar, description) VALUES ($1, $2, $3)
 ON CONFLICT (policy) DO UPDATE SET calendar = excluded.calendar, description = excluded.description
+
+-- name: policy_get
+SELECT policy, calendar, description, expected_by, time_zone, expected_from, required_symbols
+FROM pack_policy WHERE policy = $1
+
+-- name: policy_expect
+UPDATE pack_policy SET expected_by = $2, time_zone = $3, expected_from = $4 WHERE policy = $1 RETURNING policy
+
+-- name: policy_require
+UPDATE pack_policy SET required_symbols = $2 WHERE policy = $1 RETURNING policy
+
+-- name: calendar_get
+SELECT first_day, last_day FROM calendars WHERE calendar = $1
+
+-- name: calendar_all_sessions
+SELECT session FROM calendar_sessions WHERE calendar = $1 ORDER BY session
+
+-- name: packs_overdue
+-- $1 now, $2 how many days back to look. Sessions whose time is over without a pack that was frozen.
+SELECT due.policy, due.session AS asof_date, due.due_at, (
+    SELECT pack.status FROM pricing_pack AS pack
+    WHERE pack.policy = due.policy AND pack.asof_date = due.session ORDER BY revision DESC LIMIT 1
+) AS status
+FROM (
+    SELECT policy, session, (session + expected_by) AT TIME ZONE time_zone AS due_at
+    FROM pack_policy JOIN calendar_sessions USING (calendar)
+    WHERE expected_by IS NOT NULL AND session >= coalesce(expected_from, '-infinity')
+        AND session BETWEEN ($1::timestamptz)::date - $2::integer AND ($1::timestamptz)::date + 1
+) AS due
+WHERE due.due_at < $1 AND NOT EXISTS (
+    SELECT FROM pricing_pack AS pack
+    WHERE pack.policy = due.policy AND pack.asof_date = due.session AND pack.freeze_seq IS NOT NULL
+)
+ORDER BY due.policy, due.session
+
+-- name: announcement_put
+INSERT INTO pack_announcements (
+    pack_id, policy, asof_date, revision, content_sha256, announced_at, record_partition, record_offset, problem
+)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT (pack_id) DO UPDATE SET
+    content_sha256 = excluded.content_sha256, record_partition = excluded.record_partition,
+    record_offset = excluded.record_offset, problem = excluded.problem
+
+-- name: announcement_list
+SELECT
+    pack_id, policy, asof_date, revision, content_sha256, announced_at, record_partition, record_offset, problem
+FROM pack_announcements ORDER BY announced_at, pack_id
+
+-- name: announcement_drop
+DELETE FROM pack_announcements WHERE pack_id = $1
+
+-- name: provenance_put
+INSERT INTO pack_provenance (pack_id, kind, source, name, sha256)
+SELECT pack_id, kind, source, name, sha256
+FROM unnest($1::uuid[]) AS pack (pack_id),
+    unnest($2::text[], $3::text[], $4::text[], $5::text[]) AS origin (kind, source, name, sha256)
+ON CONFLICT DO NOTHING
+
+-- name: provenance_get
+SELECT kind, source, name, sha256 FROM pack_provenance WHERE pack_id = $1 ORDER BY kind, source, name
+
+-- name: identifiers_put
+INSERT INTO security_identifiers (security_id, scheme, value, valid_from, valid_to, source)
+SELECT securities.id, given.scheme, given.value, given.valid_from, given.valid_to, $6
+FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::date[])
+    AS given (symbol, scheme, value, valid_from, valid_to)
+JOIN securities USING (symbol)
+ON CONFLICT (scheme, value, valid_from) DO UPDATE SET valid_to = excluded.valid_to, source = excluded.source
+WHERE security_identifiers.security_id = excluded.security_id
+    AND (security_identifiers.valid_to, security_identifiers.source) IS DISTINCT FROM (excluded.valid_to, excluded.source)
+
+-- name: identifiers_of
+SELECT scheme, value, valid_from, valid_to, source
+FROM security_identifiers JOIN securities ON securities.id = security_id
+WHERE symbol = $1
+ORDER BY scheme, valid_from, value
+
+-- name: identifiers_known
+SELECT symbol, scheme, value, valid_from, valid_to
+FROM security_identifiers JOIN securities ON securities.id = security_id
+WHERE scheme = $1 AND value = ANY ($2::text[])
+
+-- name: macro_put
+INSERT INTO macro_series (series_id, obs_date, vintage, value, source)
+SELECT given.* , $5
+FROM unnest($1::text[], $2::date[], $3::date[], $4::numeric[]) AS given (series_id, obs_date, vintage, value)
+ON CONFLICT DO NOTHING
+
+-- name: macro_asof
+SELECT DISTINCT ON (series_id, obs_date) series_id, obs_date, vintage, trim_scale(value)::text AS value, source
+FROM macro_series
+WHERE series_id = ANY ($1::text[]) AND vintage <= $2
+ORDER BY series_id, obs_date, vintage DESC
+
+-- name: macro_differing
+SELECT given.series_id, given.obs_date, given.vintage
+FROM unnest($1::text[], $2::date[], $3::date[], $4::numeric[]) AS given (series_id, obs_date, vintage, value)
+JOIN macro_series USING (series_id, obs_date, vintage)
+WHERE macro_series.value IS DISTINCT FROM given.value
 
 -- name: securities_put
 INSERT INTO securities (id, symbol, name, trading_ccy, exchange_mic, price_unit)

@@ -135,6 +135,28 @@ CREATE TABLE ledger_snapshot (
     row_count integer NOT NULL
 );
 
+CREATE TABLE macro_series (
+    series_id text NOT NULL,
+    obs_date date NOT NULL,
+    vintage date NOT NULL,
+    value numeric,
+    source text NOT NULL
+);
+COMMENT ON TABLE macro_series IS 'Macro observations as they were known: value of obs_date as published on vintage, null where it was withdrawn. A revision is a later vintage; rows never change.';
+
+CREATE TABLE pack_announcements (
+    pack_id uuid NOT NULL,
+    policy text NOT NULL,
+    asof_date date NOT NULL,
+    revision integer NOT NULL,
+    content_sha256 text NOT NULL,
+    announced_at timestamp with time zone NOT NULL,
+    record_partition integer NOT NULL,
+    record_offset bigint NOT NULL,
+    problem text NOT NULL
+);
+COMMENT ON TABLE pack_announcements IS 'Announcements that came before their rows. The projector tries each again until it fits, or until it is too old and becomes a dead letter; either way it leaves this table.';
+
 CREATE TABLE pack_outbox (
     seq bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
     pack_id uuid NOT NULL,
@@ -150,9 +172,25 @@ COMMENT ON TABLE pack_outbox IS 'One row per status change, in its transaction. 
 CREATE TABLE pack_policy (
     policy text NOT NULL,
     calendar text NOT NULL,
-    description text NOT NULL DEFAULT ''::text
+    description text NOT NULL DEFAULT ''::text,
+    expected_by time without time zone,
+    time_zone text NOT NULL DEFAULT 'UTC'::text,
+    expected_from date,
+    required_symbols text[] NOT NULL DEFAULT '{}'::text[]
 );
 COMMENT ON TABLE pack_policy IS 'How packs are made: at most one fresh pack per policy and session of its calendar.';
+COMMENT ON COLUMN pack_policy.expected_by IS 'Local time in time_zone by which a session''s pack is fresh on the session''s own day; null: never overdue.';
+COMMENT ON COLUMN pack_policy.expected_from IS 'First session that can be overdue: when the pipeline began.';
+COMMENT ON COLUMN pack_policy.required_symbols IS 'Securities without which a pack is not frozen.';
+
+CREATE TABLE pack_provenance (
+    pack_id uuid NOT NULL,
+    kind text NOT NULL,
+    source text NOT NULL,
+    name text NOT NULL,
+    sha256 text
+);
+COMMENT ON TABLE pack_provenance IS 'Where a pack''s rows were read: a file or an address, and the SHA-256 of the bytes where there were any.';
 
 CREATE TABLE portfolios (
     id uuid NOT NULL,
@@ -228,6 +266,16 @@ CREATE TABLE securities (
 );
 COMMENT ON COLUMN securities.price_unit IS 'A quoted price divided by this is in trading_ccy: 100 for pence, else 1.';
 
+CREATE TABLE security_identifiers (
+    security_id uuid NOT NULL,
+    scheme text NOT NULL,
+    value text NOT NULL,
+    valid_from date NOT NULL DEFAULT '-infinity'::date,
+    valid_to date NOT NULL DEFAULT 'infinity'::date,
+    source text NOT NULL
+);
+COMMENT ON TABLE security_identifiers IS 'What a security is called elsewhere (isin, figi, a vendor''s code) from valid_from to valid_to, both included. A code may be given to another security later: at any day it names one.';
+
 ALTER TABLE artifacts ADD CONSTRAINT artifacts_pkey PRIMARY KEY (tenant, sha256);
 
 ALTER TABLE artifacts ADD CONSTRAINT artifacts_sha256_check CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text));
@@ -274,11 +322,29 @@ ALTER TABLE ledger_snapshot ADD CONSTRAINT ledger_snapshot_portfolio_id_commit_h
 
 ALTER TABLE ledger_snapshot ADD CONSTRAINT ledger_snapshot_row_count_check CHECK ((row_count >= 0));
 
+ALTER TABLE macro_series ADD CONSTRAINT macro_series_pkey PRIMARY KEY (series_id, obs_date, vintage);
+
+ALTER TABLE macro_series ADD CONSTRAINT macro_series_series_id_check CHECK (is_plain_text(series_id));
+
+ALTER TABLE macro_series ADD CONSTRAINT macro_series_source_check CHECK (is_plain_text(source));
+
+ALTER TABLE pack_announcements ADD CONSTRAINT pack_announcements_pkey PRIMARY KEY (pack_id);
+
 ALTER TABLE pack_outbox ADD CONSTRAINT pack_outbox_pkey PRIMARY KEY (seq);
 
 ALTER TABLE pack_policy ADD CONSTRAINT pack_policy_pkey PRIMARY KEY (policy);
 
 ALTER TABLE pack_policy ADD CONSTRAINT pack_policy_policy_check CHECK (is_plain_text(policy));
+
+ALTER TABLE pack_provenance ADD CONSTRAINT pack_provenance_pkey PRIMARY KEY (pack_id, kind, source, name);
+
+ALTER TABLE pack_provenance ADD CONSTRAINT pack_provenance_kind_check CHECK ((kind = ANY (ARRAY['prices'::text, 'rates'::text, 'macro'::text])));
+
+ALTER TABLE pack_provenance ADD CONSTRAINT pack_provenance_name_check CHECK (is_plain_text(name));
+
+ALTER TABLE pack_provenance ADD CONSTRAINT pack_provenance_sha256_check CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text));
+
+ALTER TABLE pack_provenance ADD CONSTRAINT pack_provenance_source_check CHECK (is_plain_text(source));
 
 ALTER TABLE portfolios ADD CONSTRAINT portfolios_pkey PRIMARY KEY (id);
 
@@ -334,6 +400,16 @@ ALTER TABLE securities ADD CONSTRAINT securities_symbol_key UNIQUE (symbol);
 
 ALTER TABLE securities ADD CONSTRAINT securities_trading_ccy_check CHECK ((trading_ccy ~ '^[A-Z]{3}$'::text));
 
+ALTER TABLE security_identifiers ADD CONSTRAINT security_identifiers_pkey PRIMARY KEY (scheme, value, valid_from);
+
+ALTER TABLE security_identifiers ADD CONSTRAINT security_identifiers_check CHECK ((valid_from <= valid_to));
+
+ALTER TABLE security_identifiers ADD CONSTRAINT security_identifiers_scheme_check CHECK ((scheme ~ '^[a-z][a-z0-9_-]*$'::text));
+
+ALTER TABLE security_identifiers ADD CONSTRAINT security_identifiers_source_check CHECK (is_plain_text(source));
+
+ALTER TABLE security_identifiers ADD CONSTRAINT security_identifiers_value_check CHECK (is_plain_text(value));
+
 ALTER TABLE bookings ADD CONSTRAINT bookings_portfolio_id_commit_hash_tenant_user_id_fkey FOREIGN KEY (portfolio_id, commit_hash, tenant, user_id) REFERENCES ledger_snapshot(portfolio_id, commit_hash, tenant, user_id) ON DELETE CASCADE;
 
 ALTER TABLE calendar_sessions ADD CONSTRAINT calendar_sessions_calendar_fkey FOREIGN KEY (calendar) REFERENCES calendars(calendar);
@@ -344,6 +420,8 @@ ALTER TABLE ledger_snapshot ADD CONSTRAINT ledger_snapshot_portfolio_id_tenant_u
 
 ALTER TABLE pack_policy ADD CONSTRAINT pack_policy_calendar_fkey FOREIGN KEY (calendar) REFERENCES calendars(calendar);
 
+ALTER TABLE pack_provenance ADD CONSTRAINT pack_provenance_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pricing_pack(id);
+
 ALTER TABLE portfolios ADD CONSTRAINT portfolios_policy_fkey FOREIGN KEY (policy) REFERENCES pack_policy(policy);
 
 ALTER TABLE prices ADD CONSTRAINT prices_pack_id_asof_date_fkey FOREIGN KEY (pack_id, asof_date) REFERENCES pricing_pack(id, asof_date);
@@ -353,6 +431,8 @@ ALTER TABLE prices ADD CONSTRAINT prices_security_id_currency_fkey FOREIGN KEY (
 ALTER TABLE pricing_pack ADD CONSTRAINT pricing_pack_policy_fkey FOREIGN KEY (policy) REFERENCES pack_policy(policy);
 
 ALTER TABLE pricing_pack ADD CONSTRAINT pricing_pack_supersedes_fkey FOREIGN KEY (supersedes) REFERENCES pricing_pack(id);
+
+ALTER TABLE security_identifiers ADD CONSTRAINT security_identifiers_security_id_fkey FOREIGN KEY (security_id) REFERENCES securities(id);
 
 CREATE INDEX artifacts_by_expiry ON public.artifacts USING btree (expires_at);
 
@@ -379,6 +459,8 @@ CREATE UNIQUE INDEX pricing_pack_one_fresh ON public.pricing_pack USING btree (p
 CREATE INDEX requests_by_age ON public.requests USING btree (submitted_at);
 
 CREATE INDEX requests_by_execution ON public.requests USING btree (execution_id);
+
+CREATE INDEX security_identifiers_by_security ON public.security_identifiers USING btree (security_id, scheme, valid_from);
 
 CREATE OR REPLACE FUNCTION public.claim_request(for_tenant text, for_user uuid, request text, body text, execution uuid, pattern text, OUT made boolean, OUT known_sha256 text, OUT known_at timestamp with time zone)
  RETURNS record
@@ -472,6 +554,27 @@ BEGIN
         pack_id := pack.id;
         RETURN NEXT;
     END LOOP;
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION public.identifiers_name_one()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+    other security_identifiers;
+BEGIN
+    -- One writer at a time, or two could each miss the other's row.
+    PERFORM pg_advisory_xact_lock(hashtextextended('dawsos.identifiers', 0));
+    SELECT * INTO other FROM security_identifiers
+        WHERE scheme = NEW.scheme AND value = NEW.value AND valid_from <> NEW.valid_from
+            AND valid_from <= NEW.valid_to AND valid_to >= NEW.valid_from
+        LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION '% % is already in use from % to %', NEW.scheme, NEW.value, other.valid_from, other.valid_to
+            USING ERRCODE = 'unique_violation';
+    END IF;
+    RETURN NEW;
 END
 $function$;
 
@@ -604,6 +707,10 @@ CREATE TRIGGER fx_rates_immutable BEFORE DELETE OR UPDATE OR TRUNCATE ON public.
 
 CREATE TRIGGER fx_rates_only_while_warming AFTER INSERT ON public.fx_rates REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION rows_need_warming_pack();
 
+CREATE TRIGGER macro_series_immutable BEFORE DELETE OR UPDATE OR TRUNCATE ON public.macro_series FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER pack_provenance_immutable BEFORE DELETE OR UPDATE OR TRUNCATE ON public.pack_provenance FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER prices_immutable BEFORE DELETE OR UPDATE OR TRUNCATE ON public.prices FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER prices_only_while_warming AFTER INSERT ON public.prices REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION rows_need_warming_pack();
@@ -615,6 +722,8 @@ CREATE TRIGGER pricing_pack_kept BEFORE DELETE OR TRUNCATE ON public.pricing_pac
 CREATE TRIGGER pricing_pack_life BEFORE INSERT OR UPDATE ON public.pricing_pack FOR EACH ROW EXECUTE FUNCTION pricing_pack_lives();
 
 CREATE TRIGGER securities_units BEFORE UPDATE ON public.securities FOR EACH ROW EXECUTE FUNCTION securities_keep_units();
+
+CREATE TRIGGER identifiers_one BEFORE INSERT OR UPDATE ON public.security_identifiers FOR EACH ROW EXECUTE FUNCTION identifiers_name_one();
 
 ALTER TABLE artifacts ENABLE ROW LEVEL SECURITY;
 ALTER TABLE artifacts FORCE ROW LEVEL SECURITY;

@@ -17,11 +17,12 @@ from agents.bench import BenchAgent
 from agents.data_harvester import DataHarvester
 from agents.financial_analyst import FinancialAnalyst
 from agents.macro_hound import MacroHound
+from agents.pack_builder import PackBuilder
 from agents.runtime import catalogue_of
 from orchestrator.catalogue import Catalogue
 from settings import Settings
 
-AGENTS: tuple[type[BaseAgent], ...] = (FinancialAnalyst, MacroHound, DataHarvester, BenchAgent)
+AGENTS: tuple[type[BaseAgent], ...] = (FinancialAnalyst, MacroHound, DataHarvester, PackBuilder, BenchAgent)
 
 
 class AgentNotLoadable(ValueError):

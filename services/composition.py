@@ -2,7 +2,7 @@
 
 Agents are listed in `services.catalogue.AGENTS`; further ones come from `DAWSOS_AGENTS=module:Class`. An agent's
 constructor asks for services by parameter name: `portfolios`, `ledgers`, `packs`, `fundamentals`, `reference`,
-`macro`, `rubric`, `policy`.
+`macro`, `rubric`, `policy`, `pack_desk`, `market_sources`, `pack_tenants`.
 """
 
 import inspect
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from agents.base import BaseAgent
 from agents.ports import ArtifactStore, BreakerStore, Cache
 from agents.runtime import AgentRuntime
+from db.memory_packs import MemoryPacks
 from services.catalogue import AgentNotLoadable, agent_classes
 from services.clock import NowClock, SystemClock
 from services.fundamentals import RecordedFundamentals, bundled_rubric
@@ -22,12 +23,15 @@ from services.local_artifacts import LocalArtifacts
 from services.local_data import TENANT, USER_ID, LocalData, LocalPortfolios
 from services.local_packs import POLICY as LOCAL_POLICY
 from services.macro import RecordedMacro
+from services.market_sources import BundledSource, NamedSources, market_sources
+from services.pack_desk import memory_desk
 from services.provider_clients import provider_clients
 from services.reference import RecordedReference
 from settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from db.postgres import Pool
+    from services.pipeline_pool import OwnerPool
 
 
 def construct(classes: Sequence[type[BaseAgent]], services: Mapping[str, Any]) -> list[BaseAgent]:
@@ -79,6 +83,9 @@ def build_runtime_local(
         "macro": RecordedMacro(),
         "rubric": bundled_rubric(),
         "policy": LOCAL_POLICY,
+        "pack_desk": memory_desk(MemoryPacks()),
+        "market_sources": NamedSources({"bundled": BundledSource()}),
+        "pack_tenants": (TENANT,),
     }
     clock = clock or SystemClock()
     store = artifacts or LocalArtifacts()
@@ -93,6 +100,7 @@ def build_runtime_postgres(
     *,
     clock: NowClock | None = None,
     artifacts: ArtifactStore | None = None,
+    pipeline: "OwnerPool | None" = None,
 ) -> AgentRuntime:
     """Return a runtime on Postgres.
 
@@ -103,12 +111,14 @@ def build_runtime_postgres(
         settings: further agents, ledger repository, policy, limits.
         clock: the machine's by default.
         artifacts: large values; Postgres by default.
+        pipeline: pool that may write packs; whoever gives it closes it.
     """
     from db.artifacts import ArtifactRepository
     from db.ledgers import SnapshotRepository
     from db.packs import PackRepository
     from db.portfolios import PortfolioRepository
     from services.pack_rows import RowPacks
+    from services.pipeline_pool import OwnerPool, postgres_desk
 
     services = {
         **provider_clients(settings),
@@ -120,6 +130,9 @@ def build_runtime_postgres(
         "macro": RecordedMacro(),
         "rubric": bundled_rubric(),
         "policy": settings.policy,
+        "pack_desk": postgres_desk(pipeline or OwnerPool(settings.postgres_pipeline_url())),
+        "market_sources": market_sources(settings),
+        "pack_tenants": settings.pack_tenants,
     }
     clock = clock or SystemClock()
     return AgentRuntime(
@@ -150,14 +163,17 @@ async def open_runtime(settings: Settings, clock: NowClock | None = None) -> Asy
     from db.cache import RedisCache
     from db.postgres import open_pool
     from db.redis_link import RedisLink
+    from services.pipeline_pool import OwnerPool
 
     pool = await open_pool(settings.postgres_url())
     link = RedisLink(settings.redis_url())
     prefix = f"{settings.topic_prefix}dawsos."
     cache, breaker = RedisCache(link, prefix), RedisBreaker(link, prefix)
+    pipeline = OwnerPool(settings.postgres_pipeline_url())
     try:
-        yield build_runtime_postgres(pool, cache, breaker, settings, clock=clock)
+        yield build_runtime_postgres(pool, cache, breaker, settings, clock=clock, pipeline=pipeline)
     finally:
+        await pipeline.close()
         await link.close()
         await pool.close()
 

@@ -8,7 +8,7 @@ import csv
 import gzip
 import warnings
 from collections.abc import Callable, Iterator
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -65,30 +65,51 @@ async def build_packs(
     await writer.set_policy(POLICY, CALENDAR, DESCRIPTION)
     await writer.add_securities(SECURITIES)
     wanted = [on for on in sessions if start <= on <= end]
-    days = list(assemble(wanted, _closes(start, end), _rates(end)))
+    days = list(assemble(wanted, bundled_closes(start, end), bundled_rates(end)))
     return await writer.build(POLICY, days, known_at, lambda done: progress(done, len(days)))
 
 
 @cache
 def nyse_sessions() -> tuple[date, ...]:
     """Return the exchange's sessions over the bundled data. Cost: about a second, once."""
+    return exchange_sessions(CALENDAR, FIRST_DAY, LAST_DAY)
+
+
+def exchange_sessions(exchange: str, first: date, last: date) -> tuple[date, ...]:
+    """Return the sessions of an exchange.
+
+    Args:
+        exchange: its market identifier code, e.g. XNYS, XLON, XTSE.
+        first: first day asked for.
+        last: last day, included.
+
+    Raises:
+        LookupError: no calendar of that name.
+    """
     with warnings.catch_warnings():
         # Its use of pandas is the library's own affair.
         warnings.simplefilter("ignore", DeprecationWarning)
         import exchange_calendars
+        from exchange_calendars.errors import InvalidCalendarName
 
-        calendar = exchange_calendars.get_calendar(CALENDAR, start=FIRST_DAY.isoformat(), end=LAST_DAY.isoformat())
-        return tuple(stamp.date() for stamp in calendar.sessions)
+        try:
+            # A calendar of less than a few days is refused by the library.
+            start, end = first - timedelta(days=30), last + timedelta(days=30)
+            calendar = exchange_calendars.get_calendar(exchange, start=start.isoformat(), end=end.isoformat())
+        except InvalidCalendarName:
+            raise LookupError(f"expected the code of an exchange like XNYS, got {exchange!r}") from None
+        return tuple(on for stamp in calendar.sessions if first <= (on := stamp.date()) <= last)
 
 
-def _closes(start: date, end: date) -> Iterator[PriceRow]:
+def bundled_closes(start: date, end: date) -> Iterator[PriceRow]:
+    """Yield the bundled closes of a range of days."""
     for row in _table(CLOSES):
         on = date.fromisoformat(row["date"])
         if start <= on <= end:
             yield PriceRow(row["symbol"], Decimal(row["close"]), row["currency"], on, _CLOSE_SOURCE)
 
 
-def _rates(end: date) -> Iterator[RateRow]:
+def bundled_rates(end: date) -> Iterator[RateRow]:
     """Yield rates up to a day; earlier ones serve to be carried into the first pack."""
     for row in _table(RATES):
         on = date.fromisoformat(row["date"])

@@ -7,7 +7,8 @@ from typing import Any
 
 import aiokafka
 
-from db.packs import PackRepository
+from db.pack_watch import PackWatchRepository, Pending
+from db.packs import AnnouncedEarly, PackRepository
 from db.postgres import Pool
 from settings import Settings
 from streams.clients import start_consumer, topic_name
@@ -37,6 +38,7 @@ class AnnouncementApplier:
     def __init__(self, settings: Settings, pool: Pool, producer: Any) -> None:
         self._settings = settings
         self._packs = PackRepository(pool)
+        self._watch = PackWatchRepository(pool)
         self._producer = producer
 
     async def run(self) -> None:
@@ -67,7 +69,15 @@ class AnnouncementApplier:
                 assert isinstance(announcement, PackAnnouncement)
                 # When the pipeline said so is when the data became known: the same on every repetition.
                 known_at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
-                pack = await self._packs.apply(announcement, known_at)
+                try:
+                    pack = await self._packs.apply(announcement, known_at)
+                except AnnouncedEarly as early:
+                    # The watcher tries again; other announcements do not wait for it.
+                    held = Pending(announcement, known_at, record.partition, record.offset, early.message)
+                    await self._watch.hold(held)
+                    log.warning("announced before its rows: %s", early.message, extra={"position": position(record)})
+                    return
+                await self._watch.drop(pack.pack_id)
                 log.info("pack %s is %s", pack.pack_id, pack.status, extra={"position": position(record)})
                 return
             except RetryableError as error:

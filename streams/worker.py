@@ -211,6 +211,7 @@ async def _serve_projector(settings: Settings, stop: asyncio.Event, ready: Calla
     from streams.leadership import LeadershipLost, leadership
     from streams.metrics import projector_families
     from streams.outbox_relay import OutboxRelay
+    from streams.pack_watch import PackWatcher
     from streams.projector import Projector
 
     # Nobody waits for the projection as they wait for a result: under load it yields, and catches up afterwards.
@@ -238,6 +239,7 @@ async def _serve_projector(settings: Settings, stop: asyncio.Event, ready: Calla
                                 projector.run(),
                                 OutboxRelay(settings, pool, producer).run(),
                                 AnnouncementApplier(settings, pool, producer).run(),
+                                PackWatcher(settings, pool, producer).run(),
                                 collect_artifacts(ArtifactRepository(pool)),
                                 collect_requests(RequestRepository(pool), timedelta(days=settings.requests_kept_days)),
                             ],

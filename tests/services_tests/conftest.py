@@ -36,6 +36,12 @@ async def database(fresh_database: MakeDatabase) -> Database:
 
 
 @pytest.fixture
+async def pack_database(fresh_database: MakeDatabase) -> Database:
+    """A database of the test's own with the schema and no packs."""
+    return await fresh_database(migrate, key="services-schema")
+
+
+@pytest.fixture
 async def app(database: Database) -> AsyncIterator[Pool]:
     pool = await open_pool(database.url, size_max=4)
     yield pool

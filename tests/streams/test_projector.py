@@ -2,7 +2,8 @@
 
 import asyncio
 from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,6 +13,9 @@ from db.dead_letters import DeadLetterRepository
 from db.executions import ExecutionRepository
 from db.migrate import migrate
 from db.offsets import load_offsets
+from db.pack_content import PackContent, RateRow
+from db.pack_policies import PolicyRepository
+from db.pack_watch import PackWatchRepository
 from db.pack_writer import PackWriter
 from db.postgres import open_pool
 from settings import Settings
@@ -20,6 +24,7 @@ from streams.clients import start_producer, topic_name
 from streams.dead_letter import Stage, dead_letter
 from streams.leadership import LeadershipLost, leadership
 from streams.outbox_relay import OutboxRelay
+from streams.pack_watch import PackWatcher
 from streams.projector import Projector
 from streams.topics_admin import create_topics
 from tests.conftest import MakeDatabase
@@ -138,33 +143,84 @@ async def test_a_dead_letter_keeps_bytes_headers_and_origin(place: Any) -> None:
 async def test_a_pack_status_is_published_after_its_commit_and_announcements_freeze(place: Any) -> None:
     settings, pool, producer = place
     owner = await open_pool(settings.postgres_admin_url(), allow_bypass=True)
-    try:
-        packs = PackWriter(owner)
-        await packs.set_calendar("TEST", DAY, DAY, [DAY])
-        await packs.set_policy("test", "TEST")
-        pack = await packs.create("test", DAY, datetime.now(UTC))
-    finally:
-        await owner.close()
+    packs = PackWriter(owner)
+    await packs.set_calendar("TEST", DAY, DAY, [DAY])
+    await packs.set_policy("test", "TEST")
+    pack = await packs.create("test", DAY, datetime.now(UTC))
+    content = PackContent((), (RateRow("EUR", "USD", Decimal("1.1"), DAY, "ecb"),))
+    announced = PackAnnouncement(
+        pack_id=pack.pack_id, policy="test", asof_date=DAY, revision=1, content_sha256=content.sha256()
+    )
+    unknown = announced.model_copy(update={"pack_id": uuid4()})
+    misnamed = announced.model_copy(update={"revision": 2})
     relay = asyncio.create_task(OutboxRelay(settings, pool, producer).run())
     applier = asyncio.create_task(AnnouncementApplier(settings, pool, producer).run())
+    watch, watcher = PackWatchRepository(pool), PackWatcher(settings, pool, producer)
     try:
         await read_until(settings, PACK_EVENTS, bool)
-        wrong = PackAnnouncement(
-            pack_id=pack.pack_id, policy="test", asof_date=DAY, revision=1, content_sha256="00" * 32
-        )
-        unknown = wrong.model_copy(update={"pack_id": uuid4()})
         topic = topic_name(settings, PACK_ANNOUNCEMENTS)
-        for data in (b"garbage", encode(unknown), encode(wrong)):
-            await producer.send_and_wait(topic, data, str(pack.pack_id).encode())
+        # Announced before its rows, of a pack nobody made, as another revision: and one that is no announcement.
+        for data in (encode(announced), encode(unknown), encode(misnamed), b"garbage"):
+            await producer.send_and_wait(topic, data, b"one key", partition=0)
         await read_until(settings, DEAD_LETTERS, lambda found: len(found) >= 2)
+        held = {each.announcement.pack_id: each for each in await watch.pending()}
+        assert set(held) == {pack.pack_id, unknown.pack_id}
+        assert "0 prices and 0 rates" in held[pack.pack_id].problem
+
+        now = datetime.now(UTC)
+        await watcher.look(now)
+        assert (await packs.show(pack.pack_id)).ref.status is PackStatus.WARMING
+        assert _gauges(watcher)["dawsos_packs_announced_early"] == {"test": 2}
+        await packs.load_rows(pack.pack_id, content)
+        await watcher.look(now)
+        assert (await packs.show(pack.pack_id)).ref.status is PackStatus.FRESH
+        await watcher.look(now + timedelta(seconds=settings.announcement_wait_s + 60))
+        assert await watch.pending() == ()
+        await read_until(settings, DEAD_LETTERS, lambda found: len(found) >= 3)
+        # The same announcement again is harmless.
+        await producer.send_and_wait(topic, encode(announced), b"one key", partition=0)
+        await read_until(settings, PACK_EVENTS, lambda found: len(found) >= 2)
     finally:
         for task in (relay, applier):
             task.cancel()
         await asyncio.gather(relay, applier, return_exceptions=True)
-    event = decode((await read_all(settings, PACK_EVENTS))[0].value, PackEvent)
-    assert isinstance(event, PackEvent)
-    assert (event.pack.pack_id, event.pack.status) == (pack.pack_id, PackStatus.WARMING)
+        await owner.close()
+    events = [decode(record.value, PackEvent) for record in await read_all(settings, PACK_EVENTS)]
+    assert [event.pack.status for event in events] == [PackStatus.WARMING, PackStatus.FRESH]  # type: ignore[union-attr]
     assert await OutboxRelay(settings, pool, producer).relay_pending() == 0
+
+
+async def test_an_overdue_pack_is_said_once_and_counted(place: Any, caplog: pytest.LogCaptureFixture) -> None:
+    settings, pool, producer = place
+    owner = await open_pool(settings.postgres_admin_url(), allow_bypass=True)
+    try:
+        packs = PackWriter(owner)
+        await packs.set_calendar("TEST", DAY, DAY, [DAY])
+        await packs.set_policy("test", "TEST")
+        await PolicyRepository(owner).expect("test", time(18), "UTC", None)
+        watcher = PackWatcher(settings, pool, producer)
+        late = datetime(DAY.year, DAY.month, DAY.day, 18, 1, tzinfo=UTC)
+        with caplog.at_level("INFO"):
+            for _ in range(3):
+                await watcher.look(late)
+        assert sum("pack overdue: test of" in record.message for record in caplog.records) == 1
+        assert _gauges(watcher)["dawsos_packs_overdue"] == {"test": 1}
+        pack = await packs.create("test", DAY, late)
+        await packs.load_rows(pack.pack_id, PackContent((), (RateRow("EUR", "USD", Decimal("1.1"), DAY, "ecb"),)))
+        await packs.freeze(pack.pack_id, None, late)
+        with caplog.at_level("INFO"):
+            await watcher.look(late)
+        assert "no longer overdue: test of" in caplog.text
+        assert _gauges(watcher)["dawsos_packs_overdue"] == {}
+    finally:
+        await owner.close()
+
+
+def _gauges(watcher: PackWatcher) -> dict[str, dict[str, float]]:
+    return {
+        family.name: {sample.labels["policy"]: sample.value for sample in family.samples}
+        for family in watcher.families()
+    }
 
 
 async def test_one_leads_and_the_other_follows_when_it_is_gone(service_settings: Settings) -> None:

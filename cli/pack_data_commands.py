@@ -1,0 +1,286 @@
+"""`dawsos packs import | verify | diff`: market data into packs, and proof of what is in them."""
+
+from __future__ import annotations
+
+import csv
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.console import print_json, say
+from cli.exits import Exit
+from cli.failures import CommandFailed
+from cli.options import AsJson, parse_date
+from cli.requests import parse_uuid
+
+if TYPE_CHECKING:
+    from services.market_files import MarketFile
+    from services.pack_import import ImportReport, ImportRequest
+
+_IDENTIFIER_COLUMNS = ("symbol", "scheme", "value", "valid_from", "valid_to")
+Day = Annotated[date | None, typer.Option(parser=parse_date, metavar="YYYY-MM-DD")]
+File = Path | None
+
+
+def import_command(
+    policy: Annotated[str, typer.Option(help="Pricing policy the packs belong to; made if it is new.")],
+    prices: Annotated[
+        File, typer.Option(metavar="FILE", help="Closes: CSV or Parquet with date,symbol,close,currency.")
+    ] = None,
+    fx: Annotated[
+        File, typer.Option(metavar="FILE", help="Rates: CSV or Parquet with date,base,quote,rate, or the ECB's table.")
+    ] = None,
+    ecb: Annotated[bool, typer.Option("--ecb", help="Fetch the rates from the European Central Bank.")] = False,
+    identifiers: Annotated[
+        File,
+        typer.Option(metavar="FILE", help="CSV symbol,scheme,value,valid_from,valid_to: isin, figi, vendor codes."),
+    ] = None,
+    identify_by: Annotated[
+        str | None, typer.Option(metavar="SCHEME", help="The symbols in the price file are codes of this scheme.")
+    ] = None,
+    calendar: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MIC", help="Exchange whose sessions have packs, e.g. XNYS. Default: the days with prices."
+        ),
+    ] = None,
+    source: Annotated[str, typer.Option(help="Provider of the prices, as rows and traces will say.")] = "import",
+    start: Annotated[date | None, typer.Option("--from", parser=parse_date, metavar="YYYY-MM-DD")] = None,
+    end: Annotated[date | None, typer.Option("--to", parser=parse_date, metavar="YYYY-MM-DD")] = None,
+    require: Annotated[
+        list[str] | None, typer.Option(metavar="SYMBOL", help="Securities every pack must have; repeatable.")
+    ] = None,
+    expected_by: Annotated[
+        str | None, typer.Option(metavar="HH:MM", help="A session's pack is overdue after this time of its day.")
+    ] = None,
+    time_zone: Annotated[str, typer.Option(metavar="ZONE", help="That time's zone.")] = "UTC",
+    as_json: AsJson = False,
+) -> None:
+    """Load closes and exchange rates: one fresh pack per session. Importing the same again changes nothing.
+
+    A day whose rows differ gets the next revision; answers pinned to the old one can still be made again. Without
+    --prices or without --fx, that half of each pack stays as it is.
+
+    [bold]Examples[/]
+
+      dawsos packs import --policy mine --prices data/example/prices.csv --fx data/example/fx.csv
+
+      dawsos packs import --policy mine --prices closes.parquet --ecb --calendar XNYS
+    """
+    import asyncio
+
+    if prices is None and fx is None and not ecb and identifiers is None:
+        raise CommandFailed("nothing to import: give --prices, --fx, --ecb or --identifiers", Exit.USAGE)
+    if fx is not None and ecb:
+        raise CommandFailed("give --fx or --ecb, not both", Exit.USAGE)
+    from services.market_files import ParquetMissing
+    from services.price_files import FilesRejected
+
+    try:
+        request = _request(
+            policy=policy,
+            prices=prices,
+            fx=fx,
+            ecb=ecb,
+            identifiers=identifiers,
+            identify_by=identify_by,
+            calendar=calendar,
+            source=source,
+            start=start,
+            end=end,
+            required_symbols=None if require is None else tuple(require),
+            expected_by=_time(expected_by),
+            time_zone=time_zone,
+        )
+    except FilesRejected as rejected:
+        for fault in rejected.faults:
+            typer.echo(str(fault), err=True)
+        raise CommandFailed(f"{len(rejected.faults)} faults, nothing was imported") from None
+    except ParquetMissing as missing:
+        raise CommandFailed(str(missing), Exit.UNAVAILABLE) from None
+    report = asyncio.run(_load(request, quiet=as_json))
+    if as_json:
+        print_json(report.as_json())
+    else:
+        say(f"{report.created} created, {report.restated} restated, {report.unchanged} unchanged")
+        if report.identifiers:
+            say(f"{report.identifiers} identifiers new or changed")
+        for on, found in report.faulty:
+            say(f"{on} not built: {found.subject}: {found.message}")
+        if report.warnings:
+            say(f"{len(report.warnings)} warnings; `dawsos packs show PACK` lists those of a pack")
+    if report.faulty:
+        raise typer.Exit(Exit.ERROR)
+
+
+def verify_command(
+    pack: Annotated[str, typer.Argument(metavar="PACK", help="Id of the pack, a UUID.")],
+    prices: Annotated[File, typer.Option(metavar="FILE", help="Rebuild from this file and compare.")] = None,
+    fx: Annotated[File, typer.Option(metavar="FILE", help="Rebuild from this file and compare.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compute a frozen pack's SHA-256 again from its rows; with files, rebuild it from them too and compare.
+
+    Exit code 1 when a digest differs, with the rows that do.
+    """
+    import asyncio
+
+    found = asyncio.run(_verify(pack, prices, fx))
+    if as_json:
+        print_json(found)
+    else:
+        say(f"{found['pack_id']}: SHA-256 {found['content_sha256']}, as frozen")
+        for change in found["differences"]:
+            typer.echo(f"{change['kind']} of {change['name']}: pack {change['before']}, files {change['after']}")
+        if prices is not None or fx is not None:
+            say(
+                "the files rebuild it"
+                if found["rebuilt"]
+                else f"{len(found['differences'])} rows differ from the files"
+            )
+    if found["rebuilt"] is False:
+        raise typer.Exit(Exit.ERROR)
+
+
+def diff_command(
+    before: Annotated[str, typer.Argument(metavar="PACK", help="Id of a pack.")],
+    after: Annotated[str, typer.Argument(metavar="PACK", help="Id of another, mostly its next revision.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show the prices and rates that differ between two packs, e.g. what a restatement changed."""
+    import asyncio
+
+    async def read() -> Any:
+        from cli.instance import app_pool, connected
+        from db.packs import PackRepository
+
+        async with app_pool(connected()) as pool:
+            return await PackRepository(pool).difference(parse_uuid(before, "PACK"), parse_uuid(after, "PACK"))
+
+    changes = asyncio.run(read())
+    if as_json:
+        print_json([change.as_json() for change in changes])
+        return
+    for change in changes:
+        typer.echo(str(change))
+    say(f"{len(changes)} rows differ" if changes else "no difference")
+
+
+def _time(text: str | None) -> time | None:
+    if text is None:
+        return None
+    try:
+        return time.fromisoformat(text)
+    except ValueError:
+        raise CommandFailed(f"--expected-by: expected a time like 18:30, got {text!r}", Exit.USAGE) from None
+
+
+def _request(
+    *,
+    policy: str,
+    prices: Path | None,
+    fx: Path | None,
+    ecb: bool,
+    identifiers: Path | None,
+    calendar: str | None,
+    source: str,
+    **others: Any,
+) -> ImportRequest:
+    from services.market_files import PRICE_COLUMNS, RATE_COLUMNS, prices_of, rates_of, read_market_file
+    from services.pack_import import GivenIdentifier, GivenOrigin, GivenPrice, GivenRate, ImportRequest
+
+    origins: list[GivenOrigin] = []
+    closes = rates = None
+    if prices is not None:
+        file = read_market_file(prices, PRICE_COLUMNS)
+        origins.append(GivenOrigin(kind="prices", source=source, name=file.name, sha256=file.sha256))
+        closes = tuple(GivenPrice(symbol=r[1], close=r[2], currency=r[3], observed_on=r[0]) for r in prices_of(file))
+    if fx is not None or ecb:
+        file = _ecb() if ecb or fx is None else read_market_file(fx, RATE_COLUMNS)
+        rows = rates_of(file)
+        provider = "ecb" if ecb else source
+        origins.append(GivenOrigin(kind="rates", source=provider, name=file.name, sha256=file.sha256))
+        rates = tuple(GivenRate(base=r[1], quote=r[2], rate=r[3], observed_on=r[0]) for r in rows)
+    codes = tuple(GivenIdentifier(**row) for row in _identifiers(identifiers)) if identifiers else ()
+    days = sorted({row.observed_on for row in closes or ()})
+    return ImportRequest(
+        policy=policy,
+        calendar=calendar,
+        sessions=_sessions(calendar, days) if calendar and days else (),
+        identifiers=codes,
+        prices=closes,
+        rates=rates,
+        source=source,
+        rates_source="ecb" if ecb else source,
+        origins=tuple(origins),
+        **others,
+    )
+
+
+def _ecb() -> MarketFile:
+    import asyncio
+
+    from cli.instance import settings
+    from services.market_files import RATE_COLUMNS, market_text
+    from services.market_sources import fetch
+
+    url = settings().ecb_url
+    return market_text(url, asyncio.run(fetch(url, "ecb")), RATE_COLUMNS)
+
+
+def _sessions(calendar: str, days: list[date]) -> tuple[date, ...]:
+    from services.packs_build import exchange_sessions
+
+    try:
+        return exchange_sessions(calendar, days[0], days[-1])
+    except LookupError as error:
+        raise CommandFailed(f"--calendar: {error}", Exit.USAGE) from None
+
+
+def _identifiers(path: Path) -> list[dict[str, Any]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = [name for name in _IDENTIFIER_COLUMNS[:3] if name not in (reader.fieldnames or ())]
+            if missing:
+                raise CommandFailed(f"{path.name}:1: missing column(s) {', '.join(missing)}", Exit.USAGE)
+            return [{name: row[name] or None for name in _IDENTIFIER_COLUMNS if name in row} for row in reader]
+    except OSError as error:
+        raise CommandFailed(f"cannot read {path}: {error.strerror}", Exit.USAGE) from None
+
+
+async def _load(request: ImportRequest, *, quiet: bool) -> ImportReport:
+    from cli.bars import Bars
+    from cli.instance import connected, owner_pool
+    from services.pack_import import import_packs
+
+    async with owner_pool(connected()) as pool:
+        with Bars(quiet=quiet) as bars:
+            return await import_packs(
+                pool, request, datetime.now(UTC), lambda done, total: bars.update("packs", done, total)
+            )
+
+
+async def _verify(pack: str, prices: Path | None, fx: Path | None) -> dict[str, Any]:
+    from cli.instance import app_pool, connected
+    from db.packs import PackRepository
+    from services.pack_import import rebuilt_difference
+
+    pack_id = parse_uuid(pack, "PACK")
+    async with app_pool(connected()) as pool:
+        packs = PackRepository(pool)
+        digest = await packs.verify(pack_id)
+        changes = []
+        if prices is not None or fx is not None:
+            request = _request(
+                policy="verify", prices=prices, fx=fx, ecb=False, identifiers=None, calendar=None, source="files"
+            )
+            changes = await rebuilt_difference(packs, pack_id, request)
+    return {
+        "pack_id": str(pack_id),
+        "content_sha256": digest,
+        "rebuilt": None if prices is None and fx is None else not changes,
+        "differences": [change.as_json() for change in changes],
+    }

@@ -1,0 +1,355 @@
+"""Loading market data into packs: one use case for `dawsos packs import` and for HTTP.
+
+Idempotent: days whose packs have exactly these rows stay untouched; days that differ get revision n + 1, which
+supersedes the one before. A kind of rows that is not given, prices or rates, stays what the day's pack has.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Annotated, Any, Protocol
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from db.identifiers import Identifier, IdentifierRepository, symbol_on
+from db.pack_build import BuildReport
+from db.pack_checks import Finding
+from db.pack_content import CARRY_DAYS_MAX, Origin, PackContent, PriceRow, RateRow, assemble
+from db.pack_difference import RowChange, difference
+from db.pack_policies import PolicyRepository
+from db.pack_series import PackInfo, Security
+from db.pack_writer import PackWriter
+from db.packs import PackRepository
+from db.postgres import Pool
+from topics.errors import Code, TerminalError
+from topics.messages import PackStatus
+
+ROWS_MAX = 2_000_000
+_MINOR = {"GBX": "GBP", "GBp": "GBP", "ZAc": "ZAR", "ZAC": "ZAR", "ILA": "ILS", "ILa": "ILS"}
+_Text = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class _Given(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GivenPrice(_Given):
+    """A close as quoted; `currency` may be GBX and the like for prices in hundredths."""
+
+    symbol: _Text
+    close: Decimal
+    currency: Annotated[str, Field(pattern=r"^([A-Z]{3}|GBp|ZAc|ILa)$")]
+    observed_on: date
+
+
+class GivenRate(_Given):
+    """Units of `quote` for 1 `base`."""
+
+    base: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    quote: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    rate: Decimal
+    observed_on: date
+
+
+class GivenIdentifier(_Given):
+    """A code of a security, valid from a day to a day, both included."""
+
+    symbol: _Text
+    scheme: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=40)]
+    value: _Text
+    valid_from: date | None = None
+    valid_to: date | None = None
+
+
+class GivenSecurity(_Given):
+    """Name and exchange of a symbol; currency and price unit come with its prices."""
+
+    symbol: _Text
+    name: str = ""
+    exchange_mic: str | None = None
+
+
+class GivenOrigin(_Given):
+    """Where rows were read."""
+
+    kind: Annotated[str, Field(pattern=r"^(prices|rates|macro)$")]
+    source: _Text
+    name: _Text
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+
+class ImportRequest(_Given):
+    """Market data to load.
+
+    Attributes:
+        policy: pricing policy, made if it is not there.
+        calendar: name of its calendar; None keeps the policy's, or names a new one after the policy.
+        sessions: days that have a pack; empty: the calendar's, and for a new calendar the days that have a price.
+        prices: None keeps what the packs have; likewise rates.
+        identify_by: what `symbol` of the prices is: None for our symbols, else a scheme such as `isin`, looked up on
+            the day of each price.
+        source: provider, as it will stand in rows and traces.
+        start: first day to write; None for the first price.
+        expected_by: local time by which a session's pack is due; None leaves it as it is.
+        time_zone: of `expected_by`.
+        required_symbols: None leaves it as it is.
+    """
+
+    policy: _Text
+    calendar: str | None = None
+    sessions: tuple[date, ...] = ()
+    securities: tuple[GivenSecurity, ...] = ()
+    identifiers: tuple[GivenIdentifier, ...] = ()
+    prices: Annotated[tuple[GivenPrice, ...], Field(max_length=ROWS_MAX)] | None = None
+    rates: Annotated[tuple[GivenRate, ...], Field(max_length=ROWS_MAX)] | None = None
+    identify_by: str | None = None
+    source: _Text
+    rates_source: _Text | None = None
+    origins: tuple[GivenOrigin, ...] = ()
+    start: date | None = None
+    end: date | None = None
+    expected_by: time | None = None
+    time_zone: str = "UTC"
+    required_symbols: tuple[str, ...] | None = None
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What an import did; with `dry_run` what it would do.
+
+    Attributes:
+        packs: day, revision, id and digest of each new pack.
+        identifiers: how many were new or changed.
+    """
+
+    created: int = 0
+    restated: int = 0
+    unchanged: int = 0
+    identifiers: int = 0
+    packs: list[dict[str, Any]] = field(default_factory=list)
+    faulty: list[tuple[date, Finding]] = field(default_factory=list)
+    warnings: list[tuple[date, Finding]] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON-ready columns."""
+        return {
+            "created": self.created,
+            "restated": self.restated,
+            "unchanged": self.unchanged,
+            "identifiers": self.identifiers,
+            "packs": self.packs,
+            "faulty": [{"day": str(on), **found.as_json()} for on, found in self.faulty],
+            "warnings": [{"day": str(on), **found.as_json()} for on, found in self.warnings],
+        }
+
+
+class _Store(Protocol):
+    """What content of packs is read from; `PackWriter` and `MemoryPacks`."""
+
+    async def list(
+        self,
+        policy: str | None = None,
+        start: date | None = None,
+        end: date | None = None,
+        status: PackStatus | None = None,
+        limit: int = 100,
+    ) -> tuple[PackInfo, ...]: ...
+    async def content(self, pack_id: UUID) -> PackContent: ...
+
+
+async def import_packs(
+    pool: Pool,
+    request: ImportRequest,
+    known_at: datetime,
+    progress: Callable[[int, int], None] = lambda done, all: None,
+) -> ImportReport:
+    """Load market data: securities, identifiers, and one fresh pack per session.
+
+    Args:
+        pool: of the owner's role; packs are read-only to the application's.
+        request: checked.
+        known_at: the time now: when the data became known.
+        progress: called with (packs written, sessions in all).
+
+    Raises:
+        TerminalError: INVALID_INPUT when currencies, codes or days do not fit what is there.
+        PackRejected: rows that no pack can hold.
+    """
+    writer, policies, codes = PackWriter(pool), PolicyRepository(pool), IdentifierRepository(pool)
+    prices = request.prices
+    if request.identify_by is None:
+        await writer.add_securities(_securities(request, prices or (), await _known(writer, request, prices or ())))
+    report = ImportReport()
+    if request.identifiers:
+        report.identifiers = await codes.add([_identifier(row) for row in request.identifiers], request.source)
+    if request.identify_by is not None and prices:
+        prices = await _identified(codes, request.identify_by, prices)
+        await writer.add_securities(_securities(request, prices, await _known(writer, request, prices)))
+    sessions = await _settle_policy(writer, policies, request, prices)
+    days = await _days(writer, request, sessions, prices)
+    built: BuildReport = await writer.build(
+        request.policy,
+        days,
+        known_at,
+        lambda done: progress(done, len(days)),
+        [Origin(row.kind, row.source, row.name, row.sha256) for row in request.origins],
+    )
+    report.created, report.restated, report.unchanged = built.created, built.restated, built.unchanged
+    report.faulty, report.warnings = built.faulty, built.warnings
+    report.packs = [
+        {
+            "day": str(pack.asof_date),
+            "revision": pack.revision,
+            "pack_id": str(pack.pack_id),
+            "content_sha256": pack.content_sha256,
+        }
+        for pack in built.written
+    ]
+    return report
+
+
+async def rebuilt_difference(packs: PackRepository, pack_id: UUID, request: ImportRequest) -> tuple[RowChange, ...]:
+    """Return how a pack differs from what the given rows would make of its day; empty when they rebuild it.
+
+    Only kinds that are given are compared. Sources count as equal: a file does not say where the pack's rows came from.
+    """
+    pack = (await packs.show(pack_id)).ref
+    content = await packs.content(pack_id)
+    [(_, made)] = await _days(
+        packs, request.model_copy(update={"policy": pack.policy}), [pack.asof_date], request.prices
+    ) or [(pack.asof_date, PackContent((), ()))]
+    prices = content.prices if request.prices is None else made.prices
+    rates = content.rates if request.rates is None else made.rates
+    changes = difference(content, PackContent(prices, rates))
+    return tuple(change for change in changes if change.what != ("source",))
+
+
+async def _known(writer: PackWriter, request: ImportRequest, prices: Sequence[GivenPrice]) -> Mapping[str, Security]:
+    symbols = {row.symbol for row in prices} | {row.symbol for row in request.securities}
+    return await writer.securities(sorted(symbols))
+
+
+def _securities(request: ImportRequest, prices: Sequence[GivenPrice], known: Mapping[str, Security]) -> list[Security]:
+    """Return the securities to make or rename; a symbol quoted in two currencies is refused."""
+    quoted: dict[str, str] = {}
+    for row in prices:
+        before = quoted.setdefault(row.symbol, row.currency)
+        if before != row.currency:
+            raise TerminalError(
+                Code.INVALID_INPUT, f"{row.symbol} is quoted in {before} and in {row.currency} on {row.observed_on}"
+            )
+    named = {row.symbol: row for row in request.securities}
+    made: list[Security] = []
+    for symbol in sorted({*quoted, *named}):
+        have, said = known.get(symbol), named.get(symbol)
+        currency = quoted.get(symbol)
+        if currency is None and have is None:
+            continue  # a name without a price: nothing is known of its currency yet
+        made.append(
+            Security(
+                symbol=symbol,
+                name=said.name if said and said.name else have.name if have else "",
+                trading_ccy=_MINOR.get(currency, currency) if currency else have.trading_ccy if have else "",
+                exchange_mic=said.exchange_mic if said and said.exchange_mic else have.exchange_mic if have else None,
+                price_unit=(100 if currency in _MINOR else 1) if currency else have.price_unit if have else 1,
+            )
+        )
+    return made
+
+
+def _identifier(row: GivenIdentifier) -> Identifier:
+    return Identifier(row.symbol, row.scheme, row.value, row.valid_from or date.min, row.valid_to or date.max)
+
+
+async def _identified(codes: IdentifierRepository, scheme: str, prices: Sequence[GivenPrice]) -> tuple[GivenPrice, ...]:
+    """Return the prices under our symbols, each code looked up on the day of its price."""
+    named = await codes.named(scheme, sorted({row.symbol for row in prices}))
+    found: list[GivenPrice] = []
+    unknown: dict[str, date] = {}
+    for row in prices:
+        symbol = symbol_on(named.get(row.symbol, ()), row.observed_on)
+        if symbol is None:
+            unknown.setdefault(row.symbol, row.observed_on)
+        else:
+            found.append(row.model_copy(update={"symbol": symbol}))
+    if unknown:
+        listed = ", ".join(f"{code} on {on}" for code, on in sorted(unknown.items())[:10])
+        raise TerminalError(Code.INVALID_INPUT, f"{len(unknown)} {scheme} code(s) name no security: {listed}")
+    return tuple(found)
+
+
+async def _settle_policy(
+    writer: PackWriter, policies: PolicyRepository, request: ImportRequest, prices: Sequence[GivenPrice] | None
+) -> tuple[date, ...]:
+    """Make or extend policy and calendar and return the sessions to write."""
+    known = await policies.get(request.policy)
+    calendar = request.calendar or (known.calendar if known else request.policy)
+    priced = sorted({row.observed_on for row in prices or ()})
+    sessions = request.sessions
+    if not sessions and (known is None or known.calendar == request.policy):
+        # A calendar without an exchange behind it: the days that have prices are its sessions.
+        sessions = tuple(priced)
+    if not sessions and known is None:
+        raise TerminalError(
+            Code.INVALID_INPUT, f"policy {request.policy!r} is new: give prices or sessions, so that it has days"
+        )
+    await policies.extend_calendar(calendar, sessions)
+    if known is None or known.calendar != calendar:
+        await writer.set_policy(request.policy, calendar, known.description if known else "")
+    if request.expected_by is not None:
+        since = known.expected_from if known and known.expected_from else (priced or list(sessions) or [None])[-1]
+        await policies.expect(request.policy, request.expected_by, request.time_zone, since)
+    if request.required_symbols is not None:
+        await policies.require(request.policy, request.required_symbols)
+    given = priced or sorted({row.observed_on for row in request.rates or ()})
+    start = request.start or (given[0] if given else date.max)
+    end = request.end or (given[-1] if given else date.min)
+    wanted = await writer.sessions(request.policy, start, end) if start <= end else ()
+    strange = sorted(set(priced) - set(await writer.sessions(request.policy, date.min, date.max)))
+    strange = [on for on in strange if start <= on <= end]
+    if strange:
+        listed = ", ".join(map(str, strange[:10]))
+        raise TerminalError(
+            Code.INVALID_INPUT, f"{len(strange)} day(s) with prices are no session of calendar {calendar}: {listed}"
+        )
+    return wanted
+
+
+async def _days(
+    store: _Store, request: ImportRequest, sessions: Sequence[date], prices: Sequence[GivenPrice] | None
+) -> list[tuple[date, PackContent]]:
+    if not sessions:
+        return []
+    closes = [
+        PriceRow(row.symbol, row.close, _MINOR.get(row.currency, row.currency), row.observed_on, request.source)
+        for row in prices or ()
+    ]
+    rates = [
+        RateRow(row.base, row.quote, row.rate, row.observed_on, request.rates_source or request.source)
+        for row in request.rates or ()
+    ]
+    days = list(assemble(sessions, closes, rates, CARRY_DAYS_MAX))
+    if request.prices is not None and request.rates is not None:
+        return [(on, content) for on, content in days if content.prices or content.rates]
+    stored = await _stored(store, request.policy, sessions)
+    merged: list[tuple[date, PackContent]] = []
+    for on, content in days:
+        have = stored.get(on, PackContent((), ()))
+        kept = PackContent(
+            have.prices if request.prices is None else content.prices,
+            have.rates if request.rates is None else content.rates,
+        )
+        if kept.prices or kept.rates:
+            merged.append((on, kept))
+    return merged
+
+
+async def _stored(store: _Store, policy: str, sessions: Sequence[date]) -> dict[date, PackContent]:
+    found: dict[date, PackContent] = defaultdict(lambda: PackContent((), ()))
+    fresh = await store.list(policy, sessions[0], sessions[-1], PackStatus.FRESH, limit=1_000_000)
+    for pack in fresh:
+        found[pack.ref.asof_date] = await store.content(pack.ref.pack_id)
+    return dict(found)

@@ -1,0 +1,273 @@
+"""Importing market data: files of every form, idempotence, restatement, identifiers, policies."""
+
+import io
+import json
+import zipfile
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from db.identifiers import IdentifierRepository
+from db.macro import MacroRepository, MacroRow
+from db.pack_policies import PolicyRepository
+from db.pack_watch import PackWatchRepository
+from db.pack_writer import PackWriter
+from db.postgres import Pool, open_pool
+from services.market_files import PRICE_COLUMNS, MarketFile, ParquetMissing, market_text, prices_of, rates_of
+from services.pack_import import (
+    GivenIdentifier,
+    GivenOrigin,
+    GivenPrice,
+    GivenRate,
+    GivenSecurity,
+    ImportReport,
+    ImportRequest,
+    import_packs,
+    rebuilt_difference,
+)
+from services.price_files import FilesRejected
+from tests.services import Database
+from topics.errors import Code, TerminalError
+
+NOW = datetime(2024, 1, 10, tzinfo=UTC)
+THURSDAY, FRIDAY, MONDAY = date(2024, 1, 4), date(2024, 1, 5), date(2024, 1, 8)
+D = Decimal
+
+
+@pytest.fixture
+async def owner_of_packs(pack_database: Database) -> AsyncIterator[Pool]:
+    pool = await open_pool(pack_database.admin_url, size_max=2)
+    yield pool
+    await pool.close()
+
+
+def price(on: date, close: str = "10", symbol: str = "SYN-A", currency: str = "USD") -> GivenPrice:
+    return GivenPrice(symbol=symbol, close=D(close), currency=currency, observed_on=on)
+
+
+def rate(on: date, value: str = "1.1", quote: str = "USD") -> GivenRate:
+    return GivenRate(base="EUR", quote=quote, rate=D(value), observed_on=on)
+
+
+def request(**fields: Any) -> ImportRequest:
+    given: dict[str, Any] = {"policy": "mine", "source": "syn"}
+    return ImportRequest(**{**given, **fields})
+
+
+WEEK = request(
+    prices=(price(THURSDAY), price(FRIDAY, "10.5"), price(MONDAY, "11")),
+    rates=(rate(THURSDAY), rate(FRIDAY, "1.2")),  # none on Monday: carried
+    origins=(GivenOrigin(kind="prices", source="syn", name="closes.csv", sha256="0" * 64),),
+)
+
+
+def counts(report: ImportReport) -> tuple[int, int, int]:
+    return report.created, report.restated, report.unchanged
+
+
+pytestmark_db = pytest.mark.integration
+
+
+@pytestmark_db
+async def test_an_import_is_repeatable_and_a_change_is_a_revision(owner_of_packs: Pool) -> None:
+    packs = PackWriter(owner_of_packs)
+    first = await import_packs(owner_of_packs, WEEK, NOW)
+    assert counts(first) == (3, 0, 0)
+    assert counts(await import_packs(owner_of_packs, WEEK, NOW)) == (0, 0, 3)
+    monday = UUID(first.packs[2]["pack_id"])
+    [carried] = (await packs.content(monday)).rates
+    assert (carried.rate, carried.observed_on) == (D("1.2"), FRIDAY)
+    assert [(o.kind, o.name) for o in await packs.provenance(monday)] == [("prices", "closes.csv")]
+
+    changed = WEEK.model_copy(update={"prices": (price(THURSDAY), price(FRIDAY, "10.6"), price(MONDAY, "11"))})
+    second = await import_packs(owner_of_packs, changed, NOW)
+    assert counts(second) == (0, 1, 2)
+    [restated] = second.packs
+    assert (restated["day"], restated["revision"]) == ("2024-01-05", 2)
+    [difference] = await packs.difference(UUID(first.packs[1]["pack_id"]), UUID(restated["pack_id"]))
+    assert str(difference) == "price of SYN-A: 10.5 → 10.6"
+    # The same rows give the same digest again, and the old revision still has its own.
+    assert await packs.verify(UUID(first.packs[1]["pack_id"])) == first.packs[1]["content_sha256"]
+    assert await rebuilt_difference(packs, UUID(restated["pack_id"]), changed) == ()
+    [wrong] = await rebuilt_difference(packs, UUID(restated["pack_id"]), WEEK)
+    assert (wrong.before, wrong.after) == (D("10.6"), D("10.5"))
+
+
+@pytestmark_db
+async def test_half_an_import_keeps_the_other_half(owner_of_packs: Pool) -> None:
+    await import_packs(owner_of_packs, WEEK, NOW)
+    report = await import_packs(owner_of_packs, request(rates=(rate(FRIDAY, "1.25"),)), NOW)
+    assert counts(report) == (0, 1, 0)
+    content = await PackWriter(owner_of_packs).content(UUID(report.packs[0]["pack_id"]))
+    assert [(row.symbol, row.close) for row in content.prices] == [("SYN-A", D("10.5"))]
+    assert [row.rate for row in content.rates] == [D("1.25")]
+
+
+@pytestmark_db
+async def test_codes_are_looked_up_on_the_day_of_the_price(owner_of_packs: Pool) -> None:
+    # The code moves from one security to another over the weekend.
+    codes = (
+        GivenIdentifier(symbol="SYN-A", scheme="isin", value="XS0000000001", valid_to=FRIDAY),
+        GivenIdentifier(symbol="SYN-B", scheme="isin", value="XS0000000001", valid_from=MONDAY),
+        GivenIdentifier(symbol="SYN-A", scheme="figi", value="BBG000000001"),
+    )
+    both = (price(THURSDAY), price(THURSDAY, "5", "SYN-B"))
+    seeded = request(prices=both, identifiers=codes, securities=(GivenSecurity(symbol="SYN-A", name="Synthetic A"),))
+    report = await import_packs(owner_of_packs, seeded, NOW)
+    assert report.identifiers == 3
+    assert (await import_packs(owner_of_packs, seeded, NOW)).identifiers == 0
+    coded = tuple(price(on, "7", "XS0000000001") for on in (FRIDAY, MONDAY))
+    await import_packs(owner_of_packs, request(prices=coded, identify_by="isin"), NOW)
+    packs = PackWriter(owner_of_packs)
+    named = [
+        (info.ref.asof_date, [row.symbol for row in (await packs.content(info.ref.pack_id)).prices])
+        for info in await packs.list("mine", FRIDAY, MONDAY)
+    ]
+    assert named == [(MONDAY, ["SYN-B"]), (FRIDAY, ["SYN-A"])]
+    found = await IdentifierRepository(owner_of_packs).of("SYN-A")
+    assert [(row.scheme, row.valid_to) for row in found] == [("figi", date.max), ("isin", FRIDAY)]
+    with pytest.raises(TerminalError, match="XS9 on 2024-01-08"):
+        await import_packs(owner_of_packs, request(prices=(price(MONDAY, "1", "XS9"),), identify_by="isin"), NOW)
+    clash = GivenIdentifier(symbol="SYN-B", scheme="figi", value="BBG000000001", valid_from=FRIDAY)
+    with pytest.raises(TerminalError, match="already in use"):
+        await import_packs(owner_of_packs, request(prices=both, identifiers=(clash,)), NOW)
+
+
+@pytestmark_db
+async def test_pence_become_a_price_unit(owner_of_packs: Pool) -> None:
+    report = await import_packs(owner_of_packs, request(prices=(price(FRIDAY, "250", "SYN-P", "GBX"),)), NOW)
+    packs = PackWriter(owner_of_packs)
+    security = (await packs.securities(["SYN-P"]))["SYN-P"]
+    assert (security.trading_ccy, security.price_unit) == ("GBP", 100)
+    series = await packs.series(UUID(report.packs[0]["pack_id"]), ["SYN-P"], ["GBP"], None)
+    assert (series.closes["SYN-P"], series.currencies["SYN-P"]) == ((D("2.5"),), "GBP")
+    with pytest.raises(TerminalError, match="cannot become GBP/1"):
+        await import_packs(owner_of_packs, request(prices=(price(MONDAY, "2.5", "SYN-P", "GBP"),)), NOW)
+
+
+@pytestmark_db
+async def test_what_a_policy_requires_must_be_there(owner_of_packs: Pool) -> None:
+    report = await import_packs(owner_of_packs, request(prices=WEEK.prices, required_symbols=("SYN-A", "SYN-Z")), NOW)
+    assert counts(report) == (0, 0, 0)
+    assert {(finding.kind, finding.subject) for _, finding in report.faulty} == {("coverage", "SYN-Z")}
+
+
+@pytestmark_db
+async def test_a_pack_is_overdue_after_its_policys_time(owner_of_packs: Pool) -> None:
+    given = WEEK.model_copy(update={"expected_by": time(18, 30), "time_zone": "America/New_York", "sessions": ()})
+    await import_packs(owner_of_packs, given, NOW)
+    tuesday = date(2024, 1, 9)
+    await PolicyRepository(owner_of_packs).extend_calendar("mine", [tuesday])
+    watch = PackWatchRepository(owner_of_packs)
+    due = datetime(2024, 1, 9, 23, 30, tzinfo=UTC)
+    assert await watch.overdue(due) == ()
+    [late] = await watch.overdue(due.replace(minute=31))
+    assert (late.policy, late.asof_date, late.due_at, late.status) == ("mine", tuesday, due, None)
+    await import_packs(owner_of_packs, request(prices=(price(tuesday),)), NOW)
+    assert await watch.overdue(due.replace(minute=31)) == ()
+
+
+@pytestmark_db
+async def test_macro_vintages_never_change(owner_of_packs: Pool) -> None:
+    macro = MacroRepository(owner_of_packs)
+    first = MacroRow("SYN-GDP", date(2023, 10, 1), date(2024, 1, 4), D("3.1"), "syn")
+    revised = MacroRow("SYN-GDP", date(2023, 10, 1), date(2024, 2, 1), D("2.9"), "syn")
+    assert (await macro.add([first, revised]), await macro.add([first])) == (2, 0)
+    assert [row.value for row in await macro.asof(["SYN-GDP"], date(2024, 1, 31))] == [D("3.1")]
+    assert [row.value for row in await macro.asof(["SYN-GDP"], date(2024, 2, 1))] == [D("2.9")]
+    assert await macro.asof(["SYN-GDP"], date(2024, 1, 3)) == ()
+    with pytest.raises(TerminalError, match="a vintage never changes"):
+        await macro.add([MacroRow("SYN-GDP", date(2023, 10, 1), date(2024, 1, 4), D("3.2"), "syn")])
+
+
+def file(text: str, name: str = "file.csv") -> MarketFile:
+    return market_text(name, text.encode(), PRICE_COLUMNS)
+
+
+ECB = "Date,USD,JPY,CYP,\n2024-01-05,1.0921,158.48,N/A,\n2024-01-04,1.0953,158.31,N/A,\n"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_ecbs_table_is_read_as_it_is_published(packed: bool) -> None:
+    data = ECB.encode()
+    if packed:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr("eurofxref-hist.csv", ECB)
+        data = buffer.getvalue()
+    rows = rates_of(market_text("eurofxref-hist.zip", data, PRICE_COLUMNS))
+    assert rows[0] == (THURSDAY, "EUR", "JPY", D("158.31"))
+    assert len(rows) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Date,USD\n2024-01-05,zero\n", "file.csv:2"),
+        ("Date,USD\n2024-13-05,1\n", "expected a date"),
+        ("Date,USD\n2024-01-05,1\n2024-01-05,1\n", "stands there twice"),
+        ("Date,dollar\n", "expected Date and ISO currencies"),
+        ("date,base,quote,rate\n2024-01-05,EUR,EUR,1\n", "expected two currencies"),
+    ],
+)
+def test_faults_name_file_and_line(text: str, said: str) -> None:
+    with pytest.raises(FilesRejected, match=said):
+        rates_of(file(text))
+
+
+def test_parquet_gives_the_same_rows_as_csv(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    table = pa.table(
+        {
+            "date": pa.array([THURSDAY, FRIDAY], pa.date32()),
+            "symbol": ["SYN-A", "SYN-A"],
+            "close": pa.array([D("10.10"), D("10.25")], pa.decimal128(12, 2)),
+            "currency": ["USD", "USD"],
+            "volume": [1, 2],
+        }
+    )
+    buffer = io.BytesIO()
+    parquet.write_table(table, buffer)
+    read = prices_of(market_text("closes.parquet", buffer.getvalue(), PRICE_COLUMNS))
+    assert read == prices_of(
+        file("date,symbol,close,currency\n2024-01-04,SYN-A,10.10,USD\n2024-01-05,SYN-A,10.25,USD\n")
+    )
+    buffer = io.BytesIO()
+    parquet.write_table(table.drop_columns(["close"]), buffer)
+    with pytest.raises(FilesRejected, match="missing column"):
+        market_text("closes.parquet", buffer.getvalue(), PRICE_COLUMNS)
+
+
+def test_without_pyarrow_a_parquet_file_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ParquetMissing, match="needs pyarrow"):
+        market_text("closes.parquet", b"PAR1....PAR1", PRICE_COLUMNS)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"prices": [{"symbol": "A", "close": "1", "currency": "usd", "observed_on": "2024-01-05"}]},
+        {"rates": [{"base": "EUR", "quote": "USD", "rate": "x", "observed_on": "2024-01-05"}]},
+        {"surprise": 1},
+    ],
+)
+def test_a_request_is_checked_at_the_boundary(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):
+        ImportRequest.model_validate_json(json.dumps({"policy": "p", "source": "s", **wrong}))
+
+
+@pytestmark_db
+async def test_a_new_policy_needs_days(owner_of_packs: Pool) -> None:
+    with pytest.raises(TerminalError, match="give prices or sessions") as refused:
+        await import_packs(owner_of_packs, request(rates=(rate(FRIDAY),)), NOW)
+    assert refused.value.code is Code.INVALID_INPUT
