@@ -93,6 +93,7 @@ async def open_pool(
             command_timeout=command_timeout_s,
             timeout=connect_timeout_s,
             server_settings={"application_name": "dawsos", "timezone": "UTC"},
+            reset=_leave_as_it_is,
         )
         role = await pool.fetchrow(query("current_role"))
     assert role is not None
@@ -103,6 +104,13 @@ async def open_pool(
             "expected a plain role"
         )
     return pool
+
+
+async def _leave_as_it_is(connection: Connection) -> None:
+    """Stock resets a connection given back, one round trip each time; what we set ends with its transaction.
+
+    A transaction left open is rolled back nevertheless.
+    """
 
 
 @asynccontextmanager

@@ -119,7 +119,7 @@ def _header(state: Execution) -> bytes:
         "v": _VERSION,
         "x": state.execution_id,
         "t": state.tenant,
-        "u": str(state.user_id),
+        "u": state.user_id,
         "s": state.status.value,
         "at": state.started_at_ms,
     }

@@ -42,6 +42,7 @@ from streams.timers import BrokerClock, TimerHeap
 from topics.codec import Undecodable, decode, encode, execution_id_of, key_of
 from topics.messages import (
     CancelExecution,
+    CapabilityRequest,
     CapabilityResult,
     ExecuteRequest,
     ExecutionResult,
@@ -134,6 +135,8 @@ class Processor:
                 ),
             )
         }
+        self._agent_topics: dict[str, str] = {}
+        self._partitions = settings.partitions
         self._requests = name(EXECUTION_REQUESTS)
         self._results = name(EXECUTION_RESULTS)
         self._signals = name(EXECUTION_SIGNALS)
@@ -162,7 +165,7 @@ class Processor:
         )
         key = key_of(execution_id)
         if self._rows.partition(key) != message.partition:
-            owner = partition_of(key, self._settings.partitions)
+            owner = partition_of(key, self._partitions)
             if owner != message.partition:
                 await self._publish(event, self._forward(message, key, owner))
                 return
@@ -234,9 +237,8 @@ class Processor:
         results: list[ExecutionResult] = []
         for emit in decision.emits:
             if isinstance(emit, SendRequest):
-                request = emit.request.model_copy(update={"reply_partition": partition})
-                topic = self._name(capability_requests(emit.agent))
-                send = self._send(topic, key, encode(request), partition, as_list(headers))
+                topic = self._agent_topic(emit.agent)
+                send = self._send(topic, key, addressed(emit.request, partition), partition, as_list(headers))
                 if emit.after_state and rows:
                     deliveries.append(asyncio.create_task(_after(rows, send)))
                 else:
@@ -274,7 +276,7 @@ class Processor:
             own = own or target == key
             self.census.results[result.status] += 1
             # The answer to a conflicting request has an id, and so perhaps a partition, of its own.
-            number = partition if target == key else partition_of(target, self._settings.partitions)
+            number = partition if target == key else partition_of(target, self._partitions)
             await (await self._send(self._results, target, encode(result), number, as_list(headers)))
         self._finishing.discard(key)
         if own:
@@ -296,9 +298,8 @@ class Processor:
         if emit.request is None:
             letter = dead_letter(message, Stage.COMPENSATE, f"{emit.step_id}: {emit.reason}")
         else:
-            topic = self._name(capability_requests(emit.agent))
-            request = emit.request.model_copy(update={"reply_partition": message.partition})
-            letter = undo_letter(message, topic, key, encode(request), f"{emit.step_id}: {emit.reason}", headers)
+            topic, request = self._agent_topic(emit.agent), addressed(emit.request, message.partition)
+            letter = undo_letter(message, topic, key, request, f"{emit.step_id}: {emit.reason}", headers)
         self.census.dead_letters[Stage.COMPENSATE] += 1
         log.error("not undone: %s: %s", emit.step_id, emit.reason, extra=self._fields(message, key))
         return await self._send(self._dead_letters, letter.key, letter.value, None, letter.headers)
@@ -476,11 +477,28 @@ class Processor:
 
     # --- small things --------------------------------------------------------------------------------------------
 
+    def _agent_topic(self, agent: str) -> str:
+        topic = self._agent_topics.get(agent)
+        if topic is None:
+            topic = self._agent_topics[agent] = self._name(capability_requests(agent))
+        return topic
+
     def _name(self, topic: str) -> str:
         return topic_name(self._settings, topic)
 
     def _fields(self, message: Any, key: bytes) -> dict[str, str]:
         return {"execution_id": key.decode(), "position": position(message)}
+
+
+_TO_PARTITION_0 = b'"reply_partition":0}'
+
+
+def addressed(request: CapabilityRequest, partition: int) -> bytes:
+    """Return the bytes of a request whose answer is to come to a partition: `reply_partition` is its last member."""
+    data = encode(request)
+    if not data.endswith(_TO_PARTITION_0):
+        raise AssertionError(f"expected reply_partition last, {request.capability} ends with {data[-40:]!r}")
+    return b"%s%d}" % (data[:-2], partition)
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -1,5 +1,6 @@
 """Bytes to message and back."""
 
+import hashlib
 from collections.abc import Mapping
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -82,7 +83,14 @@ def decode(data: bytes | None, *expected: type[Wire], bytes_max: int | None = No
 
 def execution_id_of(tenant: str, request_id: str) -> str:
     """Return the execution a request stands for: UUIDv5 over canonical `[tenant, request_id]`."""
-    return str(uuid5(_NAMESPACE, canonical_bytes([tenant, request_id]).decode()))
+    # As `str(uuid5(…))`, at a quarter of its time.
+    raw = bytearray(
+        hashlib.sha1(_NAMESPACE.bytes + canonical_bytes([tenant, request_id]), usedforsecurity=False).digest()
+    )
+    raw[6] = raw[6] & 0x0F | 0x50
+    raw[8] = raw[8] & 0x3F | 0x80
+    text = raw[:16].hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def key_of(execution_id: str | UUID) -> bytes:

@@ -5,7 +5,7 @@ from typing import Any
 
 import aiokafka.util
 
-from streams.durable import connection, fetches, sender, wire
+from streams.durable import connection, fetches, producing, sender, wire
 from streams.durable.sender import CROWD_RECORDS
 
 # Kafka answers a fetch as soon as there is one byte; this bounds only the wait of an idle fetch (stock: 1500 ms), and
@@ -31,6 +31,7 @@ def use_fast_paths() -> None:
     sender.install()
     fetches.install()
     connection.install()
+    producing.install()
     aiokafka.util.get_running_loop = asyncio.get_running_loop  # type: ignore[assignment]
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from aiokafka import util
+from aiokafka import AIOKafkaProducer, util
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer import AIOKafkaConsumer
@@ -60,9 +60,11 @@ PARTS: tuple[Callable[..., Any], ...] = (
     Fetcher._fetch_requests_routine,
     Fetcher.fetched_records,
     AIOKafkaConnection.send,
+    AIOKafkaProducer.send,
     consumer.Consumer.getmany,
     # relied on
     MessageAccumulator.drain_by_nodes,
+    MessageAccumulator.add_message,
     Fetcher.close,
     Fetcher._proc_fetch_request,
     AIOKafkaConnection._handle_frame,
@@ -112,8 +114,10 @@ HASHES: Mapping[str, str] = {
     "aiokafka.consumer.fetcher.Fetcher._fetch_requests_routine": "2a8ec5932644c9b0",
     "aiokafka.consumer.fetcher.Fetcher.fetched_records": "be4348896b9b66af",
     "aiokafka.conn.AIOKafkaConnection.send": "5909ea32f4efca49",
+    "aiokafka.producer.producer.AIOKafkaProducer.send": "08ce81263f439838",
     "faust.transport.consumer.Consumer.getmany": "4b168d84882a70d6",
     "aiokafka.producer.message_accumulator.MessageAccumulator.drain_by_nodes": "fc995afbfc5718e2",
+    "aiokafka.producer.message_accumulator.MessageAccumulator.add_message": "56ff7e6c19185f83",
     "aiokafka.consumer.fetcher.Fetcher.close": "1cd24bc1c442149e",
     "aiokafka.consumer.fetcher.Fetcher._proc_fetch_request": "59bf948fff47eed5",
     "aiokafka.conn.AIOKafkaConnection._handle_frame": "46a7d9b8cf7ca222",
