@@ -192,8 +192,10 @@ def _get_actions_per_node(fetcher: Any, assignment: Any) -> tuple[Any, ...]:
             return _stock(fetcher, assignment)
         else:
             wanted.setdefault(leader, {}).setdefault(topic, []).append((number, state._position, bytes_max))
+    # A broker fills its answer in the order asked for; so that no partition comes last for ever, it goes round.
+    fetcher._turn = turn = getattr(fetcher, "_turn", -1) + 1
     requests = [
-        (leader, _request(fetcher, list(topics.items())))
+        (leader, _request(fetcher, list(topics.items()), turn))
         for leader, topics in wanted.items()
         if leader not in unconsumed
     ]
@@ -201,9 +203,7 @@ def _get_actions_per_node(fetcher: Any, assignment: Any) -> tuple[Any, ...]:
     return requests, {}, wait_s, False, ()
 
 
-def _request(fetcher: Any, topics: list[tuple[str, list[tuple[int, int, int]]]]) -> FetchRequest:
-    # The broker fills its answer in the order asked for; so that none comes last for ever, it goes round.
-    fetcher._turn = turn = getattr(fetcher, "_turn", -1) + 1
+def _request(fetcher: Any, topics: list[tuple[str, list[tuple[int, int, int]]]], turn: int) -> FetchRequest:
     if len(topics) > 1:
         at = turn % len(topics)
         topics = topics[at:] + topics[:at]

@@ -10,10 +10,12 @@ from faust.types import TP
 from streams import dead_letter as dlq
 from streams.durable import transport
 from streams.headers import FORWARDED
+from streams.orchestrator import addressed
 from streams.routing import partition_of
 from tests.streams.system import DAY, USER, System, request, wait_gate
 from topics.codec import encode, execution_id_of, key_of
 from topics.errors import Code
+from topics.examples import examples
 from topics.messages import (
     CancelExecution,
     CapabilityRequest,
@@ -284,3 +286,11 @@ async def test_an_agent_does_not_start_what_is_past_its_deadline(system: System)
     assert answer.partition == home
     # Only this attempt's time was over: whether there is another one is the engine's decision.
     assert b"STEP_TIMEOUT" in answer.value and b'"retryable":true' in answer.value
+
+
+def test_a_request_is_addressed_as_if_encoded_with_its_partition() -> None:
+    asked = examples()["CapabilityRequest"]
+    assert isinstance(asked, CapabilityRequest)
+    for given, partition in ((0, 0), (0, 7), (0, 1023)):
+        unaddressed = asked.model_copy(update={"reply_partition": given})
+        assert addressed(unaddressed, partition) == encode(asked.model_copy(update={"reply_partition": partition}))

@@ -2,11 +2,13 @@
 
 import json
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from topics.canonical import canonical_bytes
 from topics.codec import TYPES, Undecodable, decode, encode, execution_id_of, key_of
 from topics.examples import examples
 from topics.messages import CapabilityResult, ExecuteRequest, TimerFired
@@ -83,3 +85,9 @@ def test_execution_ids() -> None:
     assert execution_id_of("a", "b") == execution_id_of("a", "b")
     assert execution_id_of("a", "bc") != execution_id_of("ab", "c")
     assert key_of(execution_id_of("a", "b")) == execution_id_of("a", "b").encode()
+
+
+@given(st.text(max_size=20), st.text(min_size=1, max_size=30))
+def test_an_execution_id_is_the_uuid5_of_its_request(tenant: str, request_id: str) -> None:
+    namespace = uuid5(NAMESPACE_URL, "dawsos-executor:execution")
+    assert execution_id_of(tenant, request_id) == str(uuid5(namespace, canonical_bytes([tenant, request_id]).decode()))

@@ -1,0 +1,117 @@
+"""The short way to choose what to fetch asks for the same as aiokafka's own."""
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.structs import TopicPartition
+
+from streams.durable import fetches
+
+TOPICS = ("a", "b")
+
+
+class Records:
+    def __init__(self, backoff: float) -> None:
+        self._backoff = backoff
+
+    def calculate_backoff(self) -> float:
+        return self._backoff
+
+
+def fetcher(**changes: Any) -> Any:
+    """As much of a fetcher as choosing looks at: two topics of three partitions, partition 2 led by broker 2."""
+    leaders = {topic: {n: SimpleNamespace(leader=2 if n == 2 else 1) for n in range(3)} for topic in TOPICS}
+
+    def leader_for_partition(partition: TopicPartition) -> int | None:
+        known = leaders.get(partition.topic, {}).get(partition.partition)
+        return None if known is None else known.leader
+
+    cluster = SimpleNamespace(_partitions=leaders, leader_for_partition=leader_for_partition)
+    fake = SimpleNamespace(
+        _preferred_read_replica={},
+        _records={},
+        _in_flight=set(),
+        _max_partition_fetch_bytes=1000,
+        _client=SimpleNamespace(cluster=cluster),
+        _fetcher_timeout=0.1,
+        _fetch_max_wait_ms=20,
+        _fetch_min_bytes=1,
+        _fetch_max_bytes=5000,
+        _isolation_level=1,
+        _client_rack=None,
+    )
+    fake._select_read_replica = leader_for_partition
+    for name, value in changes.items():
+        setattr(fake, name, value)
+    return fake
+
+
+def assignment(**states: Any) -> Any:
+    """Every partition at offset 5, but for those named `a0`, `b2`, … ."""
+    known = {}
+    for topic in TOPICS:
+        for number in range(3):
+            position, paused = states.get(f"{topic}{number}", (5, False))
+            known[TopicPartition(topic, number)] = SimpleNamespace(
+                _position=position,
+                position=position,
+                has_valid_position=position is not None,
+                _paused=paused,
+                paused=paused,
+                resume_fut=None,
+            )
+    return SimpleNamespace(_tp_state=known, tps=list(known), state_value=known.get)
+
+
+def asked(actions: tuple[Any, ...]) -> tuple[Any, ...]:
+    requests, resets, wait_s, no_leader, _ = actions
+    wanted = {
+        node: {(topic, partition) for topic, partitions in request.topics for partition in partitions}
+        for node, request in requests
+    }
+    return wanted, {node: set(partitions) for node, partitions in resets.items()}, wait_s, no_leader
+
+
+CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "everything": ({}, {}),
+    "one broker is being asked": ({"_in_flight": {1}}, {}),
+    "some are paused": ({}, {"a0": (5, True), "b2": (7, True)}),
+    "records wait to be consumed": ({"_records": {TopicPartition("a", 0): Records(0.002)}}, {}),
+    "records have waited long enough": ({"_records": {TopicPartition("a", 0): Records(0)}}, {}),
+    "one has no position": ({}, {"a1": (None, False)}),
+    "one has no position and is paused": ({}, {"a1": (None, True)}),
+    "a paused one of a busy broker": ({"_in_flight": {2}}, {"b2": (None, True), "a0": (9, False)}),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_same_is_asked_for_as_by_aiokafka(name: str) -> None:
+    changes, states = CASES[name]
+    short = asked(fetches._get_actions_per_node(fetcher(**changes), assignment(**states)))
+    assert short == asked(fetches._stock(fetcher(**changes), assignment(**states)))
+
+
+def test_a_partition_without_a_leader_is_left_to_aiokafka() -> None:
+    fake = fetcher()
+    fake._client.cluster._partitions["a"][0].leader = -1
+    assert asked(fetches._get_actions_per_node(fake, assignment()))[3]
+    fake = fetcher()
+    del fake._client.cluster._partitions["b"]
+    assert asked(fetches._get_actions_per_node(fake, assignment()))[3]
+
+
+def test_a_preferred_replica_is_left_to_aiokafka() -> None:
+    fake = fetcher(_preferred_read_replica={TopicPartition("a", 0): (1, time.monotonic() + 60)})
+    assert asked(fetches._get_actions_per_node(fake, assignment())) == asked(fetches._stock(fake, assignment()))
+
+
+def test_no_partition_comes_last_for_ever() -> None:
+    fake, first = fetcher(), set()
+    for _ in range(6):
+        requests = fetches._get_actions_per_node(fake, assignment())[0]
+        topic, partitions = dict(requests)[1].topics[0]
+        first.add((topic, partitions[0][0]))
+    assert {topic for topic, _ in first} == {"a", "b"}
+    assert {number for _, number in first} == {0, 1}
