@@ -231,7 +231,8 @@ async def _serve_projector(settings: Settings, stop: asyncio.Event, ready: Calla
                     try:
                         await projector.start()
                         health.sources = [projector.places]
-                        health.families = [partial(projector_families, projector)]
+                        watcher = PackWatcher(settings, pool, producer)
+                        health.families = [partial(projector_families, projector), watcher.families]
                         await _until(
                             stop,
                             [
@@ -239,7 +240,7 @@ async def _serve_projector(settings: Settings, stop: asyncio.Event, ready: Calla
                                 projector.run(),
                                 OutboxRelay(settings, pool, producer).run(),
                                 AnnouncementApplier(settings, pool, producer).run(),
-                                PackWatcher(settings, pool, producer).run(),
+                                watcher.run(),
                                 collect_artifacts(ArtifactRepository(pool)),
                                 collect_requests(RequestRepository(pool), timedelta(days=settings.requests_kept_days)),
                             ],
