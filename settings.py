@@ -28,6 +28,8 @@ KAFKA_FORM = (
 POSTGRES_FORM = "postgresql://user:password@host:port/database[?sslmode=verify-full]"
 REDIS_FORM = "redis://[user:password@]host:port[/db] or rediss://… for TLS"
 
+REQUEST_KEYS_FORM = "name:tenant[|tenant…]:secret[,…], * for all tenants, secrets of 32 characters or more"
+
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 SASL_MECHANISMS: tuple[SaslMechanism, ...] = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -118,6 +120,26 @@ def _host_port(text: str) -> str:
     if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
         raise ValueError(f"expected host:port, got {text.strip()!r}")
     return f"{host}:{int(port)}"
+
+
+def parse_request_keys(text: str) -> dict[str, tuple[frozenset[str], bytes]]:
+    """Read a `DAWSOS_REQUEST_KEYS` value: name → (tenants, secret).
+
+    Raises:
+        ValueError: not of the form `REQUEST_KEYS_FORM`; the text never repeats a secret.
+    """
+    keys: dict[str, tuple[frozenset[str], bytes]] = {}
+    for number, part in enumerate(text.split(","), 1):
+        name, _, rest = part.strip().partition(":")
+        tenants, _, secret = rest.partition(":")
+        if not name.replace("-", "").replace("_", "").isalnum() or name in keys:
+            raise ValueError(f"key {number}: expected a name of its own, of letters, digits, - and _")
+        if not tenants or len(secret) < 32:
+            raise ValueError(
+                f"key {name!r}: expected name:tenant[|tenant…]:secret, the secret of 32 characters or more"
+            )
+        keys[name] = (frozenset(tenants.split("|")), secret.encode())
+    return keys
 
 
 def _check_url(url: str, schemes: tuple[str, ...], *, database: bool) -> str:
@@ -284,6 +306,13 @@ class Settings(BaseSettings):
         None,
         description="Secret of the demo's tokens (HS256, 32 characters or more); empty: made in the data directory.",
     )
+    request_keys: SecretStr | None = Field(
+        None, description=f"{REQUEST_KEYS_FORM}; an orchestrator then takes signed requests only. Empty: trusts all."
+    )
+    request_key: str | None = Field(None, description="Key this process signs requests with; empty: the first.")
+    otel_endpoint: str | None = Field(
+        None, pattern=r"^https?://", description="OTLP over HTTP, e.g. http://collector:4318; empty: no traces."
+    )
     operations_tenant: str = Field(
         "demo", min_length=1, description="Tenant whose admins see dead letters of all tenants."
     )
@@ -325,6 +354,13 @@ class Settings(BaseSettings):
         for name in value:
             if name not in ASYMMETRIC:
                 raise ValueError(f"expected some of {', '.join(ASYMMETRIC)}, got {name!r}")
+        return value
+
+    @field_validator("request_keys")
+    @classmethod
+    def _request_keys_form(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parse_request_keys(value.get_secret_value())
         return value
 
     @field_validator("auth_demo_secret")
@@ -413,6 +449,7 @@ FORMS: dict[str, str] = {
     "postgres_pipeline": POSTGRES_FORM,
     "redis": REDIS_FORM,
     "agents": "module:Class[,module:Class…]",
+    "request_keys": REQUEST_KEYS_FORM,
 }
 
 

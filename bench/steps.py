@@ -113,6 +113,8 @@ def on_own_system(
             "DAWSOS_DATA_DIR": folder,
             "DAWSOS_KAFKA_FLUSH_EVERY_MESSAGE": str(flush_every_message).lower(),
             "DAWSOS_LOG_LEVEL": "WARNING",
+            "DAWSOS_RATE_USER_PER_S": "1000000",
+            "DAWSOS_RATE_TENANT_PER_S": "1000000",
         }
         before = {name: os.environ.get(name) for name in chosen}
         # The supervisor that Stack starts takes our environment.

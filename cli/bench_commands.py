@@ -36,6 +36,30 @@ def steps(
 
 
 @app.command()
+def gateway(
+    concurrency: Annotated[
+        str, typer.Option(metavar="N[,N…]", help="How many executions are kept under way; one row each.")
+    ] = "1,16,500",
+    requests: Annotated[
+        int, typer.Option(min=0, help="Then so many requests more, watching the gateway's memory.")
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """POST /execute against the same executions straight over Kafka, and the gateway's memory.
+
+    [bold]Example[/]
+
+      dawsos bench gateway --concurrency 1,500 --requests 100000
+    """
+    from bench.gateway import run_gateway_bench
+
+    figures = run_gateway_bench(_levels(concurrency), requests)
+    _show(figures, as_json)
+    if not as_json and "memory" in figures:
+        out().print(f"gateway, resident MB at each tenth of {requests} requests: {figures['memory']['resident_mb']}")
+
+
+@app.command()
 def overview(as_json: AsJson = False) -> None:
     """`portfolio_overview` with two years of days and ten positions: uncached, cached, and without Kafka."""
     from bench.overview import run_overview

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import execution_control
 from cli.console import out, print_json, say
 from cli.failures import CommandFailed
 from cli.options import DEMO_TENANT, DEMO_USER, AsJson, Report, Tenant, User
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
     from db.executions import ExecutionSummary
 
-app = typer.Typer(no_args_is_help=True, help="List and show finished executions.")
+app = typer.Typer(no_args_is_help=True, help="Find, show, explain, cancel and rerun executions.")
+app.command(name="why")(execution_control.why)
+app.command(name="cancel")(execution_control.cancel)
+app.command(name="rerun")(execution_control.rerun)
 
 
 @app.command(name="list")

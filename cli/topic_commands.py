@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -44,6 +44,98 @@ def create(as_json: AsJson = False) -> None:
 @app.command()
 def describe(as_json: AsJson = False) -> None:
     """Show every topic as it is on the cluster; exit code 1 when one does not fit."""
+    states = _described()
+    if as_json:
+        print_json([_plain(state) for state in states])
+    else:
+        _print(states)
+    if any(state.faults for state in states):
+        raise typer.Exit(Exit.ERROR)
+
+
+@app.command()
+def plan(as_json: AsJson = False) -> None:
+    """Say what `create` would create, with the broker's settings of each topic. Needs no right to create."""
+    states = _described()
+    from cli.instance import connected
+    from streams.topics_admin import topic_configs
+
+    found = connected()
+    missing = [
+        {
+            "topic": state.name,
+            "partitions": found.partitions,
+            "replication": found.replication,
+            "configs": topic_configs(state.spec),
+        }
+        for state in states
+        if state.partitions == 0
+    ]
+    if as_json:
+        print_json(missing)
+        return
+    for each in missing:
+        configs = " ".join(f"--config {name}={value}" for name, value in sorted(each["configs"].items()))
+        typer.echo(
+            f"kafka-topics --create --topic '{each['topic']}' --partitions {each['partitions']} "
+            f"--replication-factor {each['replication']} {configs}"
+        )
+    say(f"{len(missing)} topics are missing" if missing else "all topics exist")
+
+
+@app.command()
+def verify(as_json: AsJson = False) -> None:
+    """Check every topic against the table; exit code 1 when one does not fit. Needs no right to create."""
+    states = _described()
+    faults = [fault for state in states for fault in state.faults]
+    notes = [f"{state.name}: {note}" for state in states for note in state.notes]
+    if as_json:
+        print_json({"faults": faults, "notes": notes})
+    else:
+        for fault in faults:
+            typer.echo(f"fault  {fault}")
+        for note in notes:
+            typer.echo(f"note   {note}")
+        say("the topics do not fit" if faults else "all topics exist and fit")
+    if faults:
+        raise typer.Exit(Exit.ERROR)
+
+
+@app.command()
+def acls(
+    principal: Annotated[
+        list[str] | None,
+        typer.Option("--principal", metavar="PART=PRINCIPAL", help="As gateway=User:gw; repeatable."),
+    ] = None,
+    part: Annotated[list[str] | None, typer.Option(help="Only these parts; repeatable.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the least rights each part needs, as kafka-acls commands. Asks no broker.
+
+    Parts: orchestrator, agents, projector, gateway, operator (redrives dead letters), pipeline (announces packs) and
+    upstream (asks for executions).
+    """
+    from dataclasses import asdict
+
+    from cli.failures import CommandFailed
+    from cli.instance import settings
+    from services.catalogue import load_catalogue
+    from streams.acls import PARTS, as_commands, least_privilege
+
+    found = settings()
+    pairs = [each.partition("=") for each in principal or ()]
+    principals: dict[str, str] = {name: value for name, _, value in pairs}
+    unknown = sorted((set(principals) | set(part or ())) - set(PARTS))
+    if unknown:
+        raise CommandFailed(f"expected parts of {', '.join(PARTS)}, got {', '.join(unknown)}", Exit.USAGE)
+    wanted = [acl for acl in least_privilege(found, load_catalogue(found).agents) if not part or acl.part in part]
+    if as_json:
+        print_json([asdict(acl) for acl in wanted])
+    else:
+        typer.echo("\n".join(as_commands(wanted, principals)))
+
+
+def _described() -> tuple[TopicState, ...]:
     import asyncio
 
     async def work() -> tuple[TopicState, ...]:
@@ -56,13 +148,7 @@ def describe(as_json: AsJson = False) -> None:
         await wait_for_kafka(found, timeout_s=10)
         return await describe_topics(found, tuple(load_catalogue(found).agents))
 
-    states = asyncio.run(work())
-    if as_json:
-        print_json([_plain(state) for state in states])
-    else:
-        _print(states)
-    if any(state.faults for state in states):
-        raise typer.Exit(Exit.ERROR)
+    return asyncio.run(work())
 
 
 def _print(states: tuple[TopicState, ...]) -> None:

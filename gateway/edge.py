@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.metrics import Metrics
 from gateway.problems import Problem
+from streams import tracing
 from topics.errors import Code
 
 log = logging.getLogger(__name__)
@@ -96,7 +97,10 @@ class Edge:
             if length.isdigit() and int(length) > self._body_bytes_max:
                 over = True
             else:
-                await self._app(scope, receive_on, send_on)
+                with tracing.span(scope["method"], "server", _text(scope["headers"]), _attributes(scope)) as made:
+                    await self._app(scope, receive_on, send_on)
+                    if made is not None:
+                        _name(made, scope, status)
         except _TooLarge:
             pass
         except Exception:
@@ -117,6 +121,22 @@ class Edge:
         detail = f"expected a body of at most {self._body_bytes_max} bytes"
         response = Problem(Code.PAYLOAD_TOO_LARGE, detail, headers={"Connection": "close"}).response()
         await response(scope, receive, send)
+
+
+def _text(headers: Any) -> list[tuple[str, bytes]]:
+    return [(name.decode("latin-1"), value) for name, value in headers] if tracing.is_on() else []
+
+
+def _attributes(scope: Scope) -> dict[str, Any]:
+    return {"http.request.method": scope["method"], "url.scheme": scope.get("scheme", "http")}
+
+
+def _name(made: Any, scope: Scope, status: int) -> None:
+    route = getattr(scope.get("route"), "path", None)
+    if route is not None:
+        made.update_name(f"{scope['method']} {route}")
+        made.set_attribute("http.route", route)
+    made.set_attribute("http.response.status_code", status)
 
 
 async def _drain(receive: Receive, bytes_max: int) -> None:

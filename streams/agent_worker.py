@@ -14,6 +14,7 @@ from typing import Any
 import aiokafka
 
 from settings import Settings
+from streams import tracing
 from streams.clients import MESSAGE_BYTES_MAX, start_consumer, topic_name
 from streams.dead_letter import Stage, dead_letter
 from streams.durable.pace import pace_fetches
@@ -255,7 +256,7 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
             answer = _failed(request, Code.STEP_TIMEOUT, text, retryable=True)
         else:
             try:
-                answer = await self._handle(request)
+                answer = await self._traced(request, record) if tracing.is_on() else await self._handle(request)
             except Exception as error:
                 log.exception(
                     "the agent runtime failed",
@@ -281,6 +282,19 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
             None,
             as_list(carried(record.headers)),
         )
+
+    async def _traced(self, request: CapabilityRequest, record: Any) -> CapabilityResult:
+        attributes = {
+            **tracing.kafka(record.topic, "process", record),
+            "dawsos.execution_id": request.execution_id,
+            "dawsos.step_id": request.step_id,
+            "dawsos.attempt": request.attempt,
+        }
+        with tracing.span(request.capability, "consumer", record.headers, attributes) as made:
+            answer = await self._handle(request)
+            if answer.error is not None:
+                made.set_attribute("error.type", answer.error.code.value)
+            return answer
 
     async def _bury(self, record: Any, stage: Stage, reason: str) -> Awaitable[Any]:
         letter = dead_letter(record, stage, reason)

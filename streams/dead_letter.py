@@ -22,11 +22,13 @@ class Stage(StrEnum):
     """Where processing stopped.
 
     DECODE: the bytes are no message of the contract. ROUTE: it came to the wrong partition twice.
+    TRUST: its producer may not speak for its tenant.
     PROCESS: the engine failed on it. CAPABILITY: an agent worker could not take it. PROJECT: the projector could not.
     COMPENSATE: an effect could not be undone; the letter is the request that would, or the event that led to it.
     """
 
     DECODE = "decode"
+    TRUST = "trust"
     ROUTE = "route"
     PROCESS = "process"
     CAPABILITY = "capability"

@@ -7,6 +7,7 @@ confirm, the process ends. A message nobody can use goes to dead letters and is 
 import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from orchestrator.execution import IN_FLIGHT, Execution, Status
 from orchestrator.limits import Limits
 from orchestrator.machine import advance, cut, internal_failure
 from settings import Settings
+from streams import tracing
 from streams.census import Census
 from streams.clients import MESSAGE_BYTES_MAX, topic_name
 from streams.dead_letter import Stage, dead_letter, undo_letter
@@ -39,6 +41,7 @@ from streams.logs import position
 from streams.pattern_book import Patterns
 from streams.routing import partition_of
 from streams.timers import BrokerClock, TimerHeap
+from streams.trust import trust_of
 from topics.codec import Undecodable, decode, encode, execution_id_of, key_of
 from topics.messages import (
     CancelExecution,
@@ -110,6 +113,7 @@ class Processor:
         self._patterns = patterns
         self._pause_watch = pause_watch
         self._limits = limits_of(settings)
+        self._trust = trust_of(settings)
         self._rows = ExecutionRows(table)
         self._clock = clock or BrokerClock()
         self._timers = TimerHeap()
@@ -160,6 +164,11 @@ class Processor:
         except Undecodable as error:
             await self._publish(event, self._bury(message, Stage.DECODE, str(error)))
             return
+        if isinstance(body, (ExecuteRequest, CancelExecution)):
+            refusal = self._trust.refusal(message.headers, message.value, body.tenant)
+            if refusal is not None:
+                await self._publish(event, self._bury(message, Stage.TRUST, refusal))
+                return
         execution_id = (
             execution_id_of(body.tenant, body.request_id) if isinstance(body, ExecuteRequest) else body.execution_id  # type: ignore[attr-defined]
         )
@@ -174,7 +183,24 @@ class Processor:
         begins = isinstance(body, (ExecuteRequest, GateOpened))
         full = begins and self.flow.of(message.partition).full(body.tenant)
         fact = Event(body, at_ms, f"{source.letter}:{message.offset}", full)  # type: ignore[arg-type]
+        if tracing.is_on():
+            with self._span(message, key, body):
+                await self._publish(event, self._step(message, key, fact))
+            return
         await self._publish(event, self._step(message, key, fact))
+
+    def _span(self, message: Any, key: bytes, body: Any) -> AbstractContextManager[Any]:
+        """Make the span of one event: in the trace of its sender, or of its execution when nobody sent one along.
+
+        What an opened gate starts was not waited for by the request: that is a link, too.
+        """
+        gate = isinstance(body, GateOpened)
+        sent = [(name, value) for name, value in message.headers or () if name.lower() == tracing.TRACEPARENT]
+        attributes = tracing.kafka(message.topic, "process", message)
+        attributes["dawsos.execution_id"] = key.decode()
+        attributes["dawsos.message"] = body.type
+        headers = sent if sent and not gate else self._rows.headers(key)
+        return tracing.span(f"process {body.type}", "consumer", headers, attributes, linked=gate)
 
     async def _publish(self, event: Any, work: Awaitable[Sequence[Delivery]]) -> None:
         try:
@@ -225,7 +251,9 @@ class Processor:
     ) -> list[Delivery]:
         partition = message.partition
         after = decision.state
-        headers = carried(message.headers) if before is None else self._rows.headers(key)
+        headers = self._rows.headers(key)
+        if before is None:
+            headers = tuple(tracing.inject(carried(message.headers)))
         rows: list[asyncio.Future[Any]] = []
         if after is not None:
             self.census.move(None if before is None else before.status, after.status)

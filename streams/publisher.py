@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from settings import Settings
+from streams import tracing
 from streams.clients import start_producer, topic_name
 from streams.headers import Header
 from streams.progress import ProgressReader
 from streams.results import ResultFeed
 from streams.routing import partition_of
+from streams.trust import signer_of
 from topics.codec import decode, encode, execution_id_of, key_of
 from topics.messages import CancelExecution, ExecuteRequest, ExecutionResult
 from topics.table import EXECUTION_REQUESTS, EXECUTION_SIGNALS
@@ -40,6 +42,7 @@ class ExecutionClient:
         self._client_id = client_id
         self._requests = topic_name(settings, EXECUTION_REQUESTS)
         self._signals = topic_name(settings, EXECUTION_SIGNALS)
+        self._signer = signer_of(settings)
         self._producer: Any = None
         self.results = ResultFeed(settings, client_id)
 
@@ -74,8 +77,12 @@ class ExecutionClient:
             headers: record headers, for example `traceparent`; they come back on the result.
         """
         execution_id = execution_id_of(request.tenant, request.request_id)
+        value = encode(request)
         await self._producer.send_and_wait(
-            self._requests, encode(request), key_of(execution_id), headers=list(headers) or None
+            self._requests,
+            value,
+            key_of(execution_id),
+            headers=[*tracing.inject(headers), *self._signer.headers(value)] or None,
         )
         return execution_id
 
@@ -121,4 +128,6 @@ class ExecutionClient:
         """Ask for the end of an execution; returns when Kafka has confirmed the request."""
         key = key_of(signal.execution_id)
         number = partition_of(key, self._settings.partitions)
-        await self._producer.send_and_wait(self._signals, encode(signal), key, number)
+        value = encode(signal)
+        headers = [*tracing.inject(()), *self._signer.headers(value)] or None
+        await self._producer.send_and_wait(self._signals, value, key, number, headers=headers)

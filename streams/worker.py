@@ -21,6 +21,7 @@ import asyncpg
 import orjson
 
 from settings import Settings, load_settings
+from streams import tracing
 from streams.clients import KafkaUnavailable, start_producer, wait_for_kafka
 from streams.health import Health
 from streams.logs import configure
@@ -73,8 +74,12 @@ def run_worker(settings: Settings, name: str, serve: Serve) -> None:
         runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     except ImportError:
         runner = asyncio.Runner()
-    with runner:
-        runner.run(_main(settings, name, serve))
+    tracing.configure(settings, name)
+    try:
+        with runner:
+            runner.run(_main(settings, name, serve))
+    finally:
+        tracing.shutdown()
 
 
 async def _main(settings: Settings, name: str, serve: Serve) -> None:

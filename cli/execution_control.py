@@ -1,0 +1,247 @@
+"""`dawsos executions why|cancel|rerun`: what an execution waits for, ending it, running it again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID, uuid4
+
+import typer
+
+from cli.console import print_json, say
+from cli.exits import Exit
+from cli.failures import CommandFailed
+from cli.options import DEMO_TENANT, DEMO_USER, AsJson, Tenant, User
+from cli.requests import parse_uuid
+
+if TYPE_CHECKING:
+    from orchestrator.view import ExecutionView
+    from topics.messages import ExecutionResult
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]…", help="Ids of executions.")]
+Status = Annotated[str | None, typer.Option(help="Only those that stand so.")]
+Error = Annotated[str | None, typer.Option(help="Only those with this error code.")]
+Older = Annotated[str | None, typer.Option("--older-than", metavar="AGE", help="Started longer ago: 90s, 10m, 2h, 3d.")]
+Newer = Annotated[str | None, typer.Option("--newer-than", metavar="AGE", help="Started less long ago.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say which; change nothing.")]
+
+
+def parse_age(text: str | None, option: str) -> timedelta | None:
+    """Return an age from `90s`, `10m`, `2h` or `3d`.
+
+    Raises:
+        CommandFailed: anything else.
+    """
+    if text is None:
+        return None
+    number, unit = text[:-1], text[-1:]
+    if unit not in _UNITS or not number.isascii() or not number.isdigit():
+        raise CommandFailed(f"{option}: expected an age like 90s, 10m, 2h or 3d, got {text!r}", Exit.USAGE)
+    return timedelta(seconds=int(number) * _UNITS[unit])
+
+
+def why(
+    execution: Annotated[str, typer.Argument(metavar="ID", help="Id of the execution, a UUID.")],
+    tenant: Tenant = DEMO_TENANT,
+    user: User = DEMO_USER,
+    as_json: AsJson = False,
+) -> None:
+    """Say in one line what an execution waits for, or how it ended."""
+    import asyncio
+
+    from cli.instance import find_user
+
+    status, text = asyncio.run(_why(parse_uuid(execution, "ID"), tenant, find_user(user)))
+    if as_json:
+        print_json({"execution_id": execution, "status": status, "waits_for": text})
+    else:
+        typer.echo(f"{status}: {text}")
+
+
+async def _why(execution_id: UUID, tenant: str, user_id: UUID) -> tuple[str, str]:
+    from cli.instance import app_pool, connected
+    from cli.live import progress
+    from db.executions import ExecutionRepository
+    from db.requests import RequestRepository
+
+    found = connected()
+    async with progress(found) as feed:
+        known = feed.get(tenant, user_id, execution_id)
+        if known is not None and not known.ended:
+            return known.view.status.value, f"waits for {known.view.waits_for}"
+    async with app_pool(found) as pool:
+        result = await ExecutionRepository(pool).show(tenant, user_id, execution_id)
+        if result is not None:
+            text = "it has ended" if result.error is None else f"{result.error.code}: {result.error.message}"
+            return result.status.value, text
+        if known is not None:
+            return known.view.status.value, known.view.error or "it has ended; its result is being stored"
+        request = await RequestRepository(pool).of_execution(tenant, user_id, execution_id)
+    if request is None:
+        raise CommandFailed(f"there is no execution {execution_id} of this user")
+    return "submitted", "waits for the orchestrator to take its request"
+
+
+def cancel(
+    executions: Ids = None,
+    all_: Annotated[bool, typer.Option("--all", help="All under way that fit the filters.")] = False,
+    status: Status = None,
+    pattern: Annotated[str | None, typer.Option(help="Only those of one pattern.")] = None,
+    older_than: Older = None,
+    newer_than: Newer = None,
+    reason: Annotated[str, typer.Option(help="For the trace.")] = "cancelled at the command line",
+    dry_run: DryRun = False,
+    tenant: Tenant = DEMO_TENANT,
+    user: User = DEMO_USER,
+    as_json: AsJson = False,
+) -> None:
+    """Tell executions to stop; what they did that can be undone is undone. Repeating it is harmless.
+
+    [bold]Examples[/]
+
+      dawsos executions cancel 4f0c…
+
+      dawsos executions cancel --all --pattern portfolio_overview --older-than 10m --dry-run
+    """
+    import asyncio
+
+    from cli.instance import find_user
+
+    if bool(executions) == all_:
+        raise CommandFailed("expected either IDs or --all", Exit.USAGE)
+    wanted = {parse_uuid(each, "ID") for each in executions or ()}
+    older, newer = parse_age(older_than, "--older-than"), parse_age(newer_than, "--newer-than")
+
+    def fits(view: ExecutionView) -> bool:
+        age = datetime.now(UTC) - datetime.fromtimestamp(view.started_at_ms / 1000, UTC)
+        return (
+            (not wanted or UUID(view.execution_id) in wanted)
+            and (status is None or view.status == status)
+            and (pattern is None or view.pattern_id == pattern)
+            and (older is None or age >= older)
+            and (newer is None or age < newer)
+        )
+
+    found = asyncio.run(_cancel(tenant, find_user(user), fits, reason, dry_run))
+    missing = sorted(str(each) for each in wanted - {UUID(view.execution_id) for view in found})
+    if as_json:
+        print_json({"cancelled": [view.execution_id for view in found], "not_under_way": missing, "dry_run": dry_run})
+    else:
+        for view in found:
+            typer.echo(f"{view.execution_id}  {view.status.value}  {view.pattern_id}  waits for {view.waits_for}")
+        say(f"{len(found)} {'would be' if dry_run else 'were'} told to stop")
+    if missing:
+        raise CommandFailed(f"not under way: {', '.join(missing)}")
+
+
+async def _cancel(tenant: str, user_id: UUID, fits: Any, reason: str, dry_run: bool) -> list[ExecutionView]:
+    from cli.instance import connected
+    from cli.live import progress
+    from streams.publisher import ExecutionClient
+    from topics.messages import CancelExecution
+
+    settings = connected()
+    async with progress(settings) as feed:
+        found = [each.view for each in feed.of_user(tenant, user_id) if not each.ended and fits(each.view)]
+    if found and not dry_run:
+        async with ExecutionClient(settings, "cli") as client:
+            for view in found:
+                await client.cancel(
+                    CancelExecution(execution_id=view.execution_id, tenant=tenant, user_id=user_id, reason=reason)
+                )
+    return found
+
+
+def rerun(
+    executions: Ids = None,
+    all_: Annotated[bool, typer.Option("--all", help="All finished ones that fit the filters.")] = False,
+    status: Status = None,
+    error: Error = None,
+    pattern: Annotated[str | None, typer.Option(help="Only those of one pattern.")] = None,
+    older_than: Older = None,
+    newer_than: Newer = None,
+    same_pins: Annotated[
+        bool, typer.Option("--same-pins", help="On the same pricing pack and ledger commit, not on today's.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 100,
+    dry_run: DryRun = False,
+    tenant: Tenant = DEMO_TENANT,
+    user: User = DEMO_USER,
+    as_json: AsJson = False,
+) -> None:
+    """Run finished executions again with the same inputs; each is a new execution.
+
+    [bold]Examples[/]
+
+      dawsos executions rerun 4f0c… --same-pins
+
+      dawsos executions rerun --all --error AGENT_UNAVAILABLE --newer-than 1h --dry-run
+    """
+    import asyncio
+
+    from cli.instance import find_user
+
+    if bool(executions) == all_:
+        raise CommandFailed("expected either IDs or --all", Exit.USAGE)
+    from db.executions import ExecutionFilter
+
+    now = datetime.now(UTC)
+    older, newer = parse_age(older_than, "--older-than"), parse_age(newer_than, "--newer-than")
+    wanted = ExecutionFilter(
+        status=status,
+        pattern_id=pattern,
+        error_code=error,
+        since=None if newer is None else now - newer,
+        before=None if older is None else now - older,
+    )
+    ids = [parse_uuid(each, "ID") for each in executions or ()]
+    done = asyncio.run(_rerun(tenant, find_user(user), ids, wanted, limit, same_pins, dry_run))
+    if as_json:
+        print_json({"reruns": [{"of": old, "execution_id": new} for old, new in done], "dry_run": dry_run})
+        return
+    for old, new in done:
+        typer.echo(old if dry_run else f"{old} → {new}")
+    say(f"{len(done)} {'would be' if dry_run else 'were'} started again")
+
+
+async def _rerun(
+    tenant: str, user_id: UUID, ids: list[UUID], wanted: Any, limit: int, same_pins: bool, dry_run: bool
+) -> list[tuple[str, str | None]]:
+    from cli.instance import app_pool, connected
+    from db.executions import ExecutionRepository
+    from streams.publisher import ExecutionClient
+
+    settings = connected()
+    async with app_pool(settings) as pool:
+        repository = ExecutionRepository(pool)
+        if not ids:
+            ids = [each.execution_id for each in await repository.find(tenant, user_id, wanted, limit=limit)]
+        results = [await repository.show(tenant, user_id, each) for each in ids]
+    unknown = [str(each) for each, result in zip(ids, results, strict=True) if result is None]
+    if unknown:
+        raise CommandFailed(f"there is no finished execution {', '.join(unknown)}; nothing was started")
+    old = [result for result in results if result is not None]
+    if dry_run or not old:
+        return [(result.execution_id, None) for result in old]
+    async with ExecutionClient(settings, "cli") as client:
+        return [(result.execution_id, await client.submit(again(result, same_pins))) for result in old]
+
+
+def again(result: ExecutionResult, same_pins: bool) -> Any:
+    """Return a request for what a result answers."""
+    from topics.messages import ExecuteRequest
+
+    trace = result.trace
+    return ExecuteRequest(
+        tenant=result.tenant,
+        request_id=f"rerun-{uuid4()}",
+        user_id=result.user_id,
+        pattern_id=result.pattern_id,
+        portfolio_id=None if trace.portfolio_id is None else UUID(trace.portfolio_id),
+        inputs=dict(trace.inputs),
+        asof=trace.asof_requested,
+        pack_id=UUID(trace.pricing_pack_id) if same_pins and trace.pricing_pack_id else None,
+        ledger_commit=trace.ledger_commit_hash if same_pins else None,
+        submitted_at=datetime.now(UTC),
+    )
