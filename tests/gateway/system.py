@@ -32,7 +32,7 @@ class Steered(BaseAgent):
         """Return the argument."""
         return value
 
-    @capability("steered.sleep", pure=False, timeout_s=30)
+    @capability("steered.sleep", pure=False, timeout_s=110)
     async def sleep(self, context: CapabilityContext, seconds: float) -> float:
         """Take some time."""
         await asyncio.sleep(seconds)
@@ -78,7 +78,7 @@ PATTERNS = {
     ),
     "slow": pattern(
         "slow",
-        {"seconds": {"type": "number", "required": True, "minimum": 0, "maximum": 20}},
+        {"seconds": {"type": "number", "required": True, "minimum": 0, "maximum": 100}},
         {"capability": "steered.echo", "as": "first", "args": {"value": 1}},
         {"capability": "steered.sleep", "as": "slept", "args": {"seconds": "{{inputs.seconds}}"}},
     ),

@@ -31,7 +31,7 @@ async def dawsos(gateway: Gateway, *arguments: str) -> tuple[int, str, str]:
 
 
 async def test_why_cancel_and_rerun(gateway: Gateway) -> None:
-    started = await gateway.execute("slow", inputs={"seconds": 19}, headers={"Prefer": "respond-async"})
+    started = await gateway.execute("slow", inputs={"seconds": 100}, headers={"Prefer": "respond-async"})
     name = started.json()["execution_id"]
     await gateway.until(started.headers["location"], lambda r: r.json()["status"] == "running")
     code, out, err = await dawsos(gateway, "executions", "why", name)
