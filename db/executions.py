@@ -47,21 +47,45 @@ class ExecutionSummary:
     finished_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class StoredResult:
+    """One result with its place in `execution-results`; `data` is the `ExecutionResult` as JSON."""
+
+    partition: int
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Projected:
+    """A result to store.
+
+    Attributes:
+        data: its bytes as it travelled.
+        place: partition and offset in its topic; None for one that does not come from there.
+    """
+
+    result: ExecutionResult
+    data: bytes
+    place: tuple[int, int] | None = None
+
+
 async def store_result(
-    connection: Connection, result: ExecutionResult, inline_bytes_max: int = INLINE_BYTES_MAX
+    connection: Connection,
+    result: ExecutionResult,
+    inline_bytes_max: int = INLINE_BYTES_MAX,
+    place: tuple[int, int] | None = None,
 ) -> bool:
     """Store one result, as `store_results` does.
 
     Returns:
         False when the execution has a result already; nothing is changed then.
     """
-    return bool(await store_results(connection, [(result, encode(result))], inline_bytes_max))
+    return bool(await store_results(connection, [Projected(result, encode(result), place)], inline_bytes_max))
 
 
 async def store_results(
-    connection: Connection,
-    results: Sequence[tuple[ExecutionResult, bytes]],
-    inline_bytes_max: int = INLINE_BYTES_MAX,
+    connection: Connection, results: Sequence[Projected], inline_bytes_max: int = INLINE_BYTES_MAX
 ) -> set[UUID]:
     """Store results in the projector's transaction, together with its offsets (`db.offsets`).
 
@@ -70,7 +94,7 @@ async def store_results(
 
     Args:
         connection: in a transaction.
-        results: each with its bytes as it travelled, in the order they came.
+        results: in the order they came.
         inline_bytes_max: a longer one goes to the artifacts.
 
     Returns:
@@ -81,12 +105,13 @@ async def store_results(
 
     Cost: two statements per user, and two more for each result with artifacts.
     """
-    by_user: dict[tuple[str, UUID], list[tuple[ExecutionResult, bytes]]] = {}
-    for result, data in results:
+    by_user: dict[tuple[str, UUID], list[Projected]] = {}
+    for item in results:
+        result = item.result
         for name, text in (("request_id", result.request_id), ("pattern_id", result.pattern_id)):
             if "\x00" in text:
                 raise TerminalError(Code.INVALID_REQUEST, f"expected a {name} without U+0000, got {text!r}")
-        by_user.setdefault((result.tenant, result.user_id), []).append((result, data))
+        by_user.setdefault((result.tenant, result.user_id), []).append(item)
     made: set[UUID] = set()
     for (tenant, user_id), own in by_user.items():
         await act_for(connection, tenant, user_id)
@@ -98,26 +123,27 @@ async def _store_own(
     connection: Connection,
     tenant: str,
     user_id: UUID,
-    results: Sequence[tuple[ExecutionResult, bytes]],
+    results: Sequence[Projected],
     inline_bytes_max: int,
 ) -> set[UUID]:
-    rows = [_row(result, data, inline_bytes_max) for result, data in results]
+    rows = [_row(item, inline_bytes_max) for item in results]
     stored = await connection.fetch(query("executions_put"), tenant, user_id, *zip(*rows, strict=True))
     made = {row["execution_id"] for row in stored}
     left = set(made)
-    for (result, data), row in zip(results, rows, strict=True):
+    for item, row in zip(results, rows, strict=True):
         if row[0] not in left:
             continue
         left.discard(row[0])
-        if len(data) > inline_bytes_max:
-            await connection.execute(query("artifact_put"), tenant, row[-1], data, _KEPT)
-        if refs := sorted(set(_refs(result))):
+        if len(item.data) > inline_bytes_max:
+            await connection.execute(query("artifact_put"), tenant, sha256_hex(item.data), item.data, _KEPT)
+        if refs := sorted(set(_refs(item.result))):
             await connection.execute(query("artifact_keep"), refs, _KEPT)
     return made
 
 
-def _row(result: ExecutionResult, data: bytes, inline_bytes_max: int) -> tuple[Any, ...]:
+def _row(item: Projected, inline_bytes_max: int) -> tuple[Any, ...]:
     """Return the columns of a result, in the order of the statement."""
+    result, data = item.result, item.data
     trace = result.trace
     return (
         UUID(result.execution_id),
@@ -135,6 +161,7 @@ def _row(result: ExecutionResult, data: bytes, inline_bytes_max: int) -> tuple[A
         _time(result.finished_at_ms),
         data if len(data) <= inline_bytes_max else None,
         sha256_hex(data),
+        *(item.place or (None, None)),
     )
 
 
@@ -245,6 +272,23 @@ class ExecutionRepository:
 
 def _summary(row: asyncpg.Record) -> ExecutionSummary:
     return ExecutionSummary(**{**dict(row), "status": ExecutionStatus(row["status"])})  # columns are the fields
+
+
+    async def results_since(
+        self, tenant: str, user_id: UUID, offsets: Sequence[int], before: Sequence[int], limit: int
+    ) -> tuple[StoredResult, ...]:
+        """Return results with `offsets[p] <= offset < before[p]`, p being the partition, by partition and offset.
+
+        Args:
+            tenant: whose results.
+            user_id: whose results.
+            offsets: first offset wanted, by partition number.
+            before: first offset not wanted, by partition number.
+            limit: at most this many.
+        """
+        async with tenant_transaction(self._pool, tenant, user_id) as connection:
+            rows = await connection.fetch(query("execution_results_since"), list(offsets), list(before), limit)
+        return tuple(StoredResult(row["result_partition"], row["result_offset"], row["result"]) for row in rows)
 
 
 def _refs(result: ExecutionResult) -> Iterator[str]:

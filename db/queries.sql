@@ -395,17 +395,19 @@ UPDATE pack_outbox SET published_at = now() WHERE seq = ANY ($1::bigint[]) AND p
 -- Results of one user, $1 tenant and $2 user; the first one of an execution stays.
 INSERT INTO executions (
     tenant, user_id, execution_id, request_id, pattern_id, pattern_digest, portfolio_id, asof, pack_id, ledger_commit,
-    status, error_code, digest, started_at, finished_at, result, result_sha256
+    status, error_code, digest, started_at, finished_at, result, result_sha256, result_partition, result_offset
 )
 SELECT
     $1, $2, execution_id, request_id, pattern_id, pattern_digest, portfolio_id, asof, pack_id, ledger_commit,
-    status, error_code, digest, started_at, finished_at, result, result_sha256
+    status, error_code, digest, started_at, finished_at, result, result_sha256, result_partition, result_offset
 FROM unnest(
     $3::uuid[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::date[], $9::uuid[], $10::text[],
-    $11::text[], $12::text[], $13::text[], $14::timestamptz[], $15::timestamptz[], $16::bytea[], $17::text[]
+    $11::text[], $12::text[], $13::text[], $14::timestamptz[], $15::timestamptz[], $16::bytea[], $17::text[],
+    $18::integer[], $19::bigint[]
 ) WITH ORDINALITY AS made (
     execution_id, request_id, pattern_id, pattern_digest, portfolio_id, asof, pack_id, ledger_commit,
-    status, error_code, digest, started_at, finished_at, result, result_sha256, number
+    status, error_code, digest, started_at, finished_at, result, result_sha256, result_partition,
+    result_offset, number
 )
 ORDER BY number
 ON CONFLICT (execution_id) DO NOTHING
@@ -416,6 +418,17 @@ SELECT coalesce(result, (
     SELECT bytes FROM artifacts WHERE artifacts.tenant = executions.tenant AND sha256 = result_sha256
 ))
 FROM executions WHERE execution_id = $1
+
+-- name: execution_results_since
+SELECT e.result_partition, e.result_offset, coalesce(e.result, (
+    SELECT bytes FROM artifacts WHERE artifacts.tenant = e.tenant AND sha256 = e.result_sha256
+)) AS result
+FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS place (since, before, number)
+JOIN executions AS e ON e.result_partition = place.number - 1
+    AND e.result_offset >= place.since AND e.result_offset < place.before
+WHERE e.tenant = app_tenant() AND e.user_id = app_user_id()
+ORDER BY e.result_partition, e.result_offset
+LIMIT $3
 
 -- name: execution_list
 SELECT

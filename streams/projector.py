@@ -16,7 +16,7 @@ import aiokafka
 import asyncpg
 
 from db.dead_letters import DeadLetter, store_dead_letter
-from db.executions import store_results
+from db.executions import Projected, store_results
 from db.offsets import load_offsets, store_offset, store_offsets
 from db.postgres import Pool, transaction
 from settings import Settings
@@ -162,7 +162,7 @@ class Projector:
                 await asyncio.sleep(_RETRY_S)
 
     async def _write(self, fetched: Mapping[aiokafka.TopicPartition, list[Any]]) -> None:
-        results: list[tuple[ExecutionResult, bytes]] = []
+        results: list[Projected] = []
         letters: list[DeadLetter] = []
         for partition, records in fetched.items():
             for record in records:
@@ -171,7 +171,7 @@ class Projector:
                 else:
                     result = decode(record.value, ExecutionResult, bytes_max=MESSAGE_BYTES_MAX)
                     assert isinstance(result, ExecutionResult)
-                    results.append((result, record.value))
+                    results.append(Projected(result, record.value, (record.partition, record.offset)))
         async with transaction(self._pool) as connection:
             for letter in letters:
                 await store_dead_letter(connection, letter)

@@ -2,10 +2,12 @@
 
 import json
 from functools import cache
+from typing import Any
 
 from topics.canonical import digest
 from topics.codec import TYPES, execution_id_of
 from topics.messages import Wire
+from topics.socket import CLIENT_TYPES, SERVER_TYPES
 
 _TENANT = "acme"
 _REQUEST = "2012-06-29/overview/1"
@@ -92,7 +94,7 @@ _TRACE = {
     "steps": [_STEP],
 }
 _OF_EXECUTION = {"v": 1, "execution_id": _EXECUTION, "tenant": _TENANT}
-_EXAMPLES = {
+_EXAMPLES: dict[str, dict[str, Any]] = {
     "ExecuteRequest": {
         "v": 1,
         "tenant": _TENANT,
@@ -165,10 +167,79 @@ _EXAMPLES = {
     },
 }
 
+_CURSOR = "AQADAAgAAAAA"
+_ENDS_MS = _AT_MS + 900_000
+_SOCKET_EXAMPLES = {
+    "Subscribe": {"v": 1, "patterns": ["portfolio_overview"], "cursor": _CURSOR, "results": True},
+    "Unsubscribe": {"v": 1},
+    "Authenticate": {"v": 1, "ticket": "1PVbgMsTYFsXjZ0nTjGQ6sYtnIu3GbD2LF7fVZ4RzAQ"},
+    "Ping": {"v": 1},
+    "Welcome": {"v": 1, "tenant": _TENANT, "user_id": _USER, "heartbeat_s": 20.0, "session_ends_at_ms": _ENDS_MS},
+    "Subscribed": {"v": 1, "cursor": _CURSOR},
+    "ExecutionProgress": {
+        "v": 1,
+        "cursor": _CURSOR,
+        "execution": {
+            "execution_id": _EXECUTION,
+            "request_id": _REQUEST,
+            "pattern_id": "portfolio_overview",
+            "portfolio_id": _PORTFOLIO,
+            "status": "running",
+            "waits_for": "agent financial_analyst to answer perf_metrics (metrics.compute_twr)",
+            "started_at_ms": _AT_MS,
+            "deadline_at_ms": _AT_MS + 120_000,
+            "steps": [
+                {
+                    "step_id": "perf_metrics",
+                    "as": "perf_metrics",
+                    "capability": "metrics.compute_twr",
+                    "status": "requested",
+                    "attempt": 1,
+                    "started_at_ms": _AT_MS + 7,
+                    "due_at_ms": _AT_MS + 30_007,
+                }
+            ],
+        },
+    },
+    "ResultArrived": {
+        "v": 1,
+        "cursor": _CURSOR,
+        "execution_id": _EXECUTION,
+        "request_id": _REQUEST,
+        "pattern_id": "portfolio_overview",
+        "portfolio_id": _PORTFOLIO,
+        "asof": "2012-06-29",
+        "status": "succeeded",
+        "stale": False,
+        "digest": _EXAMPLES["ExecutionResult"]["digest"],
+        "started_at_ms": _AT_MS,
+        "finished_at_ms": _AT_MS + 20,
+    },
+    "Heartbeat": {"v": 1, "cursor": _CURSOR},
+    "SessionEnding": {"v": 1, "cursor": _CURSOR, "session_ends_at_ms": _ENDS_MS},
+    "Authenticated": {"v": 1, "cursor": _CURSOR, "session_ends_at_ms": _ENDS_MS},
+    "Refused": {
+        "v": 1,
+        "cursor": _CURSOR,
+        "error": {"code": "INVALID_REQUEST", "message": "/cursor: expected a cursor of version 1"},
+    },
+}
+
 
 @cache
 def examples() -> dict[str, Wire]:
     """Return one valid message of every type, by name."""
     return {
         name: model.model_validate_json(json.dumps({"type": name, **_EXAMPLES[name]})) for name, model in TYPES.items()
+    }
+
+
+@cache
+def socket_examples() -> dict[str, Wire]:
+    """Return one valid message of every type of the websocket bridge, by name."""
+    return {
+        model.__name__: model.model_validate_json(
+            json.dumps({"type": model.__name__, **_SOCKET_EXAMPLES[model.__name__]})
+        )
+        for model in (*CLIENT_TYPES, *SERVER_TYPES)
     }

@@ -1,5 +1,7 @@
 """The contract as files for other languages: JSON Schema 2020-12 per message and one AsyncAPI 3.0 document.
 
+The document covers the topics and the websocket of the gateway.
+
 Generated from the types and the topic table; `python -m topics.export` writes them, and a test fails when they are out
 of date.
 """
@@ -9,18 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from topics.codec import TYPES, encode
-from topics.examples import examples
+from topics.examples import examples, socket_examples
+from topics.messages import Wire
+from topics.socket import CLIENT_TYPES, SERVER_TYPES, SUBPROTOCOL, TICKET_PREFIX
 from topics.table import CAPABILITY_REQUESTS, TopicSpec, topic_table
 
 FOLDER = Path(__file__).parent
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _AGENT = "{agent}"
+_SOCKET = "socket"
+_SOCKET_TYPES: dict[str, type[Wire]] = {model.__name__: model for model in (*CLIENT_TYPES, *SERVER_TYPES)}
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
     """Return the schema of every message by type name, each with an example."""
     found = {}
-    for name, model in TYPES.items():
+    for name, model in {**TYPES, **_SOCKET_TYPES}.items():
         schema = model.model_json_schema(by_alias=True, mode="validation")
         properties = schema["properties"]
         # Type and version are always written and always expected, although the classes have defaults for them.
@@ -30,7 +36,7 @@ def json_schemas() -> dict[str, dict[str, Any]]:
             "$id": f"{name}.json",
             **schema,
             "required": needed,
-            "examples": [json.loads(encode(examples()[name]))],
+            "examples": [json.loads(encode(_example(name)))],
         }
     return found
 
@@ -51,10 +57,10 @@ def asyncapi() -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },
         "defaultContentType": "application/json",
-        "channels": {_channel_id(topic): _channel(topic) for topic in topics},
-        "operations": _operations(topics),
+        "channels": {_channel_id(topic): _channel(topic) for topic in topics} | {_SOCKET: _socket_channel()},
+        "operations": _operations(topics) | _socket_operations(),
         "components": {
-            "messages": {name: _message(name) for name in TYPES},
+            "messages": {name: _message(name) for name in (*TYPES, *_SOCKET_TYPES)},
             "messageTraits": {"traced": {"headers": _HEADERS}},
         },
     }
@@ -126,19 +132,54 @@ def _operations(topics: tuple[TopicSpec, ...]) -> dict[str, Any]:
     return operations
 
 
+def _socket_channel() -> dict[str, Any]:
+    return {
+        "address": "/ws",
+        "title": "Websocket of the gateway",
+        "description": (
+            f"Sub-protocol {SUBPROTOCOL}: JSON in text frames. Programs send the header Authorization: Bearer …; "
+            f"browsers get a ticket with POST /ws-tickets and offer {TICKET_PREFIX}‹ticket› as a second sub-protocol. "
+            "Close codes: 1003 not text, 1008 misuse, 1009 too long, 1012 the gateway stops, 1013 the client is slow "
+            "(the reason is its cursor), 4401 the session has expired."
+        ),
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in _SOCKET_TYPES},
+        "bindings": {"ws": {"method": "GET", "bindingVersion": "0.1.0"}},
+    }
+
+
+def _socket_operations() -> dict[str, Any]:
+    return {
+        f"{action}Socket": {
+            "action": action,
+            "channel": {"$ref": f"#/channels/{_SOCKET}"},
+            "summary": summary,
+            "messages": [{"$ref": f"#/channels/{_SOCKET}/messages/{model.__name__}"} for model in models],
+        }
+        for action, summary, models in (
+            ("receive", "What a client says.", CLIENT_TYPES),
+            ("send", "What the gateway says.", SERVER_TYPES),
+        )
+    }
+
+
+def _example(name: str) -> Wire:
+    return socket_examples()[name] if name in _SOCKET_TYPES else examples()[name]
+
+
 def _message(name: str) -> dict[str, Any]:
-    summary = (TYPES[name].__doc__ or "").strip().splitlines()[0]
+    traced = name not in _SOCKET_TYPES
+    summary = ((TYPES if traced else _SOCKET_TYPES)[name].__doc__ or "").strip().splitlines()[0]
     return {
         "name": name,
         "title": name,
         "summary": summary,
         "contentType": "application/json",
-        "traits": [{"$ref": "#/components/messageTraits/traced"}],
+        **({"traits": [{"$ref": "#/components/messageTraits/traced"}]} if traced else {}),
         "payload": {
             "schemaFormat": "application/schema+json;version=draft-2020-12",
             "schema": {"$ref": f"./schemas/{name}.json"},
         },
-        "examples": [{"name": "one", "payload": json.loads(encode(examples()[name]))}],
+        "examples": [{"name": "one", "payload": json.loads(encode(_example(name)))}],
     }
 
 

@@ -235,7 +235,9 @@ def _policy(scripts: Sequence[str]) -> str:
 @cache
 def _scripts() -> tuple[str, ...]:
     # Source map comments would make a browser's tools ask for files that are not there.
-    return tuple(_SOURCE_MAP.sub("\n", _asset(name)) for name in (*VENDORED, "report.js"))
+    vendored = files("gateway").joinpath("console", "vendor")
+    sources = [vendored.joinpath(name).read_text(encoding="utf-8") for name in VENDORED]
+    return tuple(_SOURCE_MAP.sub("\n", source) for source in (*sources, _asset("report.js")))
 
 
 def _asset(name: str) -> str:

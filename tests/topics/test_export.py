@@ -9,9 +9,12 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from topics.codec import TYPES, decode, encode
-from topics.examples import examples
+from topics.examples import examples, socket_examples
 from topics.export import FOLDER, asyncapi, files, json_schemas
+from topics.socket import CLIENT_MESSAGE, CLIENT_TYPES, SERVER_TYPES
 from topics.table import topic_table
+
+SOCKET_TYPES = {model.__name__: model for model in (*CLIENT_TYPES, *SERVER_TYPES)}
 
 
 def test_files_are_up_to_date() -> None:
@@ -34,6 +37,17 @@ def test_schema_is_2020_12_and_its_example_valid(name: str) -> None:
     assert decode(json.dumps(example).encode(), TYPES[name]) == examples()[name]
     for key in schema["required"]:
         assert not jsonschema_rs.Draft202012Validator(schema).is_valid({k: v for k, v in example.items() if k != key})
+
+
+@pytest.mark.parametrize("name", SOCKET_TYPES)
+def test_socket_schema_is_2020_12_and_its_example_valid(name: str) -> None:
+    schema = json_schemas()[name]
+    Draft202012Validator.check_schema(schema)
+    (example,) = schema["examples"]
+    assert jsonschema_rs.Draft202012Validator(schema).is_valid(example)
+    assert SOCKET_TYPES[name].model_validate_json(json.dumps(example)) == socket_examples()[name]
+    if SOCKET_TYPES[name] in CLIENT_TYPES:
+        assert CLIENT_MESSAGE.validate_json(json.dumps(example)) == socket_examples()[name]
 
 
 @pytest.mark.parametrize("name", TYPES)
@@ -69,8 +83,9 @@ def test_asyncapi_document() -> None:
 def test_asyncapi_has_every_topic_and_message() -> None:
     document = asyncapi()
     assert {channel["address"] for channel in document["channels"].values()} == {
-        topic.name for topic in topic_table(["{agent}"])
+        *(topic.name for topic in topic_table(["{agent}"])),
+        "/ws",
     }
-    assert set(document["components"]["messages"]) == set(TYPES)
+    assert set(document["components"]["messages"]) == {*TYPES, *SOCKET_TYPES}
     carried = {name for channel in document["channels"].values() for name in channel["messages"]} - {"bytes"}
-    assert carried == set(TYPES)
+    assert carried == {*TYPES, *SOCKET_TYPES}
