@@ -286,6 +286,8 @@ class Settings(BaseSettings):
         30.0, ge=0, le=300, description="POST /execute waits so long for the result, unless the client says otherwise."
     )
     gateway_in_flight_max: int = Field(2000, ge=1, description="Requests that wait for a result at the same time.")
+    sockets_max: int = Field(4000, ge=1, description="Websockets of one gateway.")
+    sockets_user_max: int = Field(200, ge=1, description="Websockets of one user on one gateway.")
     requests_kept_days: float = Field(30.0, gt=0, description="How long the gateway knows a repeated request.")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Origins whose pages may call the gateway, separated by commas."

@@ -11,6 +11,7 @@ from cli import (
     bench_commands,
     capability_commands,
     chaos_commands,
+    console_link,
     dead_letter_commands,
     demo,
     execution_commands,
@@ -85,6 +86,7 @@ app.command(name="demo", rich_help_panel=_START)(demo.demo_command)
 app.command(name="up", rich_help_panel=_START)(instance_commands.up_command)
 app.command(name="down", rich_help_panel=_START)(instance_commands.down_command)
 app.command(name="status", rich_help_panel=_START)(instance_commands.status_command)
+app.command(name="console", rich_help_panel=_START)(console_link.console_command)
 app.command(name="run", rich_help_panel=_WORK, no_args_is_help=True)(run.run_command)
 app.command(name="report", rich_help_panel=_WORK, no_args_is_help=True)(report_command.report_command)
 app.add_typer(execution_commands.app, name="executions", rich_help_panel=_WORK)

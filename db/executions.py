@@ -273,7 +273,6 @@ class ExecutionRepository:
 def _summary(row: asyncpg.Record) -> ExecutionSummary:
     return ExecutionSummary(**{**dict(row), "status": ExecutionStatus(row["status"])})  # columns are the fields
 
-
     async def results_since(
         self, tenant: str, user_id: UUID, offsets: Sequence[int], before: Sequence[int], limit: int
     ) -> tuple[StoredResult, ...]:

@@ -10,10 +10,11 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from gateway import openapi, problems
+from gateway.bridge.bridge import Bridge
 from gateway.connections import open_connections
 from gateway.edge import Edge
 from gateway.metrics import Metrics
-from gateway.routes import artifacts, dead_letters, execute, executions, health, packs, patterns
+from gateway.routes import artifacts, console, dead_letters, execute, executions, health, packs, patterns, socket
 from settings import Settings
 
 ROUTERS = (
@@ -24,6 +25,8 @@ ROUTERS = (
     artifacts.router,
     dead_letters.router,
     health.router,
+    socket.router,
+    console.router,
 )
 
 
@@ -39,7 +42,15 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_connections(settings, metrics) as connections:
             app.state.connections = connections
-            yield
+            with Bridge(
+                settings,
+                connections.client.results,
+                connections.progress,
+                connections.executions,
+                connections.pool,
+                connections.redis,
+            ) as app.state.bridge:
+                yield
 
     app = FastAPI(
         title="DawsOS executor",
@@ -53,6 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
+    console.mount(app)
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
     if settings.cors_origins:
         app.add_middleware(

@@ -10,9 +10,11 @@ from collections.abc import Callable
 import uvicorn
 
 from gateway.app import create_app
+from gateway.bridge.protocol import BoundedWebSocket
 from settings import Settings
 from streams.health import Health
 from streams.worker import CannotStart, run_worker
+from topics.socket import FRAME_BYTES_MAX
 
 PORT_DEFAULT = 8080
 _BACKLOG = 2048
@@ -40,7 +42,9 @@ async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[], Non
                 access_log=False,
                 log_config=None,
                 server_header=False,
-                ws_max_size=64 * 1024,
+                ws=BoundedWebSocket,
+                ws_max_size=FRAME_BYTES_MAX,
+                ws_per_message_deflate=False,
                 timeout_graceful_shutdown=_DRAIN_S,
                 timeout_keep_alive=75,
             )

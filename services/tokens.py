@@ -353,15 +353,21 @@ def _read_secret(path: Path) -> str:
 
 
 def demo_token(
-    settings: Settings, tenant: str, user_id: UUID, role: Role, lifetime_s: float, now_s: float | None = None
+    settings: Settings,
+    tenant: str,
+    user_id: UUID,
+    role: Role,
+    lifetime_s: float,
+    now_s: float | None = None,
+    name: str | None = None,
 ) -> str:
-    """Return a token of the demo.
+    """Return a token of the demo; `name` is what the console calls the user.
 
     Raises:
         SettingsError: see `demo_secret`.
     """
     now = time.time() if now_s is None else now_s
-    claims = {
+    claims: dict[str, Any] = {
         "iss": DEMO_ISSUER,
         "aud": settings.auth_audience,
         "sub": str(user_id),
@@ -370,4 +376,6 @@ def demo_token(
         "iat": int(now),
         "exp": int(now + lifetime_s),
     }
+    if name is not None:
+        claims["name"] = name
     return jwt.encode(claims, demo_secret(settings), algorithm=DEMO_ALGORITHM)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Self
 from urllib.parse import urlsplit
 
 from fastapi import WebSocket
@@ -50,7 +51,7 @@ class StoredResults:
 
 
 class Bridge:
-    """Serves websockets.
+    """Serves websockets; use as `with Bridge(…) as bridge`.
 
     Args:
         settings: limits and allowed origins.
@@ -75,17 +76,19 @@ class Bridge:
         self._results = results
         self._states = States()
         self._end: Callable[[], None] | None = None
-        self.tickets = Tickets(redis, settings.topic_prefix or "dawsos.")
+        self.tickets = Tickets(redis, settings.topic_prefix)
+        self.allowed_origins = settings.cors_origins
         self.hub = Hub(
             Window([results.positions[number] for number in range(settings.partitions)]),
             StoredResults(settings, pool, executions),
         )
 
-    def start(self) -> None:
+    def __enter__(self) -> Self:
         """Take in results from now on."""
         self._end = self._results.listen(self._on_result)
+        return self
 
-    def stop(self) -> None:
+    def __exit__(self, *exc: object) -> None:
         """Take in no more."""
         if self._end is not None:
             self._end()

@@ -4,8 +4,10 @@ import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../
 import { duration } from "./format.js";
 import { useClock } from "./ui.js";
 
-const WIDTH = 164;
+const WIDTH = 150;
 const HEIGHT = 62;
+// Across reads best; where that would make the words too small, steps go down the page.
+const SCALE_MIN = 0.78;
 const GLYPHS = {
   succeeded: "M-4 0.5 -1.2 3.4 4.2 -3.2",
   failed: "M-3.4 -3.4 3.4 3.4M3.4 -3.4 -3.4 3.4",
@@ -37,7 +39,7 @@ function reduced(edges) {
 
 function layout(graph, down) {
   const drawn = new dagre.graphlib.Graph();
-  drawn.setGraph({ rankdir: down ? "TB" : "LR", nodesep: 22, ranksep: down ? 30 : 40, marginx: 12, marginy: 12 });
+  drawn.setGraph({ rankdir: down ? "TB" : "LR", nodesep: 22, ranksep: down ? 30 : 28, marginx: 12, marginy: 12 });
   drawn.setDefaultEdgeLabel(() => ({}));
   for (const node of graph.nodes) drawn.setNode(node.id, { width: WIDTH, height: HEIGHT });
   const edges = reduced(graph.edges);
@@ -89,13 +91,14 @@ function spoken(node, step, now) {
 
 export const Dag = ({ graph, steps = new Map(), skewMs = 0, onChoose, chosen }) => {
   const frame = useRef(null);
+  const across = useMemo(() => layout(graph, false), [graph]);
   const [down, setDown] = useState(false);
   useLayoutEffect(() => {
-    const watch = new ResizeObserver(([entry]) => setDown(entry.contentRect.width < 620));
+    const watch = new ResizeObserver(([entry]) => setDown(entry.contentRect.width < across.width * SCALE_MIN));
     watch.observe(frame.current);
     return () => watch.disconnect();
-  }, []);
-  const placed = useMemo(() => layout(graph, down), [graph, down]);
+  }, [across]);
+  const placed = useMemo(() => (down ? layout(graph, true) : across), [across, down]);
   const busy = [...steps.values()].some((step) => ["requested", "retry_wait"].includes(step.status));
   const now = useClock(busy) + skewMs;
   const state = (id) => steps.get(id)?.status || (steps.size ? "blocked" : "plain");
@@ -128,10 +131,11 @@ const Node = ({ node, step, state, now, chosen, onChoose }) => {
        onClick=${act} onKeyDown=${act && keys}>
       <rect class="box" width=${WIDTH} height=${HEIGHT} rx="10" />
       ${node.output && html`<rect class="out" x="0" y="14" width="3" height=${HEIGHT - 28} rx="1.5" />`}
-      <text class="name" x="14" y="23">${cut(title(node.as), 19)}</text>
-      <text class="what" x="14" y="39">${cut(node.capability, 24)}</text>
-      <text class="time" x="14" y="53">${[time, step?.attempt > 1 ? `attempt ${step.attempt}` : "", extra].filter(Boolean).join(" · ")}</text>
-      <g class="glyph" transform="translate(${WIDTH - 17} 17)">
+      <title>${node.capability}</title>
+      <text class="name" x="13" y="22">${cut(title(node.as), 18)}</text>
+      <text class="what" x="13" y="37">${cut(node.capability, 22)}</text>
+      <text class="time" x="13" y="52">${[time, step?.attempt > 1 ? `attempt ${step.attempt}` : "", extra].filter(Boolean).join(" · ")}</text>
+      <g class="glyph" transform="translate(${WIDTH - 17} 47)">
         ${state === "requested" && html`<circle class="track" r="7" /><circle class="spin" r="7" pathLength="100" />`}
         ${mark && html`<circle class="disc" r="8" /><path d=${mark} />`}
         ${state === "blocked" && html`<circle class="track" r="6" />`}

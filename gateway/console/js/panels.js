@@ -111,7 +111,6 @@ const Ratings = ({ value, badge }) => html`
           </div>`;
       })}
     </div>
-    ${(value.warnings || []).map((text) => html`<p class="footnote">${text}</p>`)}
   <//>`;
 
 // Anything a pattern may return.

@@ -101,7 +101,7 @@ const Shown = ({ id, state, result, problem, tab }) => {
   const byId = useMemo(() => new Map(steps.map((each) => [each.step_id, each])), [steps]);
   const graph = useMemo(() => fitting(pattern?.graph, steps, state.pattern_id), [pattern, steps.map((each) => each.step_id).join()]);
   const portfolio = known?.find((each) => each.id === (trace?.portfolio_id || state.portfolio_id));
-  const chosen = tab || (over ? "result" : "graph");
+  const chosen = tab || (over ? "result" : "steps");
   const name = pattern?.name || words(state.pattern_id);
   const asof = trace?.asof || state.asof;
 
@@ -121,8 +121,7 @@ const Shown = ({ id, state, result, problem, tab }) => {
 
   return html`
     <nav class="crumbs" aria-label="Where you are"><a href="#/executions">History</a><${Icon} name="chevron" size=${14} /><span class="mono">${id.slice(0, 8)}</span></nav>
-    <${Heading} title=${portfolio ? portfolio.name : name} subtitle=${html`${portfolio && html`<span>${name}</span>`}${asof && html`<span>As of <b>${day(asof)}</b></span>`}${trace?.base_ccy && html`<span>Base currency <b>${trace.base_ccy}</b></span>`}<${Elapsed} state=${state} over=${over} />`}>
-      <div class="pills" aria-live="polite"><${Badge} status=${state.status} />${trace?.pricing_pack_id && html`<${Badge} status=${trace.stale ? "stale" : "fresh"}>${trace.stale ? "stale prices" : "fresh prices"}<//>`}</div>
+    <${Heading} title=${html`${portfolio ? portfolio.name : name}<span class="pills" role="status"><${Badge} status=${state.status} />${trace?.pricing_pack_id && html`<${Badge} status=${trace.stale ? "stale" : "fresh"}>${trace.stale ? "stale prices" : "fresh prices"}<//>`}</span>`} subtitle=${html`${portfolio && html`<span>${name}</span>`}${asof && html`<span>As of <b>${day(asof)}</b></span>`}${trace?.base_ccy && html`<span>Base currency <b>${trace.base_ccy}</b></span>`}<${Elapsed} state=${state} over=${over} />`}>
       ${!over && html`<${Button} icon="stop" onClick=${cancel}>Cancel<//>`}
       ${over && html`<${Button} icon="retry" onClick=${again}>Run again<//>`}
       ${over && result && html`<${Button} icon="diff" onClick=${() => setDiffing(true)}>Compare<//><${Button} icon="shield" onClick=${() => setDrawer(true)}>Provenance<//>
@@ -132,11 +131,11 @@ const Shown = ({ id, state, result, problem, tab }) => {
     ${state.error && html`<${Ending} error=${state.error} status=${state.status} />`}
     ${trace?.stale && html`<div class="notice"><${Icon} name="warn" /><p>These figures rest on the prices of <b>${day(trace.asof)}</b>; asked for was <b>${day(trace.asof_requested)}</b>, whose prices were not final.</p></div>`}
     <${Tabs} label="Parts of the execution" chosen=${chosen} onChoose=${(next) => go(`/executions/${id}?tab=${next}`)}
-      tabs=${[...(over ? [["result", "Result"]] : []), ["graph", "Graph"], ["timeline", "Timeline"], ...(trace ? [["raw", "JSON"]] : [])]} />
+      tabs=${[...(over ? [["result", "Result"]] : []), ["steps", "Steps"], ...(trace ? [["raw", "JSON"]] : [])]} />
     ${problem && html`<${Failure} problem=${problem} />`}
     ${chosen === "result" && over && (result ? html`<${Answer} result=${result} />` : !problem && html`<${Loading} rows=${5} />`)}
-    ${chosen === "graph" && html`<${Panel} title="Steps" subtitle=${progress(steps)} aside=${html`<${Legend} />`}>${graph ? html`<${Dag} graph=${graph} steps=${byId} onChoose=${setStep} chosen=${step} />` : html`<${Loading} rows=${2} />`}<//>`}
-    ${chosen === "timeline" && html`<${Panel} title="Timeline" subtitle=${progress(steps)}><${Timeline} steps=${steps} from=${state.started_at_ms} to=${over ? state.finished_at_ms : null} onChoose=${setStep} /><//>`}
+    ${chosen === "steps" && html`<${Panel} title="Graph" subtitle=${progress(steps)} aside=${html`<${Legend} />`}>${graph ? html`<${Dag} graph=${graph} steps=${byId} onChoose=${setStep} chosen=${step} />` : html`<${Loading} rows=${2} />`}<//>`}
+    ${chosen === "steps" && html`<${Panel} title="Timeline"><${Timeline} steps=${steps} from=${state.started_at_ms} to=${over ? state.finished_at_ms : null} onChoose=${setStep} /><//>`}
     ${chosen === "raw" && trace && html`<${Panel} title="Result as JSON"><pre tabindex="0" class="tall">${JSON.stringify({ ...result, charts: `${result.charts.length} charts` }, null, 2)}</pre><//>`}
     ${step && html`<${StepDrawer} node=${graph?.nodes.find((each) => each.id === step)} step=${byId.get(step)} traced=${trace?.steps.find((each) => each.step_id === step)} onClose=${() => setStep(null)} />`}
     ${drawer && result && html`<${Provenance} result=${result} onClose=${() => setDrawer(false)} />`}
