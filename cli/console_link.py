@@ -16,7 +16,9 @@ _HOURS = 12.0
 
 
 def console_command(
-    user: Annotated[str, typer.Option("--user", "-u", metavar="USER", help="Name of a demo user, or a UUID.")] = "alice",
+    user: Annotated[
+        str, typer.Option("--user", "-u", metavar="USER", help="Name of a demo user, or a UUID.")
+    ] = "alice",
     role: Annotated[str, typer.Option("--role", help="viewer, operator or admin.")] = "operator",
     hours: Annotated[float, typer.Option("--hours", min=0.1, max=24 * 30, help="How long the session lasts.")] = _HOURS,
     open_: Annotated[bool, typer.Option("--open", help="Open the link in the default browser.")] = False,

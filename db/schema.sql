@@ -111,9 +111,12 @@ CREATE TABLE executions (
     started_at timestamp with time zone NOT NULL,
     finished_at timestamp with time zone NOT NULL,
     result bytea,
-    result_sha256 text NOT NULL
+    result_sha256 text NOT NULL,
+    result_partition integer,
+    result_offset bigint
 );
 COMMENT ON COLUMN executions.result IS 'The ExecutionResult as it travelled; null when it is so large that it is an artifact.';
+COMMENT ON COLUMN executions.result_offset IS 'Offset of the first result in execution-results; null for results stored before this was kept.';
 
 CREATE TABLE fx_rates (
     pack_id uuid NOT NULL,
@@ -298,6 +301,10 @@ ALTER TABLE effects ADD CONSTRAINT effects_pkey PRIMARY KEY (tenant, idempotency
 
 ALTER TABLE executions ADD CONSTRAINT executions_pkey PRIMARY KEY (execution_id);
 
+ALTER TABLE executions ADD CONSTRAINT executions_result_offset_check CHECK ((result_offset >= 0));
+
+ALTER TABLE executions ADD CONSTRAINT executions_result_partition_check CHECK ((result_partition >= 0));
+
 ALTER TABLE executions ADD CONSTRAINT executions_result_sha256_check CHECK ((result_sha256 ~ '^[0-9a-f]{64}$'::text));
 
 ALTER TABLE fx_rates ADD CONSTRAINT fx_rates_pkey PRIMARY KEY (base_ccy, quote_ccy, asof_date, pack_id);
@@ -441,6 +448,7 @@ CREATE UNIQUE INDEX dead_letters_once ON public.dead_letters USING btree (origin
 CREATE INDEX dead_letters_open ON public.dead_letters USING btree (id) WHERE (redriven_at IS NULL);
 
 CREATE INDEX executions_by_start ON public.executions USING btree (tenant, user_id, started_at DESC, execution_id DESC);
+CREATE INDEX executions_by_place ON public.executions USING btree (tenant, user_id, result_partition, result_offset) WHERE (result_offset IS NOT NULL);
 
 CREATE INDEX executions_by_user ON public.executions USING btree (tenant, user_id, finished_at DESC, execution_id);
 

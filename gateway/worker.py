@@ -44,6 +44,9 @@ async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[], Non
                 server_header=False,
                 ws=BoundedWebSocket,
                 ws_max_size=FRAME_BYTES_MAX,
+                ws_ping_interval=20,
+                # A pong comes after whatever is still on its way to a slow client.
+                ws_ping_timeout=60,
                 ws_per_message_deflate=False,
                 timeout_graceful_shutdown=_DRAIN_S,
                 timeout_keep_alive=75,

@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 20.0
 WARN_S = 60.0
-CLOSE_S = 30.0
+CLOSE_S = 90.0
 FRAMES_BURST = 20
 FRAMES_PER_S = 5.0
 FAULTS_MAX = 10
