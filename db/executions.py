@@ -269,10 +269,6 @@ class ExecutionRepository:
             )
         return tuple(map(_summary, rows))
 
-
-def _summary(row: asyncpg.Record) -> ExecutionSummary:
-    return ExecutionSummary(**{**dict(row), "status": ExecutionStatus(row["status"])})  # columns are the fields
-
     async def results_since(
         self, tenant: str, user_id: UUID, offsets: Sequence[int], before: Sequence[int], limit: int
     ) -> tuple[StoredResult, ...]:
@@ -288,6 +284,10 @@ def _summary(row: asyncpg.Record) -> ExecutionSummary:
         async with tenant_transaction(self._pool, tenant, user_id) as connection:
             rows = await connection.fetch(query("execution_results_since"), list(offsets), list(before), limit)
         return tuple(StoredResult(row["result_partition"], row["result_offset"], row["result"]) for row in rows)
+
+
+def _summary(row: asyncpg.Record) -> ExecutionSummary:
+    return ExecutionSummary(**{**dict(row), "status": ExecutionStatus(row["status"])})  # columns are the fields
 
 
 def _refs(result: ExecutionResult) -> Iterator[str]:

@@ -447,8 +447,9 @@ CREATE UNIQUE INDEX dead_letters_once ON public.dead_letters USING btree (origin
 
 CREATE INDEX dead_letters_open ON public.dead_letters USING btree (id) WHERE (redriven_at IS NULL);
 
-CREATE INDEX executions_by_start ON public.executions USING btree (tenant, user_id, started_at DESC, execution_id DESC);
 CREATE INDEX executions_by_place ON public.executions USING btree (tenant, user_id, result_partition, result_offset) WHERE (result_offset IS NOT NULL);
+
+CREATE INDEX executions_by_start ON public.executions USING btree (tenant, user_id, started_at DESC, execution_id DESC);
 
 CREATE INDEX executions_by_user ON public.executions USING btree (tenant, user_id, finished_at DESC, execution_id);
 
