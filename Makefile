@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 DAWSOS := $(BIN)/dawsos
-PATHS := $(wildcard topics orchestrator analytics ledger db agents services streams gateway local patterns cli bench chaos simulation data tests settings.py)
+PATHS := $(wildcard topics orchestrator analytics ledger db agents services streams gateway local provenance patterns cli bench chaos simulation data tests settings.py)
 LOCK := $(BIN)/python -m uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11
 # Extra arguments: make test ARGS="tests/local -x", make demo ARGS=--json
 ARGS ?=

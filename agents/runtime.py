@@ -132,6 +132,11 @@ class AgentRuntime:
         """Return the catalogue of the agents in this runtime."""
         return catalogue_of(type(agent) for agent in self.agents.values())
 
+    def version_of(self, capability: str) -> int | None:
+        """Return the version of a capability this runtime has; None when no agent here offers it."""
+        bound = self._bound.get(capability)
+        return None if bound is None else bound.description.terms.version
+
     async def handle(self, request: CapabilityRequest) -> CapabilityResult:
         """Answer a request; an error is an answer too. Raises nothing but a cancellation."""
         started_at_ms = self._clock()

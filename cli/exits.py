@@ -15,6 +15,7 @@ class Exit(IntEnum):
         TIMED_OUT: the execution's deadline passed, or no result came in time.
         CANCELLED: the execution was cancelled.
         UNAVAILABLE: Kafka, Postgres, Redis or a worker could not be reached or started.
+        UNVERIFIABLE: nothing differs, but something could not be compared: code or values are not there any more.
         INTERRUPTED: Ctrl-C.
     """
 
@@ -26,6 +27,7 @@ class Exit(IntEnum):
     TIMED_OUT = 5
     CANCELLED = 6
     UNAVAILABLE = 7
+    UNVERIFIABLE = 8
     INTERRUPTED = 130
 
 

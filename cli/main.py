@@ -14,17 +14,20 @@ from cli import (
     console_link,
     dead_letter_commands,
     demo,
+    diff_command,
     execution_commands,
     instance_commands,
     ledger_commands,
     pack_commands,
     pattern_commands,
+    replay_command,
     report_command,
     run,
     simulate_commands,
     token_command,
     topic_commands,
     try_files,
+    verify_command,
     worker_commands,
 )
 from cli.commands import Commands, set_debug
@@ -68,7 +71,7 @@ def root(
     """Portfolio analytics as declarative patterns over Kafka, every figure pinned to its data.
 
     Exit codes: 0 done or succeeded, 1 error, 2 usage, 3 rejected, 4 failed, 5 timed out, 6 cancelled,
-    7 service unavailable, 130 interrupted.
+    7 service unavailable, 8 not verifiable, 130 interrupted.
     """
     set_debug(debug)
     set_data_dir(data_dir)
@@ -89,6 +92,9 @@ app.command(name="status", rich_help_panel=_START)(instance_commands.status_comm
 app.command(name="console", rich_help_panel=_START)(console_link.console_command)
 app.command(name="run", rich_help_panel=_WORK, no_args_is_help=True)(run.run_command)
 app.command(name="report", rich_help_panel=_WORK, no_args_is_help=True)(report_command.report_command)
+app.command(name="verify", rich_help_panel=_WORK, no_args_is_help=True)(verify_command.verify_command)
+app.command(name="replay", rich_help_panel=_WORK, no_args_is_help=True)(replay_command.replay_command)
+app.command(name="diff", rich_help_panel=_WORK, no_args_is_help=True)(diff_command.diff_command)
 app.add_typer(execution_commands.app, name="executions", rich_help_panel=_WORK)
 app.add_typer(dead_letter_commands.app, name="dlq", rich_help_panel=_WORK)
 app.add_typer(pattern_commands.app, name="patterns", rich_help_panel=_DATA)

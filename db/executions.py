@@ -294,6 +294,8 @@ def _refs(result: ExecutionResult) -> Iterator[str]:
     yield from result.refs.values()
     for step in result.trace.steps:
         yield from step.refs.values()
+        if step.output_ref is not None:
+            yield step.output_ref
 
 
 def _uuid(text: str | None) -> UUID | None:

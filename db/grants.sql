@@ -15,7 +15,7 @@ GRANT SELECT, UPDATE (published_at) ON pack_outbox TO "app_role";
 -- Ledger path and booking method stay: booked ledgers are kept per commit.
 GRANT SELECT, INSERT, UPDATE (name, base_ccy, benchmark_id, policy), DELETE ON portfolios TO "app_role";
 GRANT SELECT, INSERT ON ledger_snapshot, bookings, effects TO "app_role";
-GRANT SELECT, INSERT ON executions TO "app_role";
+GRANT SELECT, INSERT ON executions, pattern_texts TO "app_role";
 GRANT SELECT, INSERT, DELETE ON requests TO "app_role";
 GRANT SELECT, INSERT, UPDATE (expires_at), DELETE ON artifacts TO "app_role";
 GRANT SELECT, INSERT, UPDATE (next_offset) ON projector_offsets TO "app_role";

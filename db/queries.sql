@@ -443,6 +443,14 @@ WHERE ($1::text IS NULL OR status = $1)
 ORDER BY finished_at DESC, execution_id
 LIMIT $6
 
+-- name: pattern_text_put
+INSERT INTO pattern_texts (digest, pattern_id, source, capabilities) VALUES ($1, $2, $3, $4::jsonb)
+ON CONFLICT (digest) DO NOTHING
+RETURNING digest
+
+-- name: pattern_text_get
+SELECT pattern_id, source, capabilities FROM pattern_texts WHERE digest = $1
+
 -- name: offsets_put
 INSERT INTO projector_offsets (topic, partition, next_offset)
 SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[])

@@ -195,6 +195,14 @@ CREATE TABLE pack_provenance (
 );
 COMMENT ON TABLE pack_provenance IS 'Where a pack''s rows were read: a file or an address, and the SHA-256 of the bytes where there were any.';
 
+CREATE TABLE pattern_texts (
+    digest text NOT NULL,
+    pattern_id text NOT NULL,
+    source text NOT NULL,
+    capabilities jsonb NOT NULL
+);
+COMMENT ON COLUMN pattern_texts.capabilities IS 'Versions of the capabilities it was compiled against.';
+
 CREATE TABLE portfolios (
     id uuid NOT NULL,
     tenant text NOT NULL,
@@ -352,6 +360,10 @@ ALTER TABLE pack_provenance ADD CONSTRAINT pack_provenance_name_check CHECK (is_
 ALTER TABLE pack_provenance ADD CONSTRAINT pack_provenance_sha256_check CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text));
 
 ALTER TABLE pack_provenance ADD CONSTRAINT pack_provenance_source_check CHECK (is_plain_text(source));
+
+ALTER TABLE pattern_texts ADD CONSTRAINT pattern_texts_pkey PRIMARY KEY (digest);
+
+ALTER TABLE pattern_texts ADD CONSTRAINT pattern_texts_digest_check CHECK ((digest ~ '^[0-9a-f]{64}$'::text));
 
 ALTER TABLE portfolios ADD CONSTRAINT portfolios_pkey PRIMARY KEY (id);
 

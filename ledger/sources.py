@@ -21,6 +21,7 @@ from dulwich.refs import Ref
 from dulwich.repo import Repo
 
 _INCLUDE = re.compile(r'^include\s+"([^"]+)"', re.M)
+KEPT_REFS = "refs/dawsos/pinned/"
 FILE_BYTES_MAX = 64 * 1024 * 1024
 
 
@@ -122,6 +123,21 @@ def resolve_ref(repository: Path, ref: str = "refs/heads/main") -> str:
             return _commit(repo, repo.refs[Ref(ref.encode())].decode()).id.decode()
         except (KeyError, ValueError):
             raise UnknownCommit(f"{repository} has no ref {ref!r}") from None
+
+
+def keep_commit(repository: Path, commit: str) -> None:
+    """Name a commit by a ref of our own, so that git never collects it, even when its branch is rewritten.
+
+    Keeping it again changes nothing.
+
+    Raises:
+        UnknownCommit: no such repository or commit.
+        OSError: the repository cannot be written to.
+    """
+    with _open(repository) as repo:
+        name = Ref(f"{KEPT_REFS}{commit}".encode())
+        if name not in repo.refs:
+            repo.refs[name] = _commit(repo, commit).id
 
 
 def from_git(repository: Path, commit: str, path: str) -> Tree:

@@ -12,6 +12,7 @@ from orchestrator.result import build_result, execution_digest
 from orchestrator.templates import TemplateFailed
 from orchestrator.turn import Turn
 from topics.canonical import NotCanonical
+from topics.canonical import digest as digest_of
 from topics.codec import execution_id_of
 from topics.errors import Code
 from topics.messages import ErrorBody, ExecutionResult
@@ -79,8 +80,14 @@ def result_of(state: Execution, pattern: CompiledPattern | None, limits: Limits)
     return build_result(state, None if _is_internal(state) else pattern, limits)
 
 
+def internal_digest(state: Execution) -> str:
+    """Return the digest of an execution that a bug in the core ended: its steps are not to be trusted."""
+    return digest_of([state.pattern_digest, Code.INTERNAL.value, state.execution_id])
+
+
 def _is_internal(state: Execution) -> bool:
-    return state.error is not None and state.error.code == Code.INTERNAL
+    """Whether a bug in the core ended it; one in an agent has the same code, but a trace to tell."""
+    return state.error is not None and state.error.code == Code.INTERNAL and state.digest == internal_digest(state)
 
 
 def fresh(admission: Admission, status: Status) -> Execution:

@@ -11,6 +11,8 @@ from topics.messages import Pins, ResultMetadata
 from topics.trace import CompensationTrace, ItemError, ItemsTrace, PanelStaleness, StepError, StepTrace, Trace
 
 _FAILURES_SHOWN_MAX = 20
+# A record holds more than its value: provenance, times.
+_OUTPUT_BYTES_MAX = 10 * 1024
 
 
 def build_trace(state: Execution, admission: Admission, pattern: CompiledPattern | None, limits: Limits) -> Trace:
@@ -141,11 +143,33 @@ def _steps(state: Execution, pattern: CompiledPattern, limits: Limits) -> tuple[
         if record is not None and 0 < record.args_bytes <= min(left, limits.args_bytes_in_trace):
             args = step.args.render(scope)
             left -= record.args_bytes
+        kept = None if step.pure or step.output or record is None else _kept_output(record, state, left)
+        if kept is not None:
+            left -= kept[1]
         traced = _step(step.id, step.as_, step.capability, step.version, record, state, args)
+        if kept is not None:
+            traced = traced.model_copy(update=kept[0])
         if step.compensate is not None or step.foreach is not None:
             traced = traced.model_copy(update=_more(step, record, state))
         found.append(traced)
     return tuple(found)
+
+
+def _kept_output(record: StepRecord, state: Execution, bytes_max: int) -> tuple[dict[str, Any], int] | None:
+    """Return what a result keeps of an answer that cannot be computed again, and its size; None if it has no room."""
+    if record.status != StepStatus.SUCCEEDED:
+        return None
+    if record.ref is not None:
+        return {"output_ref": record.ref}, 0
+    if record.count is None:
+        records, value = [record], record.value
+    else:
+        records = [state.finished[item_name(record.step_id, index)] for index in range(record.count)]
+        value = [item.value for item in records]
+        if any(item.ref is not None for item in records):
+            return None
+    size = sum(len(item.encoded) for item in records)
+    return ({"output": value}, size) if size <= min(bytes_max, _OUTPUT_BYTES_MAX) else None
 
 
 def _step(

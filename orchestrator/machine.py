@@ -7,7 +7,7 @@ chooses the handler in `handlers.py`.
 from dataclasses import replace
 
 from orchestrator.admission import check_request
-from orchestrator.ending import end_admitted, result_of
+from orchestrator.ending import end_admitted, fresh, internal_digest, result_of
 from orchestrator.events import Decision, Event, IllegalTransition, Note, PublishResult
 from orchestrator.execution import Execution, Status
 from orchestrator.handlers import HANDLERS
@@ -16,7 +16,6 @@ from orchestrator.pattern import CompiledPattern
 from orchestrator.repeats import conflicting, turn_of
 from orchestrator.transitions import TABLE
 from orchestrator.undo import time_out
-from topics.canonical import digest
 from topics.errors import Code
 from topics.messages import ErrorBody, ExecuteRequest
 
@@ -92,9 +91,9 @@ def internal_failure(
     if state is None or state.admission is None:
         if not isinstance(event.message, ExecuteRequest):
             return Decision(None, (), Note.UNKNOWN_EXECUTION)
-        checked = check_request(event.message, None, event.at_ms, event.origin, limits)
-        return end_admitted(checked.admission, None, Status.FAILED, error, limits)
-    if state.is_terminal:
+        admission = check_request(event.message, None, event.at_ms, event.origin, limits).admission
+        state = fresh(admission, Status.RUNNING)
+    elif state.is_terminal:
         return Decision(None, (), Note.LATE)
     broken = replace(
         state,
@@ -106,7 +105,7 @@ def internal_failure(
         error=error,
         finished_at_ms=event.at_ms,
         origin=event.origin,
-        digest=digest([state.pattern_digest, "INTERNAL", state.execution_id]),
+        digest=internal_digest(state),
     )
     return Decision(broken, (PublishResult(result_of(broken, pattern, limits)),))
 

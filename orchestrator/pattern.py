@@ -99,6 +99,7 @@ class CompiledStep:
         readers: indices of later steps that have this one in `after`.
         projections: dotted paths into the output that others read.
         output: whether the pattern returns its output.
+        pure: its capability gives the same answer to the same arguments and pins, so it can be computed again.
         digest_head: canonical `[capability, version` as the step's digests begin.
     """
 
@@ -124,6 +125,7 @@ class CompiledStep:
     compensate: Compensation | None = None
     foreach: Foreach | None = None
     part: Part | None = None
+    pure: bool = True
 
 
 def item_name(step_id: str, index: int) -> str:

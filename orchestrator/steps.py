@@ -314,6 +314,7 @@ class StepCompiler:
             output=own in outputs,
             digest_head=canonical_bytes([spec.name, spec.version])[:-1],
             needs=spec.needs,
+            pure=spec.pure,
             on_error=on_error,
             compensate=compensate,
             foreach=foreach,

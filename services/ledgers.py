@@ -4,6 +4,7 @@ Booking is pure, so a commit is booked once: remembered in this process, and in 
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -14,11 +15,13 @@ from agents.ports import LedgerSnapshot, Portfolio, SnapshotStore
 from ledger.booked import Booking
 from ledger.booking import book
 from ledger.directives import LedgerRejected
-from ledger.sources import Tree, UnknownCommit, UnknownLedger, from_git, resolve_ref
+from ledger.sources import Tree, UnknownCommit, UnknownLedger, from_git, keep_commit, resolve_ref
 from topics.errors import Code, TerminalError
 
 BRANCH = "refs/heads/main"
+_LOG = logging.getLogger(__name__)
 _MEMO_ENTRIES = 256
+_KEPT_MAX = 10_000
 _FAULTS_SHOWN_MAX = 20
 
 
@@ -53,6 +56,7 @@ class GitLedgers:
         self._repository = repository
         self._snapshots = snapshots
         self._branch = branch
+        self._kept: set[str] = set()
         self._known: Memo[LedgerSnapshot] = Memo(_MEMO_ENTRIES)
 
     async def head(self, tenant: str, user_id: UUID, portfolio: Portfolio) -> str:
@@ -65,6 +69,8 @@ class GitLedgers:
     async def snapshot(self, tenant: str, user_id: UUID, portfolio: Portfolio, commit: str) -> LedgerSnapshot:
         """See `agents.ports.LedgerPort`."""
         key = (tenant, user_id, portfolio.id, portfolio.ledger_path, portfolio.booking, commit)
+        if commit not in self._kept:
+            await asyncio.to_thread(self._keep, commit)
         return await self._known.get(key, lambda: self._load(tenant, user_id, portfolio, commit))
 
     async def _load(self, tenant: str, user_id: UUID, portfolio: Portfolio, commit: str) -> LedgerSnapshot:
@@ -77,6 +83,16 @@ class GitLedgers:
         if self._snapshots is not None:
             await self._snapshots.store(tenant, user_id, portfolio.id, commit, snapshot.content_hash, rows)
         return snapshot
+
+    def _keep(self, commit: str) -> None:
+        """Keep what results will name. Without the repository the booked snapshot is still enough to replay them."""
+        try:
+            keep_commit(self._repository, commit)
+        except (UnknownCommit, OSError) as error:
+            _LOG.warning("cannot keep ledger commit %s by a ref: %s", commit, error)
+        if len(self._kept) >= _KEPT_MAX:
+            self._kept.clear()
+        self._kept.add(commit)
 
     def _book(self, portfolio: Portfolio, commit: str) -> tuple[LedgerSnapshot, list[dict[str, str | int | None]]]:
         try:

@@ -8,19 +8,36 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 from uuid import UUID
 
-from agents.runtime import AgentRuntime
 from orchestrator.events import Event, EventMessage, PublishResult, SendRequest, StartTimer, WatchPack
 from orchestrator.execution import Execution
 from orchestrator.machine import advance, internal_failure
 from orchestrator.pattern import CompiledPattern
 from services.clock import Clock, SystemClock
 from topics.codec import execution_id_of
-from topics.messages import CapabilityResult, ExecuteRequest, ExecutionResult, GateOpened, PackRef, TimerFired
+from topics.messages import (
+    CapabilityRequest,
+    CapabilityResult,
+    ExecuteRequest,
+    ExecutionResult,
+    GateOpened,
+    PackRef,
+    TimerFired,
+)
 
 Progress = Callable[[str, str], None]
 """Called with (step id, `requested` | `succeeded` | `failed`)."""
+
+
+class Answers(Protocol):
+    """What answers requests: an `agents.runtime.AgentRuntime`, or a record of earlier answers."""
+
+    async def handle(self, request: CapabilityRequest) -> CapabilityResult:
+        """Answer; an error is an answer too."""
+        ...
+
 
 Watch = Callable[[UUID], Awaitable[PackRef]]
 """Returns when a pack is no longer warming."""
@@ -29,7 +46,7 @@ Watch = Callable[[UUID], Awaitable[PackRef]]
 async def run_in_process(
     request: ExecuteRequest,
     pattern: CompiledPattern,
-    runtime: AgentRuntime,
+    runtime: Answers,
     clock: Clock | None = None,
     *,
     on_progress: Progress | None = None,
@@ -59,7 +76,7 @@ class _Run:
         self,
         request: ExecuteRequest,
         pattern: CompiledPattern,
-        runtime: AgentRuntime,
+        runtime: Answers,
         clock: Clock,
         on_progress: Progress | None,
         watch: Watch | None,

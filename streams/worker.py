@@ -217,6 +217,7 @@ async def _serve_projector(settings: Settings, stop: asyncio.Event, ready: Calla
     from streams.metrics import projector_families
     from streams.outbox_relay import OutboxRelay
     from streams.pack_watch import PackWatcher
+    from streams.pattern_keeper import PatternKeeper
     from streams.projector import Projector
 
     # Nobody waits for the projection as they wait for a result: under load it yields, and catches up afterwards.
@@ -244,6 +245,7 @@ async def _serve_projector(settings: Settings, stop: asyncio.Event, ready: Calla
                                 _forever(lost),
                                 projector.run(),
                                 OutboxRelay(settings, pool, producer).run(),
+                                PatternKeeper(settings, pool).run(),
                                 AnnouncementApplier(settings, pool, producer).run(),
                                 watcher.run(),
                                 collect_artifacts(ArtifactRepository(pool)),

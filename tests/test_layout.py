@@ -10,19 +10,20 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FOLDERS = (
     "topics", "orchestrator", "analytics", "ledger", "db", "agents", "services", "streams", "gateway", "local", "cli",
-    "bench", "chaos", "simulation",
+    "bench", "chaos", "simulation", "provenance",
 )  # fmt: skip
 _ALL = set(FOLDERS)
 MAY_IMPORT: dict[str, set[str]] = {
     "topics": set(),
     "orchestrator": {"topics"},
+    "provenance": {"topics"},
     "analytics": set(),
     "ledger": set(),
     "db": {"topics"},
     "agents": {"topics", "analytics"},
     "services": _ALL - {"streams", "gateway", "local", "cli", "bench", "simulation"},
     "streams": {"topics", "orchestrator", "db", "services"},
-    "gateway": {"topics", "db", "orchestrator", "streams", "services"},
+    "gateway": {"topics", "db", "orchestrator", "provenance", "streams", "services"},
     "local": {"db", "ledger", "services"},
     "cli": _ALL,
     "bench": _ALL - {"cli"},

@@ -88,6 +88,9 @@ class StepTrace(_Part):
         refs: arguments that are artifacts: JSON pointer into `args` → sha256.
         ttl: seconds the output may be cached; null = does not age.
         stale: true when made on a pack that is not the one of the day asked for.
+        output: of a step that cannot be computed again (its capability is not pure), when it takes at most 8 KiB and is
+            no output of the pattern; of a foreach step the list of its items' outputs. Null otherwise.
+        output_ref: the same when it is in the artifact store.
         compensation: how the step was undone, when it had to be; status is then `compensated` or
             `compensation_failed`, everything else says how the step itself went.
         items: of a foreach step; its args are not in the trace, its args digest and output digest are those of the
@@ -111,6 +114,8 @@ class StepTrace(_Part):
     refs: dict[str, str] = Field(default_factory=dict)
     args_digest: str | None = None
     output_digest: str | None = None
+    output: Any = None
+    output_ref: str | None = None
     digest: str | None = None
     cache: Literal["hit", "miss", "off"] | None = None
     sources: tuple[str, ...] = ()

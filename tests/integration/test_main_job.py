@@ -252,3 +252,32 @@ async def _first_letter(instance: Instance) -> dict[str, object]:
 def test_demo_users_have_fixed_ids() -> None:
     assert user_id_of("alice") == GROWTH.user_id
     assert user_id_of("bob") != GROWTH.user_id
+
+
+async def test_the_stored_execution_is_replayed_verified_and_compared(
+    instance: Instance, demo: ExecutionResult
+) -> None:
+    replayed = await instance.dawsos("replay", "--verify", demo.execution_id, "--json")
+    assert replayed.code == Exit.OK, replayed.err
+    (found,) = json.loads(replayed.out)
+    assert (found["outcome"], found["recomputed_digest"]) == ("same", demo.digest)
+    assert [step["verdict"] for step in found["steps"]] == ["same"] * 6
+    several = await instance.dawsos("replay", "--last", "3", "--status", "succeeded")
+    assert several.code == Exit.OK and several.out.count(": same") >= 1, several.err
+    missing = await instance.dawsos("replay", str(uuid4()))
+    assert missing.code == Exit.ERROR and "there is no finished execution" in missing.err
+    file = str(instance.folder / "out" / "growth.json")
+    assert (await instance.dawsos("verify", file)).code == Exit.OK
+    same = await instance.dawsos("diff", demo.execution_id, file)
+    assert same.code == Exit.OK and "the same answer" in same.out, same.err
+    earlier = await instance.dawsos("run", "portfolio_overview", "-p", "growth", "--asof", "2012-12-28", "--json")
+    other = json.loads(earlier.out)["execution_id"]
+    for _ in range(50):
+        compared = await instance.dawsos("diff", other, demo.execution_id, "--json")
+        if compared.out:
+            break
+    assert compared.code == Exit.ERROR and compared.out, compared.err
+    difference = json.loads(compared.out)
+    assert [cause["id"] for cause in difference["causes"]] == ["pin:pack"]
+    assert any(line.startswith("AAPL: ") for line in difference["causes"][0]["details"])
+    assert all(figure["causes"] == ["pin:pack"] for figure in difference["figures"])

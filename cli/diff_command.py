@@ -1,0 +1,168 @@
+"""`dawsos diff`: what differs between two results, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import typer
+
+from cli.console import out, print_json, say
+from cli.exits import Exit
+from cli.failures import CommandFailed
+from cli.options import DEMO_TENANT, DEMO_USER, AsJson, Tenant, User
+
+if TYPE_CHECKING:
+    from db.postgres import Pool
+    from provenance.diff import Difference
+    from settings import Settings
+
+_FIGURES_SHOWN = 40
+
+
+def diff_command(
+    a: Annotated[str, typer.Argument(metavar="A", help="Id of a finished execution, or a result file.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The other one.")],
+    tenant: Tenant = DEMO_TENANT,
+    user: User = DEMO_USER,
+    as_json: AsJson = False,
+) -> None:
+    """Show in which pins, inputs, steps and figures two results differ, and which cause explains which figure.
+
+    With an instance at hand causes are named down to the restated price, the booking, or the line of the pattern.
+    Exit code 0 when both are the same answer (equal digests), 1 when not.
+
+    [bold]Examples[/]
+
+      dawsos diff monday.json tuesday.json
+
+      dawsos diff 7f3c1a52-0000-4000-8000-000000000000 b04e77d1-0000-4000-8000-000000000000 --json
+    """
+    import asyncio
+
+    from cli.instance import find_user
+
+    found = asyncio.run(_diff(a, b, tenant, find_user(user)))
+    if as_json:
+        print_json(found.as_json())
+    else:
+        _print(found)
+    raise typer.Exit(Exit.OK if found.same else Exit.ERROR)
+
+
+async def _diff(a: str, b: str, tenant: str, user_id: UUID) -> Difference:
+    from provenance.diff import diff
+    from services.catalogue import load_catalogue
+    from services.evidence import gather_evidence
+
+    ids = [each for each in (a, b) if _is_id(each)]
+    found = _connected(required=bool(ids))
+    catalogue = load_catalogue(found)
+    if found.postgres is None:
+        left, right = _read(a), _read(b)
+        say("no instance: causes are named by their versions alone")
+        return diff(left, right, await gather_evidence(left, right, catalogue, Texts(found, None), None, None))
+    from cli.instance import app_pool
+    from db.ledgers import SnapshotRepository
+    from db.packs import PackRepository
+
+    async with app_pool(found) as pool:
+        left, right = [
+            await _stored(pool, UUID(each), tenant, user_id) if each in ids else _read(each) for each in (a, b)
+        ]
+        packs, snapshots = PackRepository(pool), SnapshotRepository(pool)
+        evidence = await gather_evidence(left, right, catalogue, Texts(found, pool), packs, snapshots)
+    return diff(left, right, evidence)
+
+
+class Texts:
+    """Patterns by digest: those kept with results, else those of this machine's folders."""
+
+    def __init__(self, found: Settings, pool: Pool | None) -> None:
+        self._settings = found
+        self._pool = pool
+
+    async def get(self, digest: str) -> Any:
+        """Return the text with this digest, or None."""
+        from services.catalogue import load_catalogue
+        from services.patterns import load_patterns
+        from services.replay import PatternText
+
+        if self._pool is not None:
+            from db.pattern_texts import PatternTextRepository
+
+            kept = await PatternTextRepository(self._pool).get(digest)
+            if kept is not None:
+                return PatternText(kept.source, kept.capabilities)
+        known = load_patterns(self._settings, load_catalogue(self._settings)).by_digest(digest)
+        return None if known is None else PatternText(known.source, known.capabilities)
+
+
+def _connected(*, required: bool) -> Settings:
+    """Return settings with addresses; without them when no instance runs and none is needed."""
+    from cli.instance import connected, settings
+
+    try:
+        return connected()
+    except CommandFailed:
+        if required:
+            raise
+        return settings()
+
+
+def _is_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return not Path(text).exists()
+
+
+def _read(name: str) -> dict[str, Any]:
+    from cli.verify_command import read_object
+
+    value = read_object(name)
+    if value.get("type") != "ExecutionResult" or not isinstance(value.get("trace"), dict):
+        raise CommandFailed(f"{name}: expected a result as --json prints it", Exit.USAGE)
+    return value
+
+
+async def _stored(pool: Pool, execution_id: UUID, tenant: str, user_id: UUID) -> dict[str, Any]:
+    import orjson
+
+    from cli.stored import complete
+    from db.executions import ExecutionRepository
+
+    found = await ExecutionRepository(pool).show(tenant, user_id, execution_id)
+    if found is None:
+        raise CommandFailed(f"there is no finished execution {execution_id} of this user")
+    whole = await complete(pool, found, details=False)
+    return orjson.loads(whole.result.model_dump_json(by_alias=True))
+
+
+def _print(found: Difference) -> None:
+    def line(text: str) -> None:
+        out().print(text, markup=False, soft_wrap=True)
+
+    if found.same:
+        line(f"the same answer: {found.a} and {found.b} have one digest")
+    for title, changes in (("pattern", found.pattern), ("pin", found.pins), ("input", found.inputs)):
+        for change in changes:
+            line(f"{title} {change.name}: {change.a} → {change.b}")
+    for cause in found.causes:
+        line(f"cause {cause.id}: {cause.text}")
+        for detail in cause.details:
+            line(f"  {detail}")
+    for step in found.steps:
+        why = f"  because of {', '.join(step.causes)}" if step.causes else ""
+        line(f"step {step.step_id}: {', '.join(step.what)}{why}")
+    for figure in found.figures[:_FIGURES_SHOWN]:
+        label = f" [{figure.label}]" if figure.label else ""
+        delta = f" ({figure.delta:+})" if isinstance(figure.delta, (int, float)) else ""
+        delta = f" ({figure.delta})" if isinstance(figure.delta, str) else delta
+        why = f"  because of {', '.join(figure.causes)}" if figure.causes else ""
+        line(f"figure {figure.pointer}{label}: {figure.a} → {figure.b}{delta}{why}")
+    more = found.more_figures + max(0, len(found.figures) - _FIGURES_SHOWN)
+    if more:
+        line(f"and {more} more figures; --json lists up to 1000")

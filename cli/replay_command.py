@@ -1,0 +1,174 @@
+"""`dawsos replay`: makes finished executions again on their pins and compares every digest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import typer
+
+from cli.console import out, print_json, say
+from cli.exits import Exit
+from cli.failures import CommandFailed
+from cli.options import DEMO_TENANT, DEMO_USER, AsJson, Tenant, User
+from cli.requests import parse_uuid
+
+if TYPE_CHECKING:
+    from db.postgres import Pool
+    from services.replay import Replay
+    from settings import Settings
+
+_EXITS = {
+    "same": Exit.OK,
+    "differs": Exit.ERROR,
+    "code_version_unavailable": Exit.UNVERIFIABLE,
+    "incomplete": Exit.UNVERIFIABLE,
+}
+_MARKS = {"same": "✔", "stored": "·", "differs": "✘"}
+
+
+def replay_command(
+    executions: Annotated[list[str] | None, typer.Argument(metavar="[ID…]", help="Ids of finished executions.")] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare digests; replay always does, so this may be left out.")
+    ] = True,
+    last: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Instead of ids: the last so many that fit the filters.")
+    ] = None,
+    pattern: Annotated[str | None, typer.Option(help="With --last: only executions of this pattern.")] = None,
+    status: Annotated[str | None, typer.Option(help="With --last: only executions that ended so.")] = None,
+    tenant: Tenant = DEMO_TENANT,
+    user: User = DEMO_USER,
+    as_json: AsJson = False,
+) -> None:
+    """Recompute finished executions on their pins and compare every digest.
+
+    Steps of pure capabilities are computed again by the code that is here; for all others the recorded answer stands
+    in, so nothing happens twice. Nothing is cached or stored. Reads results, pattern texts, pricing packs and artifacts
+    from Postgres and ledgers from their repository; Kafka is not asked.
+
+    Exit code 0: all the same. 1: something differs; the first step that does is named. 8: nothing differs, but a
+    capability or pattern is not here in the recorded version, or a value was not kept.
+
+    [bold]Examples[/]
+
+      dawsos replay --verify 7f3c1a52-0000-4000-8000-000000000000
+
+      dawsos replay --last 20 --pattern portfolio_overview --json
+    """
+    import asyncio
+
+    from cli.instance import find_user
+
+    if bool(executions) == (last is not None):
+        raise CommandFailed("expected ids of executions, or --last N", Exit.USAGE)
+    ids = [parse_uuid(each, "ID") for each in executions or ()]
+    replays = asyncio.run(_replay(ids, last, pattern, _status(status), tenant, find_user(user), as_json))
+    if as_json:
+        print_json([_as_json(each) for each in replays])
+    from services.replay import exit_outcome
+
+    raise typer.Exit(_EXITS[exit_outcome(replays)])
+
+
+async def _replay(
+    ids: list[UUID],
+    last: int | None,
+    pattern: str | None,
+    status: Any,
+    tenant: str,
+    user_id: UUID,
+    as_json: bool,
+) -> list[Replay]:
+    from cli.instance import app_pool, connected
+    from db.executions import ExecutionRepository
+
+    found = connected()
+    async with app_pool(found) as pool:
+        repository = ExecutionRepository(pool)
+        if last is not None:
+            listed = await repository.list(tenant, user_id, pattern_id=pattern, status=status, limit=last)
+            ids = [each.execution_id for each in listed]
+            if not ids:
+                say("no execution fits")
+        replays: list[Replay] = []
+        for execution_id in ids:
+            made = await replay_stored(found, pool, tenant, user_id, execution_id)
+            replays.append(made)
+            if not as_json:
+                _print(made, details=len(ids) == 1 or made.outcome != "same")
+        return replays
+
+
+async def replay_stored(found: Settings, pool: Pool, tenant: str, user_id: UUID, execution_id: UUID) -> Replay:
+    """Replay one stored execution.
+
+    Raises:
+        CommandFailed: there is no such execution of this user.
+    """
+    from db.artifacts import ArtifactRepository
+    from db.executions import ExecutionRepository
+    from db.pattern_texts import PatternTextRepository
+    from services.catalogue import load_catalogue
+    from services.composition import build_runtime_postgres
+    from services.patterns import load_patterns
+    from services.replay import OverlayArtifacts, PatternText, replay
+
+    result = await ExecutionRepository(pool).show(tenant, user_id, execution_id)
+    if result is None:
+        raise CommandFailed(f"there is no finished execution {execution_id} of this user")
+    catalogue = load_catalogue(found)
+    digest, text = result.trace.pattern_digest, None
+    if digest is not None:
+        kept = await PatternTextRepository(pool).get(digest)
+        if kept is not None:
+            text = PatternText(kept.source, kept.capabilities)
+        elif (known := load_patterns(found, catalogue).by_digest(digest)) is not None:
+            text = PatternText(known.source, known.capabilities)
+    artifacts = OverlayArtifacts(ArtifactRepository(pool, found.artifact_bytes_max))
+    runtime = build_runtime_postgres(pool, None, None, found, artifacts=artifacts)
+    return await replay(result, text, catalogue, runtime, artifacts)
+
+
+def _status(text: str | None) -> Any:
+    from topics.messages import ExecutionStatus
+
+    if text is None:
+        return None
+    try:
+        return ExecutionStatus(text)
+    except ValueError:
+        known = ", ".join(status.value for status in ExecutionStatus)
+        raise CommandFailed(f"--status: expected one of {known}, got {text!r}", Exit.USAGE) from None
+
+
+def _as_json(found: Replay) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    comparison = asdict(found.comparison)
+    return {
+        "execution_id": found.execution_id,
+        "pattern_id": found.pattern_id,
+        "outcome": found.outcome,
+        "first_difference": comparison["first"] if found.comparison.outcome == "differs" else None,
+        "message": found.comparison.message,
+        "digest": found.digest,
+        "recomputed_digest": found.recomputed_digest,
+        "steps": list(comparison["steps"]),
+        "findings": [asdict(each) for each in found.findings],
+    }
+
+
+def _print(found: Replay, *, details: bool) -> None:
+    comparison = found.comparison
+    first = f" at step {comparison.first}" if comparison.first else ""
+    line = f"{found.execution_id} {found.pattern_id}: {found.outcome}{first}"
+    out().print(f"{line}: {comparison.message}" if comparison.message else line, markup=False, soft_wrap=True)
+    for finding in found.findings:
+        out().print(f"  stored result {finding.pointer}: {finding.message}", markup=False, soft_wrap=True)
+    if not details:
+        return
+    for step in comparison.steps:
+        mark = _MARKS.get(step.verdict, "?")
+        text = f"  {mark} {step.step_id}  {step.capability} v{step.version}  {step.verdict}"
+        out().print(f"{text}: {step.message}" if step.message else text, markup=False, soft_wrap=True)
