@@ -69,8 +69,8 @@ async def _demo(chosen: DemoPortfolio, out_dir: Path, as_json: bool) -> None:
     async with _started(stack) as found:
         await _load(found)
         request = make_request(_PATTERN, tenant=TENANT, user_id=chosen.user_id, portfolio_id=chosen.id, inputs={})
-        result = await execute(found, request, f"{chosen.name}: {_PATTERN} over Kafka", quiet=False)
         async with app_pool(found) as pool:
+            result = await execute(found, pool, request, f"{chosen.name}: {_PATTERN} over Kafka", quiet=False)
             stored = await complete(pool, result)
         report = out_dir / f"{_short(chosen)}.html"
         document = out_dir / f"{_short(chosen)}.json"

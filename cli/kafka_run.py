@@ -20,25 +20,34 @@ _GRACE_S = 15.0
 _DEADLINE_S_DEFAULT = 300.0
 
 
-async def execute(found: Settings, request: ExecuteRequest, title: str, *, quiet: bool) -> ExecutionResult:
+async def execute(found: Settings, pool: Pool, request: ExecuteRequest, title: str, *, quiet: bool) -> ExecutionResult:
     """Publish a request, show its steps on stderr and return its result. Ctrl-C cancels the execution.
+
+    One that is finished already is answered from the database.
 
     Raises:
         NoResult: nothing came in time.
         KafkaUnavailable: no broker answers.
     """
     from cli.progress import StepProgress
+    from db.executions import ExecutionRepository
     from streams.clients import wait_for_kafka
     from streams.publisher import ExecutionClient
     from topics.codec import execution_id_of
     from topics.messages import CancelExecution
+
+    async def stored(execution_id: str) -> ExecutionResult | None:
+        return await ExecutionRepository(pool).show(request.tenant, request.user_id, UUID(execution_id))
 
     await wait_for_kafka(found, timeout_s=10)
     async with ExecutionClient(found, "cli") as client:
         with StepProgress(title, quiet=quiet) as progress:
             try:
                 return await client.execute(
-                    request, (request.deadline_s or _DEADLINE_S_DEFAULT) + _GRACE_S, on_progress=progress.update
+                    request,
+                    (request.deadline_s or _DEADLINE_S_DEFAULT) + _GRACE_S,
+                    on_progress=progress.update,
+                    stored=stored,
                 )
             except asyncio.CancelledError:
                 await client.cancel(

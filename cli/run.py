@@ -129,7 +129,7 @@ async def _run(order: _Order, as_json: bool, report: Path | None) -> None:
             ledger_commit=order.commit,
             request_id=order.request_id,
         )
-        result = await execute(found, request, f"{order.pattern} over Kafka", quiet=as_json)
+        result = await execute(found, pool, request, f"{order.pattern} over Kafka", quiet=as_json)
         stored = await complete(pool, result, details=report is not None or not as_json)
     deliver(
         stored.result,

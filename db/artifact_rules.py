@@ -6,7 +6,15 @@ from topics.canonical import sha256_hex
 from topics.errors import Code, TerminalError
 
 BYTES_MAX = 20 * 1024 * 1024
-LEASE = timedelta(hours=24)
+# After its deadline an execution undoes for a minute, an agent does not renew again what it renewed minutes ago, clocks
+# differ, and a result waits for its projection.
+_MARGIN = timedelta(hours=24)
+LEASE = timedelta(hours=24) + _MARGIN
+
+
+def lease_for(deadline_s_max: float) -> timedelta:
+    """Return how long values must stay that an execution of the longest deadline may refer to."""
+    return timedelta(seconds=deadline_s_max) + _MARGIN
 
 
 def utc_now() -> datetime:

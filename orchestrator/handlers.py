@@ -26,6 +26,7 @@ from orchestrator.settling import fail_step, succeed_step
 from orchestrator.transitions import Action
 from orchestrator.turn import Turn
 from orchestrator.undo import fold_answer, fold_due, give_up, succeed
+from orchestrator.versions import of_pinned_version
 from topics.canonical import digest
 from topics.errors import Code
 from topics.messages import (
@@ -98,7 +99,8 @@ def _note_cancel(state: Execution | None, event: Event, pattern: CompiledPattern
 
 
 def _answer_resolve(state: Execution | None, event: Event, pattern: CompiledPattern | None, limits: Limits) -> Decision:
-    answer, turn = _message(event, CapabilityResult), turn_of(state, event, pattern, limits)
+    turn = turn_of(state, event, pattern, limits)
+    answer = of_pinned_version(_message(event, CapabilityResult), turn.pattern)
     command = turn.outstanding.get(RESOLVE_STEP)
     if answer.step_id != RESOLVE_STEP or command is None or answer.attempt < turn.resolve_attempt_min:
         return repeated(turn.before, event, pattern, limits, Note.LATE)
@@ -137,7 +139,8 @@ def _open_gate(state: Execution | None, event: Event, pattern: CompiledPattern |
 
 
 def _answer_step(state: Execution | None, event: Event, pattern: CompiledPattern | None, limits: Limits) -> Decision:
-    answer, turn = _message(event, CapabilityResult), turn_of(state, event, pattern, limits)
+    turn = turn_of(state, event, pattern, limits)
+    answer = of_pinned_version(_message(event, CapabilityResult), turn.pattern)
     step = turn.pattern.step_by_id.get(answer.step_id)
     command = turn.outstanding.get(answer.step_id)
     if command is None:
@@ -241,7 +244,8 @@ def _cancel(state: Execution | None, event: Event, pattern: CompiledPattern | No
 def _answer_compensation(
     state: Execution | None, event: Event, pattern: CompiledPattern | None, limits: Limits
 ) -> Decision:
-    answer, turn = _message(event, CapabilityResult), turn_of(state, event, pattern, limits)
+    turn = turn_of(state, event, pattern, limits)
+    answer = of_pinned_version(_message(event, CapabilityResult), turn.pattern)
     if answer.step_id not in turn.outstanding:
         return repeated(turn.before, event, pattern, limits, _why_ignored(turn, answer.step_id))
     decision = fold_answer(turn, _ending(turn), answer.step_id, answer)

@@ -48,13 +48,23 @@ def conflicting(state: Execution, request: ExecuteRequest) -> tuple[PublishResul
     return (PublishResult(conflict(state, request, arrived)),)
 
 
+def conflict_id(execution_id: str, arrived: str) -> str:
+    """Return the id of the answer to another request under a used id.
+
+    Args:
+        execution_id: that both requests lead to.
+        arrived: `request_sha256` of the second one.
+    """
+    return str(uuid5(UUID(execution_id), arrived))
+
+
 def conflict(state: Execution, request: ExecuteRequest, arrived: str) -> ExecutionResult:
     """Return the answer to another request under a used id.
 
     It must not be taken for the first request's result, so it has an execution id of its own and names the other. Its
     times are the other's beginning: asked again, it gives the same bytes.
     """
-    execution_id = str(uuid5(UUID(state.execution_id), arrived))
+    execution_id = conflict_id(state.execution_id, arrived)
     message = f"request_id {request.request_id!r} was used for another request; expected a new id or the same body"
     details = {"execution_id": state.execution_id, "request_sha256": arrived}
     return ExecutionResult(

@@ -2,7 +2,8 @@
 
 Agents are listed in `services.catalogue.AGENTS`; further ones come from `DAWSOS_AGENTS=module:Class`. An agent's
 constructor asks for services by parameter name: `portfolios`, `ledgers`, `packs`, `fundamentals`, `reference`,
-`macro`, `rubric`, `policy`, `pack_desk`, `market_sources`, `pack_tenants`.
+`macro`, `rubric`, `policy`, `pack_desk`, `market_sources`, `pack_tenants`; agents with effects also for `effects`, which
+only Postgres has.
 """
 
 import inspect
@@ -113,7 +114,9 @@ def build_runtime_postgres(
         artifacts: large values; Postgres by default.
         pipeline: pool that may write packs; whoever gives it closes it.
     """
+    from db.artifact_rules import lease_for
     from db.artifacts import ArtifactRepository
+    from db.effects import EffectRepository
     from db.ledgers import SnapshotRepository
     from db.packs import PackRepository
     from db.portfolios import PortfolioRepository
@@ -133,11 +136,12 @@ def build_runtime_postgres(
         "pack_desk": postgres_desk(pipeline or OwnerPool(settings.postgres_pipeline_url())),
         "market_sources": market_sources(settings),
         "pack_tenants": settings.pack_tenants,
+        "effects": EffectRepository(pool),
     }
     clock = clock or SystemClock()
     return AgentRuntime(
         construct(agent_classes(settings.agents), services),
-        artifacts or ArtifactRepository(pool, settings.artifact_bytes_max),
+        artifacts or ArtifactRepository(pool, settings.artifact_bytes_max, lease_for(settings.deadline_s_max)),
         cache,
         breaker,
         clock.now_ms,

@@ -17,6 +17,7 @@ class Census:
     Attributes:
         live: executions that are not finished, by status, in the partitions owned.
         ignored: events that changed nothing, by the engine's note.
+        early_cancels: cancels that came before their request, or whose request never came.
         results: results published, by status.
         dead_letters: records buried, by stage.
         timers_fired: signals sent.
@@ -26,6 +27,7 @@ class Census:
     def __init__(self) -> None:
         self.live: Counter[Status] = Counter()
         self.ignored: Counter[str] = Counter()
+        self.early_cancels = 0
         self.results: Counter[str] = Counter()
         self.dead_letters: Counter[str] = Counter()
         self.timers_fired = 0
@@ -35,6 +37,8 @@ class Census:
         """Note that an execution has come to a status; None before for a new one."""
         if before is after:
             return
+        if before is None and after is Status.CANCELLED_EARLY:
+            self.early_cancels += 1
         if before not in _NOT_LIVE:
             self.live[before] -= 1  # type: ignore[index]
         if after not in _NOT_LIVE:

@@ -10,6 +10,8 @@ import aiokafka
 from settings import Settings
 from streams.clients import start_consumer, topic_name
 from streams.durable.pace import FETCH_MAX_WAIT_IDLE_MS
+from streams.logs import position
+from topics.codec import Undecodable
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +85,11 @@ class CompactedReader:
                 for record in records:
                     try:
                         await self._on_record(record)
+                    except Undecodable as error:
+                        # Everybody who starts meets it again, until a newer record of its key replaces it.
+                        log.warning("skipped a record: %s", error, extra={"position": position(record)})
                     except Exception:
-                        log.exception("skipped a record", extra={"position": f"{record.topic}/{record.partition}"})
+                        log.exception("skipped a record", extra={"position": position(record)})
 
     async def _partitions(self, consumer: aiokafka.AIOKafkaConsumer) -> set[int]:
         await consumer._client._wait_on_metadata(self._topic)

@@ -22,6 +22,7 @@ def orchestrator_families(worker: OrchestratorWorker) -> Iterable[Metric]:
     census, flow = worker.processor.census, worker.processor.flow
     yield CounterMetricFamily("dawsos_events", "Events processed and acknowledged.", value=worker.acknowledged)
     yield _counts("dawsos_events_ignored", "Events that changed nothing.", "note", census.ignored)
+    yield CounterMetricFamily("dawsos_cancels_early", "Cancels before their request.", value=census.early_cancels)
     yield _counts("dawsos_results", "Results published.", "status", census.results)
     yield _counts("dawsos_dead_letters", "Records nobody could process.", "stage", census.dead_letters)
     live = GaugeMetricFamily("dawsos_executions", "Executions that are not finished.", labels=["status"])

@@ -533,6 +533,7 @@ def limits_of(settings: Settings) -> Limits:
     """Return the engine's bounds as the settings have them."""
     return Limits(
         steps_max=settings.steps_max,
+        items_max=settings.foreach_items_max,
         attempts_max=settings.attempts_max,
         deadline_s_max=settings.deadline_s_max,
         deadline_s_default=settings.deadline_s_default,

@@ -131,6 +131,14 @@ class Projector:
             found[tp.topic, tp.partition] = Place(committed, end, waiting, 0.0 if self._patient else 1.0)
         return found
 
+    async def caught_up(self) -> bool:
+        """Tell whether everything that is published is projected.
+
+        Raises:
+            KafkaError: the broker does not answer.
+        """
+        return not any(place.waiting for place in (await self.places()).values())
+
     async def measure_lag(self) -> dict[str, int]:
         """Return, and remember, how many records of each topic are not projected yet; log it when it is large."""
         assigned = self._consumer.assignment()

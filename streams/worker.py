@@ -248,7 +248,7 @@ async def _serve_projector(settings: Settings, stop: asyncio.Event, ready: Calla
                                 PatternKeeper(settings, pool).run(),
                                 AnnouncementApplier(settings, pool, producer).run(),
                                 watcher.run(),
-                                collect_artifacts(ArtifactRepository(pool)),
+                                collect_artifacts(ArtifactRepository(pool), projector.caught_up),
                                 collect_requests(RequestRepository(pool), timedelta(days=settings.requests_kept_days)),
                             ],
                         )

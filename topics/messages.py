@@ -19,6 +19,10 @@ Tenant = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 ExecutionId = Annotated[str, Field(pattern=r"^[0-9a-f-]{36}$", description="UUID of the execution")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 CommitHash = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+Name = Annotated[
+    str,
+    Field(min_length=1, max_length=128, pattern=r"^[^\x00]*$", description="Text without U+0000"),
+]
 CurrencyCode = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 Refs = dict[str, Sha256]
 """JSON pointer into the value beside it → artifact that stands there. `""` is the whole value."""
@@ -67,9 +71,9 @@ class ExecuteRequest(Wire):
     type: Literal["ExecuteRequest"] = "ExecuteRequest"
     v: Literal[1] = 1
     tenant: Tenant
-    request_id: Annotated[str, Field(min_length=1, max_length=128)]
+    request_id: Name
     user_id: UUID
-    pattern_id: Annotated[str, Field(min_length=1, max_length=128)]
+    pattern_id: Name
     portfolio_id: UUID | None = None
     inputs: dict[str, Any] = Field(default_factory=dict)
     asof: date | None = None

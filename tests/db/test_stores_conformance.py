@@ -158,10 +158,10 @@ async def test_leases_are_renewed_by_writing_and_touching(stores: Stores) -> Non
     old = await artifacts.put("acme", ALICE, b"old")
     touched = await artifacts.put("acme", ALICE, b"touched")
     written = await artifacts.put("acme", ALICE, b"written")
-    clock.now += timedelta(hours=20)
+    clock.now += timedelta(hours=30)
     assert await artifacts.touch("acme", ALICE, touched)
     assert await artifacts.put("acme", ALICE, b"written") == written
-    clock.now += timedelta(hours=20)
+    clock.now += timedelta(hours=30)
     assert await artifacts.get("acme", ALICE, old) is None
     assert await artifacts.get("acme", ALICE, touched) == b"touched"
     assert await artifacts.get("acme", ALICE, written) == b"written"

@@ -213,6 +213,16 @@ class Player:
     def answer(self, step_id: str, value: Any = None, attempt: int = 1, **changes: Any) -> Decision:
         return self.play(self.answer_message(step_id, value, attempt, **changes))
 
+    def _version(self, step_id: str) -> int:
+        """The version the step was asked for in."""
+        if step_id == "$resolve" and self.pattern.resolve is not None:
+            return self.pattern.resolve.version
+        target = self.pattern.target(step_id)
+        if target is None:
+            return 1
+        undo = target.step.compensate
+        return undo.version if target.undo and undo is not None else target.step.version
+
     def answer_message(self, step_id: str, value: Any = None, attempt: int = 1, **changes: Any) -> CapabilityResult:
         given: dict[str, Any] = {
             "execution_id": self.execution_id,
@@ -224,7 +234,7 @@ class Player:
             "metadata": ResultMetadata(
                 agent="tester",
                 agent_version="1.0.0",
-                version=1,
+                version=self._version(step_id),
                 sources=(f"made:{step_id}",),
                 cache="miss",
                 started_at_ms=self.at_ms,

@@ -72,6 +72,11 @@ PATTERNS = {
         written("two"),
         {"capability": "probe.fail", "as": "last", "args": {}},
     ),
+    "each_of_what_is_no_list": pattern(
+        "each_of_what_is_no_list",
+        {"capability": "probe.echo", "as": "names", "args": {"value": {"no": "list"}}},
+        {"capability": "probe.echo", "as": "echoes", "foreach": "state.names", "args": {"value": "{{item}}"}},
+    ),
     "each_of_a_stored_list": pattern(
         "each_of_a_stored_list",
         {"capability": "probe.list", "as": "names", "args": {"count": "{{inputs.value}}"}},
