@@ -67,7 +67,34 @@ export async function patterns() {
 export async function portfolios() {
   const known = store.get().portfolios;
   if (known) return known;
-  const found = (await get("/portfolios")).portfolios;
+  const found = (await get("/portfolios")).portfolios.map((each) => ({ ...each, id: each.portfolio_id }));
   store.set({ portfolios: found });
   return found;
+}
+
+const ms = (text) => (text ? Date.parse(text) : null);
+
+// An execution as HTTP gives it, in the form the socket uses.
+export const stateOf = (found) => ({
+  ...found,
+  started_at_ms: ms(found.started_at),
+  finished_at_ms: ms(found.finished_at),
+  error: found.error_code ? { code: found.error_code, message: found.error || "" } : null,
+  steps: (found.steps || []).map((step) => ({ ...step, as: step.name, items: step.items ? [step.items.count, step.items.settled] : null })),
+});
+
+// The result of an execution that has ended, however it ended; null while it is under way or not stored yet.
+export async function resultOf(id) {
+  try {
+    const { status, data } = await call(`/executions/${id}/result`);
+    return status === 200 ? data : null;
+  } catch (problem) {
+    if (problem.body?.execution_id !== id) {
+      if (problem.status === 404) return null;
+      throw problem;
+    }
+    const [{ status, data: trace }, found] = await Promise.all([call(`/executions/${id}/trace`), get(`/executions/${id}`)]);
+    if (status !== 200) return null;
+    return { ...stateOf(found), data: {}, charts: [], trace, error: { code: problem.code, message: problem.message } };
+  }
 }

@@ -6,6 +6,9 @@ import { Badge, Empty, Failure, Heading, Icon, Loading, Panel, useLoad } from ".
 
 const AGAIN_MS = 10_000;
 
+const flat = (data) =>
+  Object.entries(data?.agents || {}).flatMap(([agent, each]) => Object.entries(each.capabilities).map(([name, about]) => ({ ...about, name, agent })));
+
 export const Capabilities = () => {
   const { data, problem, loading, reload } = useLoad(() => get("/capabilities"), []);
   const [search, setSearch] = useState("");
@@ -13,7 +16,7 @@ export const Capabilities = () => {
     const timer = setInterval(reload, AGAIN_MS);
     return () => clearInterval(timer);
   }, []);
-  const capabilities = (data?.capabilities || []).filter((each) => `${each.name} ${each.description || ""} ${each.agent}`.toLowerCase().includes(search.toLowerCase()));
+  const capabilities = flat(data).filter((each) => `${each.name} ${each.summary || ""} ${each.agent}`.toLowerCase().includes(search.toLowerCase()));
   const agents = [...new Set(capabilities.map((each) => each.agent))];
   const circuits = data?.circuits || [];
   return html`
@@ -35,7 +38,7 @@ export const Capabilities = () => {
           <table class="list">
             <thead><tr><th scope="col" class="text">Capability</th><th scope="col" class="text">What it does</th><th scope="col" class="text">Rests on</th><th scope="col">Cached</th><th scope="col">Time limit</th></tr></thead>
             <tbody>${capabilities.filter((each) => each.agent === agent).map((each) => html`
-              <tr key=${each.name}><th scope="row" class="text"><code>${each.name}@${each.version}</code></th><td class="text wrap">${each.description || "–"}</td>
+              <tr key=${each.name}><th scope="row" class="text"><code>${each.name}@${each.version}</code></th><td class="text wrap">${each.summary || "–"}</td>
               <td class="text">${(each.needs || []).join(", ") || "–"}</td><td>${each.pure === false ? "no" : each.ttl_s ? `${each.ttl_s} s` : "yes"}</td><td>${each.timeout_s ? `${each.timeout_s} s` : "–"}</td></tr>`)}</tbody>
           </table>
         </div>

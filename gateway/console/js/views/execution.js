@@ -1,6 +1,6 @@
 // One execution: live while it runs, its result afterwards.
 import { html, useEffect, useMemo, useState } from "../../vendor/htm-preact-3.1.1.module.js";
-import { Problem, call, get, portfolios } from "../api.js";
+import { Problem, call, get, portfolios, resultOf, stateOf } from "../api.js";
 import { Dag, Legend } from "../dag.js";
 import { day, duration, moment, words } from "../format.js";
 import { Results } from "../panels.js";
@@ -21,16 +21,14 @@ const HELP = {
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
-// The result is in the topic before it is in the database; the gateway may need a moment.
-async function fetchResult(id, patient) {
-  const until = Date.now() + (patient ? RESULT_PATIENCE_MS : 0);
+// The result is in the topic before it is in the database; that takes a moment.
+async function fetchResult(id) {
+  const until = Date.now() + RESULT_PATIENCE_MS;
   for (let wait = 100; ; wait = Math.min(wait * 1.6, 1500)) {
-    try {
-      return await get(`/executions/${id}/result`);
-    } catch (error) {
-      if (error.status !== 404 || Date.now() > until) throw error;
-      await pause(wait);
-    }
+    const found = await resultOf(id);
+    if (found) return found;
+    if (Date.now() > until) throw new Problem(0, { title: "The result is not stored yet", detail: "The projector is behind; it will be in the history when it has caught up." });
+    await pause(wait);
   }
 }
 
@@ -49,7 +47,7 @@ export const Execution = ({ id, tab }) => {
     setResult(null);
     setProblem(null);
     get(`/executions/${id}`)
-      .then((found) => !gone && setFirst({ found }))
+      .then((found) => !gone && setFirst({ found: stateOf(found) }))
       .catch((error) => !gone && setFirst({ missing: error }));
     return () => {
       gone = true;
@@ -59,7 +57,7 @@ export const Execution = ({ id, tab }) => {
   useEffect(() => {
     if (!over || result) return undefined;
     let gone = false;
-    fetchResult(id, Boolean(ended))
+    fetchResult(id)
       .then((found) => !gone && (setResult(found), setProblem(null)))
       .catch((error) => !gone && setProblem(error));
     return () => {

@@ -86,7 +86,7 @@ const Row = ({ each, name, portfolio, chosen, onToggle }) => {
       <td class="pick"><input type="checkbox" checked=${chosen} disabled=${!finished} aria-label="Choose ${id.slice(0, 8)} to compare" onChange=${() => onToggle(id)} /></td>
       <th scope="row" class="text"><a href="#/executions/${id}">${name || each.pattern_id}</a><span class="sub mono">${id.slice(0, 8)}</span></th>
       <td class="text">${portfolio || (each.portfolio_id ? html`<code>${each.portfolio_id.slice(0, 8)}</code>` : "–")}</td>
-      <td class="text"><${Badge} status=${each.status} />${error && html` <code class="small">${error}</code>`}</td>
+      <td class="text"><${Badge} status=${each.status} />${error && error !== "CANCELLED" && html` <code class="small">${error}</code>`}</td>
       <td class="text">${each.asof || "–"}</td>
       <td class="text"><${Time} at=${started} /></td>
       <td>${duration((finished || now) - started)}</td>

@@ -19,15 +19,24 @@ export const Letters = ({ place }) => {
   const letters = [data, ...pages].flatMap((page) => page?.dead_letters || []);
   const last = pages.at(-1) || data;
   const more = async () => setPages([...pages, await get(`/dead-letters${query({ waiting: waiting === "all" ? "" : waiting, limit: 50, cursor: last.next_cursor })}`)]);
+  const show = async (letter) => {
+    setOpen(letter);
+    try {
+      setOpen(await get(`/dead-letters/${letter.id}`));
+    } catch (error) {
+      notify(error.message, "bad");
+    }
+  };
   const redrive = async (ids) => {
     setBusy(true);
     let done = 0;
     try {
       for (const id of ids) {
-        await post(`/dead-letters/${id}/redrive`);
-        done += 1;
+        const { data: outcome } = await post(`/dead-letters/${id}/redrive`);
+        if (outcome.redriven) done += 1;
+        else notify(`Dead letter ${id}: ${outcome.why}`, "bad");
       }
-      notify(`${done} sent to ${done === 1 ? "its origin" : "their origins"} again`);
+      if (done) notify(`${done} sent to ${done === 1 ? "its origin" : "their origins"} again`);
     } catch (error) {
       notify(error.message, "bad");
     }
@@ -53,7 +62,7 @@ export const Letters = ({ place }) => {
             <tbody>${letters.map((letter) => html`
               <tr key=${letter.id}>
                 <td class="pick"><input type="checkbox" checked=${chosen.includes(letter.id)} aria-label="Choose dead letter ${letter.id}" onChange=${() => setChosen((old) => (old.includes(letter.id) ? old.filter((id) => id !== letter.id) : [...old, letter.id]))} /></td>
-                <th scope="row" class="text wrap"><button type="button" class="link" onClick=${() => setOpen(letter)}>${letter.reason.slice(0, 160)}</button></th>
+                <th scope="row" class="text wrap"><button type="button" class="link" onClick=${() => show(letter)}>${letter.reason.slice(0, 160)}</button></th>
                 <td class="text">${letter.stage}</td>
                 <td class="text"><code>${letter.origin_topic}${letter.origin_partition != null ? `/${letter.origin_partition}@${letter.origin_offset}` : ""}</code></td>
                 <td class="text"><${Time} at=${letter.arrived_at} /></td>
