@@ -50,7 +50,7 @@ def settings(**fields: object) -> Settings:
 
 def test_our_agents_are_described_without_services() -> None:
     found = catalogue_json(settings())
-    assert list(found["agents"]) == ["bench", "data_harvester", "financial_analyst", "macro_hound"]
+    assert list(found["agents"]) == ["bench", "data_harvester", "financial_analyst", "macro_hound", "pack_builder"]
     assert set(found["agents"]["financial_analyst"]["capabilities"]) >= {
         "context.resolve",
         "ledger.positions",

@@ -59,9 +59,9 @@ class Demo:
     def __init__(self) -> None:
         end = date(2012, 12, 31)
         prices = sorted(
-            (row.observed_on, row.symbol, row.close, row.currency) for row in packs_build._closes(START, end)
+            (row.observed_on, row.symbol, row.close, row.currency) for row in packs_build.bundled_closes(START, end)
         )
-        rates = sorted((row.observed_on, row.base, row.quote, row.rate) for row in packs_build._rates(end))
+        rates = sorted((row.observed_on, row.base, row.quote, row.rate) for row in packs_build.bundled_rates(end))
         demo = PORTFOLIOS[0]
         portfolio = LocalPortfolio(UUID(int=1), demo.name, demo.base_ccy, "growth.beancount", demo.booking)
         ledger = TextLedger(from_disk(LEDGERS / demo.path), demo.booking)
