@@ -28,20 +28,26 @@ class Checked:
     error: ErrorBody | None
 
 
-def request_sha256(request: ExecuteRequest) -> str:
+def request_sha256(request: ExecuteRequest, fault: str = "") -> str:
     """Return the SHA-256 that tells a repeated request from another one under the same id.
 
-    `submitted_at` does not count: a producer that tries again may stamp anew.
+    `submitted_at` does not count: a producer that tries again may stamp anew. What was wrong with a request of which
+    only the identity could be read counts, so a valid one is another one.
     """
     try:
         data = canonical_bytes(request.model_dump(mode="json", exclude={"submitted_at"}))
     except NotCanonical:
         data = request.model_dump_json(exclude={"submitted_at"}).encode()
-    return hashlib.sha256(data).hexdigest()
+    return hashlib.sha256(data + fault.encode()).hexdigest()
 
 
 def check_request(
-    request: ExecuteRequest, pattern: CompiledPattern | None, at_ms: int, origin: str, limits: Limits
+    request: ExecuteRequest,
+    pattern: CompiledPattern | None,
+    at_ms: int,
+    origin: str,
+    limits: Limits,
+    fault: str = "",
 ) -> Checked:
     """Check a request against the clock and its pattern; it gets an admission in any case, to be answered.
 
@@ -51,10 +57,13 @@ def check_request(
         at_ms: append time.
         origin: the event.
         limits: retention, deadlines.
+        fault: what does not fit the contract, if only the request's identity could be read.
     """
     inputs: dict[str, Any] = dict(request.inputs)
     portfolio_id = request.portfolio_id
     error = _clock_error(request, at_ms, limits)
+    if fault:
+        error = ErrorBody(code=Code.INVALID_REQUEST, message=fault)
     if not representable(inputs):
         inputs = {}
         error = error or _invalid([Fault("", "/inputs", "expected finite numbers and integers within 2^53")])
@@ -72,7 +81,7 @@ def check_request(
     deadline_s = request.deadline_s or (pattern.deadline_s if pattern else None) or limits.deadline_s_default
     admission = items.admission(
         request,
-        request_sha256(request),
+        request_sha256(request, fault),
         pattern.digest if pattern else None,
         inputs,
         portfolio_id,

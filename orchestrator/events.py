@@ -30,12 +30,14 @@ class Event:
         full: there is no room for one more execution in flight: one that would begin to work with this event (a
             request, a gate that opens) is queued instead. The shell's decision, not a fact of the log; it need not be
             recorded, because the row says `queued` exactly when it was true and mattered.
+        fault: what does not fit the contract in a request of which only the identity could be read; it is rejected.
     """
 
     message: EventMessage
     at_ms: int
     origin: str
     full: bool = False
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)

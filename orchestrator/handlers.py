@@ -57,7 +57,7 @@ _REJECTING = frozenset(
 
 def _admit(state: Execution | None, event: Event, pattern: CompiledPattern | None, limits: Limits) -> Decision:
     request = _message(event, ExecuteRequest)
-    checked = check_request(request, pattern, event.at_ms, event.origin, limits)
+    checked = check_request(request, pattern, event.at_ms, event.origin, limits, event.fault)
     if checked.error is not None or pattern is None:
         return end_admitted(checked.admission, pattern, Status.REJECTED, checked.error, limits)
     if state is not None and state.user_id == request.user_id:
@@ -271,7 +271,7 @@ def _repeat_request(state: Execution | None, event: Event, pattern: CompiledPatt
     if state is None:
         raise IllegalTransition("a repeated request needs an execution")
     again = repeated(state, event, pattern, limits, Note.DUPLICATE)
-    answers = conflicting(state, request)
+    answers = conflicting(state, request, event.fault)
     return Decision(None, (*again.emits, *answers), Note.CONFLICT) if answers else again
 
 

@@ -54,7 +54,7 @@ def advance(
             decision = time_out(turn_of(state, event, pattern, limits), event)
             if isinstance(event.message, ExecuteRequest):
                 # Whoever asks for something else under this id is answered all the same.
-                return replace(decision, emits=(*decision.emits, *conflicting(state, event.message)))
+                return replace(decision, emits=(*decision.emits, *conflicting(state, event.message, event.fault)))
             return decision
     decision = HANDLERS[row.action](state, event, pattern, limits)
     if decision.state is not None and decision.state.status not in row.to:

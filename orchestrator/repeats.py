@@ -40,9 +40,9 @@ def repeated(state: Execution, event: Event, pattern: CompiledPattern | None, li
     return Decision(None, tuple(emits), Note.REDELIVERED)
 
 
-def conflicting(state: Execution, request: ExecuteRequest) -> tuple[PublishResult, ...]:
+def conflicting(state: Execution, request: ExecuteRequest, fault: str = "") -> tuple[PublishResult, ...]:
     """Return the answer to a request if it is another one under the execution's id; else nothing."""
-    arrived = request_sha256(request)
+    arrived = request_sha256(request, fault)
     if state.request_sha256 in (None, arrived):
         return ()
     return (PublishResult(conflict(state, request, arrived)),)

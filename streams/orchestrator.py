@@ -42,7 +42,7 @@ from streams.pattern_book import Patterns
 from streams.routing import partition_of
 from streams.timers import BrokerClock, TimerHeap
 from streams.trust import trust_of
-from topics.codec import Undecodable, decode, encode, execution_id_of, key_of
+from topics.codec import Undecodable, decode, encode, execution_id_of, key_of, salvage_request
 from topics.messages import (
     CancelExecution,
     CapabilityRequest,
@@ -159,18 +159,22 @@ class Processor:
         at_ms = round(message.timestamp * 1000)
         self._clock.observe(at_ms)
         source = self.sources[message.topic]
+        fault = ""
         try:
-            body = decode(message.value, *source.carries, bytes_max=source.bytes_max)
+            body: Any = decode(message.value, *source.carries, bytes_max=source.bytes_max)
         except Undecodable as error:
-            await self._publish(event, self._bury(message, Stage.DECODE, str(error)))
-            return
+            fault = str(error)
+            body = salvage_request(message.value, at_ms, source.bytes_max) if source.letter == "r" else None
+            if body is None:
+                await self._publish(event, self._bury(message, Stage.DECODE, fault))
+                return
         if isinstance(body, (ExecuteRequest, CancelExecution)):
             refusal = self._trust.refusal(message.headers, message.value, body.tenant)
             if refusal is not None:
                 await self._publish(event, self._bury(message, Stage.TRUST, refusal))
                 return
         execution_id = (
-            execution_id_of(body.tenant, body.request_id) if isinstance(body, ExecuteRequest) else body.execution_id  # type: ignore[attr-defined]
+            execution_id_of(body.tenant, body.request_id) if isinstance(body, ExecuteRequest) else body.execution_id
         )
         key = key_of(execution_id)
         if self._rows.partition(key) != message.partition:
@@ -182,7 +186,7 @@ class Processor:
             self._clock.came_early(body.due_at_ms, at_ms)
         begins = isinstance(body, (ExecuteRequest, GateOpened))
         full = begins and self.flow.of(message.partition).full(body.tenant)
-        fact = Event(body, at_ms, f"{source.letter}:{message.offset}", full)  # type: ignore[arg-type]
+        fact = Event(body, at_ms, f"{source.letter}:{message.offset}", full, fault)
         if tracing.is_on():
             with self._span(message, key, body):
                 await self._publish(event, self._step(message, key, fact))

@@ -2,8 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from topics.canonical import canonical_bytes
@@ -79,6 +82,39 @@ def decode(data: bytes | None, *expected: type[Wire], bytes_max: int | None = No
         names = " or ".join(sorted(kind.__name__ for kind in expected))
         raise Undecodable(f"expected {names}, got {message.type}")
     return message
+
+
+def salvage_request(data: bytes | None, at_ms: int, bytes_max: int) -> ExecuteRequest | None:
+    """Return who asked for what, of a request that `decode` refused, so that it can be answered instead of buried.
+
+    Only its identity is kept, and the pattern's name if it has one; what does not fit the contract is left out.
+
+    Args:
+        data: what Kafka delivered.
+        at_ms: append time; stands in for a `submitted_at` that cannot be read.
+        bytes_max: longest accepted message.
+
+    Returns:
+        A request to be rejected; None when tenant, request id or user cannot be read, or it is too long.
+    """
+    if data is None or len(data) > bytes_max:
+        return None
+    try:
+        found: Any = orjson.loads(data)
+    except ValueError:
+        return None
+    if not isinstance(found, dict) or found.get("type") != "ExecuteRequest":
+        return None
+    identity = {name: found.get(name) for name in ("type", "tenant", "request_id", "user_id")}
+    arrived = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat()
+    for pattern_id in (found.get("pattern_id"), "unknown"):
+        for submitted_at in (found.get("submitted_at"), arrived):
+            tried = {**identity, "pattern_id": pattern_id, "submitted_at": submitted_at}
+            try:
+                return ExecuteRequest.model_validate_json(orjson.dumps(tried))
+            except ValidationError:
+                continue
+    return None
 
 
 def execution_id_of(tenant: str, request_id: str) -> str:

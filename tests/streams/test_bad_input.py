@@ -12,10 +12,17 @@ from orchestrator.faults import PatternFaults
 from streams import dead_letter as dlq
 from streams.routing import partition_of
 from tests.streams.system import USER, System, catalogue, pattern, request
-from topics.codec import encode, execution_id_of, key_of
+from topics.codec import decode, encode, execution_id_of, key_of
 from topics.errors import Code
-from topics.messages import CancelExecution, CapabilityResult, ExecuteRequest, ExecutionStatus, ResultMetadata
-from topics.table import CAPABILITY_RESULTS, DEAD_LETTERS, EXECUTION_REQUESTS
+from topics.messages import (
+    CancelExecution,
+    CapabilityResult,
+    ExecuteRequest,
+    ExecutionResult,
+    ExecutionStatus,
+    ResultMetadata,
+)
+from topics.table import CAPABILITY_RESULTS, DEAD_LETTERS, EXECUTION_REQUESTS, EXECUTION_RESULTS
 
 TIMEOUT_S = 60.0
 ECHO = {"capability": "probe.echo", "as": "first", "args": {"value": 1}}
@@ -44,9 +51,29 @@ def test_a_request_with_a_negative_deadline_or_a_nul_in_its_name_cannot_be_made(
 
 
 @integration
+@pytest.mark.parametrize(("name", "value"), [("deadline_s", -1), ("pattern_id", ""), ("inputs", []), ("v", 2)])
+async def test_a_request_that_says_whose_it_is_is_answered_though_it_is_invalid(
+    system: System, name: str, value: Any
+) -> None:
+    asked = request()
+    body = orjson.dumps({**orjson.loads(encode(asked)), name: value})
+    for _ in range(2):
+        await system.producer.send_and_wait(system.topic(EXECUTION_REQUESTS), body, b"any key")
+    key = key_of(execution_id_of(asked.tenant, asked.request_id))
+    results = await system.read_until(EXECUTION_RESULTS, lambda found: any(r.key == key for r in found))
+    result = decode(next(r.value for r in results if r.key == key), ExecutionResult)
+    assert isinstance(result, ExecutionResult) and result.request_id == asked.request_id
+    assert result.status is ExecutionStatus.REJECTED and result.error is not None
+    assert result.error.code is Code.INVALID_REQUEST and f"/{name}" in result.error.message
+    # The valid request under the same id comes too late: the id is used.
+    late = await system.client.execute(asked, TIMEOUT_S)
+    assert late.error is not None and late.error.code is Code.REQUEST_CONFLICT
+
+
+@integration
 async def test_requests_that_are_none_become_dead_letters_that_say_why(system: System) -> None:
     body = orjson.loads(encode(request()))
-    for number, (name, value) in enumerate((("request_id", "nul\x00byte"), ("deadline_s", -1), ("pattern_id", ""))):
+    for number, (name, value) in enumerate((("request_id", "nul\x00byte"), ("tenant", "no tenant"), ("user_id", 7))):
         key = f"bad {number} {body['request_id']}".encode()
         await system.producer.send_and_wait(system.topic(EXECUTION_REQUESTS), orjson.dumps({**body, name: value}), key)
         letters = await system.read_until(DEAD_LETTERS, lambda found, key=key: any(r.key == key for r in found))
