@@ -154,7 +154,7 @@ export const Tabs = ({ tabs, chosen, onChoose, label }) => {
 };
 
 export const Facts = ({ facts }) => html`
-  <dl class="facts">${facts.filter(([, value]) => value !== null && value !== undefined && value !== "").map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>`;
+  <dl class="facts">${facts.filter(([, value]) => value !== null && value !== undefined && value !== "" && value !== false).map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>`;
 
 export function download(name, data) {
   const link = document.createElement("a");

@@ -9,6 +9,8 @@ const AGAIN_MS = 10_000;
 const flat = (data) =>
   Object.entries(data?.agents || {}).flatMap(([agent, each]) => Object.entries(each.capabilities).map(([name, about]) => ({ ...about, name, agent })));
 
+const counted = (count) => (count === 1 ? "1 capability" : `${count} capabilities`);
+
 export const Capabilities = () => {
   const { data, problem, loading, reload } = useLoad(() => get("/capabilities"), []);
   const [search, setSearch] = useState("");
@@ -33,7 +35,7 @@ export const Capabilities = () => {
       </section>`}
     ${data && !capabilities.length && html`<${Empty} icon="capabilities" title="No capability fits">Try another word.<//>`}
     ${agents.map((agent) => html`
-      <${Panel} key=${agent} title=${words(agent)} subtitle=${`${capabilities.filter((each) => each.agent === agent).length} capabilities`} kind="flush">
+      <${Panel} key=${agent} title=${words(agent)} subtitle=${counted(capabilities.filter((each) => each.agent === agent).length)} kind="flush">
         <div class="scroll" tabindex="0" role="region" aria-label=${`Capabilities of ${agent}`}>
           <table class="list">
             <thead><tr><th scope="col" class="text">Capability</th><th scope="col" class="text">What it does</th><th scope="col" class="text">Rests on</th><th scope="col">Cached</th><th scope="col">Time limit</th></tr></thead>

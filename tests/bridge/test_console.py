@@ -1,0 +1,200 @@
+"""The console in a real browser against a whole instance: run, watch, reload, lose the line, compare.
+
+Skipped where there is no Chromium (Debian: apt-get install chromium).
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from playwright.async_api import Page, async_playwright
+
+from local.embedded import Addresses
+from tests.integration.conftest import Instance, instance  # noqa: F401
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
+    pytest.mark.timeout(600),
+]
+ARGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+AXE = (ROOT / "tests/gateway/axe/axe-4.14.1.min.js").read_text(encoding="utf-8")
+SLOW_MS = 60_000
+
+
+class Browser:
+    """A page of the console, and everything it complained of."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.faults: list[str] = []
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("console", lambda text: self.faults.append(text.text) if text.type == "error" else None)
+        page.set_default_timeout(SLOW_MS)
+
+    async def go(self, place: str) -> None:
+        await self.page.goto(self.page.url.split("#")[0] + place)
+
+    async def log_in(self, instance: Instance, *options: str) -> str:  # noqa: F811
+        link = await instance.dawsos("console", "--json", *options)
+        assert link.code == 0, link.err
+        url = json.loads(link.out)["url"]
+        await self.page.goto(url)
+        await self.page.wait_for_selector("[data-connection=live]")
+        return url
+
+    async def violations(self) -> list[Any]:
+        await self.page.evaluate(AXE)
+        found = await self.page.evaluate("axe.run().then((r) => r.violations.map((v) => [v.id, v.impact, v.help]))")
+        return [each for each in found if each[1] in ("serious", "critical")]
+
+
+@pytest.fixture(scope="module")
+async def loaded(instance: Instance, services: Addresses) -> Instance:  # noqa: F811
+    demo = await instance.dawsos("demo", "--out", str(instance.folder / "out"))
+    assert demo.code == 0, demo.err
+    return instance
+
+
+@pytest.fixture
+async def browser(loaded: Instance) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        context = await chromium.new_context(viewport={"width": 1360, "height": 900})
+        yield Browser(await context.new_page())
+        await chromium.close()
+
+
+async def run_overview(browser: Browser) -> None:
+    await browser.go("#/run/portfolio_overview")
+    await browser.page.click("form button[type=submit]")
+    await browser.page.wait_for_selector("[role=tablist]")
+
+
+async def test_run_watch_and_read_a_result(loaded: Instance, browser: Browser) -> None:
+    page = browser.page
+    link = await browser.log_in(loaded)
+    assert "code=" not in page.url
+    await run_overview(browser)
+    await page.wait_for_selector("[data-charts] svg.marks")
+    assert await page.locator("[data-charts] svg.marks").count() == 4
+    assert await page.locator(".figure", has_text="1,290,419.21").count() == 1
+    assert await page.locator("h1 .badge.good", has_text="succeeded").count() == 1
+    await page.click("button:has-text('Provenance')")
+    digest = await page.locator("dialog[open] code").first.inner_text()
+    assert len(digest) == 64
+    assert await browser.violations() == []
+    await page.keyboard.press("Escape")
+    await page.click("[data-tab=steps]")
+    await page.wait_for_selector(".dag [data-state=succeeded]")
+    assert await page.locator(".dag [data-state=succeeded]").count() == 7
+    await page.focus(".dag [data-step=perf_metrics]")
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector("dialog[open] >> text=metrics.compute_twr")
+    await page.keyboard.press("Escape")
+    assert browser.faults == []
+    # The link is good once.
+    await page.evaluate("sessionStorage.clear()")
+    await page.goto("about:blank")
+    await page.goto(link)
+    await page.wait_for_selector("text=used before")
+
+
+async def test_live_steps_reload_in_the_middle_and_a_lost_gateway(loaded: Instance, browser: Browser) -> None:
+    """With the agents stopped an execution stands still; it is watched across a reload and a killed gateway."""
+    page = browser.page
+    await browser.log_in(loaded)
+    status = json.loads((await loaded.dawsos("status", "--json")).out)
+    pids = {part["name"]: part["pid"] for part in status["parts"]}
+    psutil.Process(pids["agents"]).suspend()
+    try:
+        await run_overview(browser)
+        await page.wait_for_selector(".dag [data-state=requested]")
+        assert await page.locator("h1 .badge.busy").count() == 1
+        await page.reload()
+        await page.wait_for_selector(".dag [data-state=requested]")
+        os.kill(pids["gateway"], signal.SIGKILL)
+        await page.wait_for_selector("[data-connection=waiting]")
+        await page.wait_for_selector("[data-connection=live]")
+        await page.wait_for_selector(".dag [data-state=requested]")
+    finally:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            psutil.Process(pids["agents"]).resume()
+    await page.wait_for_selector("[data-charts] svg.marks")
+
+
+async def test_history_packs_and_the_rest(loaded: Instance, browser: Browser) -> None:
+    page = browser.page
+    await browser.log_in(loaded)
+    await browser.go("#/executions")
+    await page.wait_for_selector("[data-execution]")
+    await page.fill("[data-search]", "no such thing")
+    await page.wait_for_selector("text=Nothing fits")
+    await browser.go("#/packs")
+    await page.wait_for_selector("text=31 December 2012")
+    await browser.go("#/capabilities")
+    await page.wait_for_selector("text=metrics.compute_twr@")
+    await browser.go("#/letters")
+    await page.wait_for_selector("text=Nothing is stuck")
+    await browser.go("#/nowhere")
+    await page.wait_for_selector("text=There is nothing at this address")
+    for key, heading in (("r", "Run a pattern"), ("h", "History"), ("p", "Pricing packs"), ("d", "Dead letters")):
+        await page.keyboard.press("g")
+        await page.keyboard.press(key)
+        await page.wait_for_selector(f"h1:has-text('{heading}')")
+    assert browser.faults == []
+
+
+async def test_a_wrong_input_is_said_at_its_field(loaded: Instance, browser: Browser) -> None:
+    page = browser.page
+    await browser.log_in(loaded)
+    await browser.go("#/run/portfolio_overview")
+    await page.fill("#asof", "1990-01-02")
+    await page.click("form button[type=submit]")
+    await page.wait_for_selector("text=NO_PACK")
+    await browser.go("#/executions/00000000-0000-4000-8000-000000000000")
+    await page.wait_for_selector("[role=alert]")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1360, 390])
+async def test_accessible_and_fitting(loaded: Instance, browser: Browser, scheme: Any, width: int) -> None:
+    """No serious violation of axe-core in any view, light and dark; nothing is wider than a phone."""
+    page = browser.page
+    await page.emulate_media(color_scheme=scheme)
+    await page.set_viewport_size({"width": width, "height": 844})
+    await browser.log_in(loaded, "--user", "bob")
+    for place in ("#/run", "#/run/portfolio_overview", "#/executions", "#/packs", "#/capabilities", "#/letters"):
+        await browser.go(place)
+        await page.wait_for_selector("h1")
+        await page.wait_for_selector(".loading", state="detached")
+        assert await browser.violations() == [], place
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), place
+
+
+async def test_the_page_asks_for_nothing_elsewhere_and_evaluates_nothing(loaded: Instance, browser: Browser) -> None:
+    asked: list[str] = []
+    browser.page.on("request", lambda request: asked.append(request.url))
+    await browser.log_in(loaded)
+    await run_overview(browser)
+    await browser.page.wait_for_selector("[data-charts] svg.marks")
+    origin = browser.page.url.split("/console")[0]
+    assert all(url.startswith((origin, "data:", "blob:")) for url in asked)
+    assert not any("eyJ" in url or "ticket" in url.replace("/ws-tickets", "") for url in asked)
+    answer = await browser.page.request.get(origin + "/console/")
+    policy = answer.headers["content-security-policy"]
+    assert "unsafe" not in policy and "default-src 'none'" in policy
+    with pytest.raises(Exception, match=r"unsafe-eval|Content Security Policy|EvalError"):
+        await browser.page.evaluate("() => new Function('return 1')()")
