@@ -1,5 +1,7 @@
 """Circuit breakers shared by all workers, in Redis; while Redis is away each process counts for itself."""
 
+from dataclasses import dataclass
+
 from redis.asyncio import Redis
 
 from db.circuit import FAILURES_MAX, FIRST_PAUSE_MS, PAUSE_MS, TRIAL_MS, Admission
@@ -8,6 +10,7 @@ from db.redis_link import RedisLink
 
 # An idle circuit is forgotten after this; also the longest that a wrong clock can keep one open.
 _KEPT_MS = 3_600_000
+_CIRCUITS_MAX = 1000
 
 # The rules of db/circuit.py, in one atomic step each. KEYS[1] circuit; ARGV: now, longest pause,
 # failures, kept, trial, first pause.
@@ -36,6 +39,35 @@ end
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return failures
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """One circuit as it stands.
+
+    Attributes:
+        circuit: `<agent>/<service>`.
+        state: `closed`, `open`, or `half_open`: the pause is over and one call decides.
+        retry_in_ms: until the next call is let through; 0 unless it is open.
+    """
+
+    circuit: str
+    state: str
+    failures: int
+    retry_in_ms: int
+
+
+def _circuit(name: str, fields: list[bytes | None], now_ms: int) -> Circuit:
+    failures, opened, trial = (int(float(field or 0)) for field in fields)
+    if opened == 0:
+        return Circuit(name, "closed", failures, 0)
+    wait_ms = max(opened - now_ms, 0)
+    return Circuit(name, "open" if wait_ms else "half_open", failures, wait_ms or max(trial - now_ms, 0))
+
+
+def _literal(text: str) -> str:
+    """Return a pattern that matches just this text."""
+    return "".join(f"\\{char}" if char in "*?[]\\" else char for char in text)
 
 
 class RedisBreaker:
@@ -69,6 +101,23 @@ class RedisBreaker:
         # Counted here as well, so that losing Redis in the middle of an outage does not close the circuit.
         await self._local.failed(circuit, now_ms)
         await self._link.ask(lambda redis: self._run(redis, _FAILED, circuit, now_ms))
+
+    async def circuits(self, now_ms: int) -> tuple[Circuit, ...] | None:
+        """Return every circuit that has counted a failure, by name; None while Redis is away."""
+
+        async def read(redis: Redis) -> list[tuple[str, list[bytes | None]]]:
+            start = self._name("")
+            names = sorted([name.decode() async for name in redis.scan_iter(match=f"{_literal(start)}*", count=500)])
+            fields: list[list[bytes | None]] = [
+                await redis.hmget(name, ["failures", "open", "trial"])  # pyright: ignore[reportGeneralTypeIssues]
+                for name in names[:_CIRCUITS_MAX]
+            ]
+            return [(name.removeprefix(start), each) for name, each in zip(names, fields, strict=False)]
+
+        found = await self._link.ask(read)
+        if not isinstance(found, list):
+            return None
+        return tuple(_circuit(name, fields, now_ms) for name, fields in found)
 
     async def _run(self, redis: Redis, script: str, circuit: str, now_ms: int) -> object:
         return await redis.eval(  # pyright: ignore[reportGeneralTypeIssues]

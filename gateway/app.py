@@ -14,7 +14,18 @@ from gateway.bridge.bridge import Bridge
 from gateway.connections import open_connections
 from gateway.edge import Edge
 from gateway.metrics import Metrics
-from gateway.routes import artifacts, console, dead_letters, execute, executions, health, packs, patterns, socket
+from gateway.routes import (
+    artifacts,
+    circuits,
+    console,
+    dead_letters,
+    execute,
+    executions,
+    health,
+    packs,
+    patterns,
+    socket,
+)
 from settings import Settings
 
 ROUTERS = (
@@ -22,6 +33,7 @@ ROUTERS = (
     executions.router,
     patterns.router,
     packs.router,
+    circuits.router,
     artifacts.router,
     dead_letters.router,
     health.router,

@@ -223,3 +223,22 @@ async def test_redis_coming_back_is_used_again(redis_url: str) -> None:
     await cache.set("k", b"v", 60)
     assert await cache.get("k") == b"v" and await cache.reachable()
     await link.close()
+
+
+@pytest.mark.integration
+async def test_circuits_are_listed_as_they_stand(redis_url: str) -> None:
+    link = RedisLink(redis_url, timeout_s=5.0)
+    breaker = RedisBreaker(link, prefix=f"{uuid.uuid4()}[*].")
+    await breaker.failed("a/flaky", NOW)
+    for _ in range(FAILURES_MAX):
+        await breaker.failed("b/down", NOW)
+    found = await breaker.circuits(NOW + 1)
+    assert found is not None
+    assert [(each.circuit, each.state, each.failures) for each in found] == [
+        ("a/flaky", "closed", 1),
+        ("b/down", "open", FAILURES_MAX),
+    ]
+    assert found[1].retry_in_ms == FIRST_PAUSE_MS - 1
+    later = await breaker.circuits(NOW + FIRST_PAUSE_MS)
+    assert later is not None and later[1].state == "half_open"
+    await link.close()

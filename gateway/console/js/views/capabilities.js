@@ -12,7 +12,10 @@ const flat = (data) =>
 const counted = (count) => (count === 1 ? "1 capability" : `${count} capabilities`);
 
 export const Capabilities = () => {
-  const { data, problem, loading, reload } = useLoad(() => get("/capabilities"), []);
+  const { data, problem, loading, reload } = useLoad(async () => {
+    const [found, health] = await Promise.all([get("/capabilities"), get("/circuits")]);
+    return { ...found, circuits: health.circuits };
+  }, []);
   const [search, setSearch] = useState("");
   useEffect(() => {
     const timer = setInterval(reload, AGAIN_MS);
