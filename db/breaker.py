@@ -1,6 +1,8 @@
 """Circuit breakers shared by all workers, in Redis; while Redis is away each process counts for itself."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -57,7 +59,7 @@ class Circuit:
     retry_in_ms: int
 
 
-def _circuit(name: str, fields: list[bytes | None], now_ms: int) -> Circuit:
+def _circuit(name: str, fields: Sequence[bytes | None], now_ms: int) -> Circuit:
     failures, opened, trial = (int(float(field or 0)) for field in fields)
     if opened == 0:
         return Circuit(name, "closed", failures, 0)
@@ -105,10 +107,10 @@ class RedisBreaker:
     async def circuits(self, now_ms: int) -> tuple[Circuit, ...] | None:
         """Return every circuit that has counted a failure, by name; None while Redis is away."""
 
-        async def read(redis: Redis) -> list[tuple[str, list[bytes | None]]]:
+        async def read(redis: Redis) -> list[tuple[str, Any]]:
             start = self._name("")
             names = sorted([name.decode() async for name in redis.scan_iter(match=f"{_literal(start)}*", count=500)])
-            fields: list[list[bytes | None]] = [
+            fields: list[Any] = [
                 await redis.hmget(name, ["failures", "open", "trial"])  # pyright: ignore[reportGeneralTypeIssues]
                 for name in names[:_CIRCUITS_MAX]
             ]

@@ -51,7 +51,7 @@ class CircuitList(BaseModel):
 )
 async def list_circuits(caller: Caller, connected: Connected) -> CircuitList:
     """Return which services behind the agents do not answer. Those without failures are not listed."""
-    breaker = RedisBreaker(connected.redis, connected.settings.topic_prefix or "dawsos.")
+    breaker = RedisBreaker(connected.redis, f"{connected.settings.topic_prefix}dawsos.")
     found = await breaker.circuits(int(time.time() * 1000))
     if found is None:
         raise Problem(Code.UPSTREAM_FAILED, "Redis does not answer; try again")

@@ -20,6 +20,8 @@ OPEN = {
     ("get", "/metrics"): 200,
     ("get", "/errors"): 200,
     ("get", "/errors/{code}"): 200,
+    # Who has no token yet logs in here; without a code it is refused.
+    ("post", "/console/sessions"): 422,
 }
 # Endpoint → (least role, status for the owner).
 GUARDED: dict[tuple[str, str], tuple[Role, int]] = {
@@ -33,6 +35,8 @@ GUARDED: dict[tuple[str, str], tuple[Role, int]] = {
     ("get", "/patterns"): (Role.VIEWER, 200),
     ("get", "/patterns/{pattern_id}"): (Role.VIEWER, 200),
     ("get", "/capabilities"): (Role.VIEWER, 200),
+    ("get", "/circuits"): (Role.VIEWER, 200),
+    ("post", "/ws-tickets"): (Role.VIEWER, 201),
     ("get", "/packs"): (Role.VIEWER, 200),
     ("get", "/packs/{pack_id}"): (Role.VIEWER, 200),
     ("get", "/portfolios"): (Role.VIEWER, 200),

@@ -49,6 +49,7 @@ def test_operation_ids_are_stable() -> None:
         *("execute", "listExecutions", "getExecution", "getExecutionResult", "getExecutionTrace", "watchExecution"),
         *("cancelExecution", "listPatterns", "getPattern", "listCapabilities", "listPacks", "getPack"),
         *("listPortfolios", "getArtifact", "listDeadLetters", "getDeadLetter", "redriveDeadLetter"),
+        *("listCircuits", "createWebsocketTicket", "createConsoleSession"),
         *("getHealth", "getReady", "getMetrics", "listErrors", "getError"),
     }
 
