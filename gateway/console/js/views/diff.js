@@ -80,7 +80,7 @@ const Table = ({ title, rows, withChange, note }) =>
     <${Panel} title=${title} subtitle=${`${rows.length} ${rows.length === 1 ? "differs" : "differ"}`}>
       <div class="scroll" tabindex="0" role="region" aria-label=${`${title} that differ`}><table>
         <thead><tr><th scope="col" class="text">Name</th><th scope="col" class=${withChange ? "" : "text"}>First</th><th scope="col" class=${withChange ? "" : "text"}>Second</th>${withChange && html`<th scope="col">Change</th>`}</tr></thead>
-        <tbody>${rows.map((row) => html`<tr key=${row.path}><th scope="row" class="text wrap"><code>${row.path}</code></th><td class="was ${withChange ? "" : "text"}">${shown(row.a)}</td><td class="changed ${withChange ? "" : "text"}">${shown(row.b)}</td>${withChange && html`<td>${row.series ? "" : change(row.a, row.b)}</td>`}</tr>`)}</tbody>
+        <tbody>${rows.map((row) => html`<tr key=${row.path}><th scope="row" class="text wrap"><code>${row.path}</code></th><td class="was ${withChange ? "" : "text wrap"}">${shown(row.a)}</td><td class="changed ${withChange ? "" : "text wrap"}">${shown(row.b)}</td>${withChange && html`<td>${row.series ? "" : change(row.a, row.b)}</td>`}</tr>`)}</tbody>
       </table></div>
       ${note && html`<p class="footnote">${note}</p>`}
     <//>`;
