@@ -89,6 +89,7 @@ def _complete(operation: dict[str, Any]) -> None:
             for name, example in response["content"][MEDIA_TYPE]["examples"].items():
                 examples.setdefault(name, example)
     for parameter in operation.get("parameters", ()):
+        parameter["schema"] = _without_null(parameter["schema"])
         example = PARAMETER_EXAMPLES.get(parameter["name"])
         if example is not None:
             parameter["example"] = example
@@ -97,3 +98,12 @@ def _complete(operation: dict[str, Any]) -> None:
     if example is not None and content is not None:
         content["example"] = example
     operation["responses"] = dict(sorted(found.items()))
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a parameter's schema without null: text in a URL or header is absent, never null."""
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    rest = {name: value for name, value in schema.items() if name != "anyOf"}
+    if not kinds:
+        return schema
+    return {**kinds[0], **rest} if len(kinds) == 1 else {"anyOf": kinds, **rest}
