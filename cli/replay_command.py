@@ -14,9 +14,7 @@ from cli.options import DEMO_TENANT, DEMO_USER, AsJson, Tenant, User
 from cli.requests import parse_uuid
 
 if TYPE_CHECKING:
-    from db.postgres import Pool
     from services.replay import Replay
-    from settings import Settings
 
 _EXITS = {
     "same": Exit.OK,
@@ -82,6 +80,7 @@ async def _replay(
 ) -> list[Replay]:
     from cli.instance import app_pool, connected
     from db.executions import ExecutionRepository
+    from services.stored_replay import replay_stored
 
     found = connected()
     async with app_pool(found) as pool:
@@ -94,40 +93,12 @@ async def _replay(
         replays: list[Replay] = []
         for execution_id in ids:
             made = await replay_stored(found, pool, tenant, user_id, execution_id)
+            if made is None:
+                raise CommandFailed(f"there is no finished execution {execution_id} of this user")
             replays.append(made)
             if not as_json:
                 _print(made, details=len(ids) == 1 or made.outcome != "same")
         return replays
-
-
-async def replay_stored(found: Settings, pool: Pool, tenant: str, user_id: UUID, execution_id: UUID) -> Replay:
-    """Replay one stored execution.
-
-    Raises:
-        CommandFailed: there is no such execution of this user.
-    """
-    from db.artifacts import ArtifactRepository
-    from db.executions import ExecutionRepository
-    from db.pattern_texts import PatternTextRepository
-    from services.catalogue import load_catalogue
-    from services.composition import build_runtime_postgres
-    from services.patterns import load_patterns
-    from services.replay import OverlayArtifacts, PatternText, replay
-
-    result = await ExecutionRepository(pool).show(tenant, user_id, execution_id)
-    if result is None:
-        raise CommandFailed(f"there is no finished execution {execution_id} of this user")
-    catalogue = load_catalogue(found)
-    digest, text = result.trace.pattern_digest, None
-    if digest is not None:
-        kept = await PatternTextRepository(pool).get(digest)
-        if kept is not None:
-            text = PatternText(kept.source, kept.capabilities)
-        elif (known := load_patterns(found, catalogue).by_digest(digest)) is not None:
-            text = PatternText(known.source, known.capabilities)
-    artifacts = OverlayArtifacts(ArtifactRepository(pool, found.artifact_bytes_max))
-    runtime = build_runtime_postgres(pool, None, None, found, artifacts=artifacts)
-    return await replay(result, text, catalogue, runtime, artifacts)
 
 
 def _status(text: str | None) -> Any:

@@ -1,0 +1,50 @@
+"""Replaying an execution that is stored: its result, pattern text, packs and artifacts from Postgres."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from services.catalogue import load_catalogue
+from services.composition import build_runtime_postgres
+from services.patterns import load_patterns
+from services.replay import OverlayArtifacts, PatternText, Replay, replay
+from settings import Settings
+
+if TYPE_CHECKING:
+    from db.postgres import Pool
+
+
+async def replay_stored(
+    settings: Settings, pool: Pool, tenant: str, user_id: UUID, execution_id: UUID
+) -> Replay | None:
+    """Recompute a stored execution on its pins; None when this user has no such finished execution.
+
+    Args:
+        settings: agents and catalogues that are here, ledger repository, limits.
+        pool: the application's role, row-level security applies.
+        tenant: whose.
+        user_id: whose.
+        execution_id: of a finished execution.
+
+    Raises:
+        AgentNotLoadable, DuplicateCapability, PatternFaults: the agents, catalogues or patterns here cannot be read.
+    """
+    from db.artifacts import ArtifactRepository
+    from db.executions import ExecutionRepository
+    from db.pattern_texts import PatternTextRepository
+
+    result = await ExecutionRepository(pool).show(tenant, user_id, execution_id)
+    if result is None:
+        return None
+    catalogue = load_catalogue(settings)
+    digest, text = result.trace.pattern_digest, None
+    if digest is not None:
+        kept = await PatternTextRepository(pool).get(digest)
+        if kept is not None:
+            text = PatternText(kept.source, kept.capabilities)
+        elif (known := load_patterns(settings, catalogue).by_digest(digest)) is not None:
+            text = PatternText(known.source, known.capabilities)
+    artifacts = OverlayArtifacts(ArtifactRepository(pool, settings.artifact_bytes_max))
+    runtime = build_runtime_postgres(pool, None, None, settings, artifacts=artifacts)
+    return await replay(result, text, catalogue, runtime, artifacts)
