@@ -82,6 +82,7 @@ status: setup ## Say what runs
 golden: setup ## Rewrite the recorded expectations; read the diff before committing it
 	@$(BIN)/python -m local.env_example > .env.example
 	@$(BIN)/python -m docs.diagrams
+	@DAWSOS_AGENTS= DAWSOS_CATALOGUES= $(DAWSOS) capabilities --markdown > docs/capabilities.md
 	@UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/topics tests/orchestrator tests/services_tests/test_golden_overview.py tests/services_tests/test_golden_patterns.py $(ARGS)
 
 lock: ## Resolve pyproject.toml into the lock files again (needs uv)
