@@ -122,4 +122,9 @@ def connections_of(connection: HTTPConnection) -> Connections:
     return connection.app.state.connections
 
 
-Connected = Annotated[Connections, Depends(connections_of)]
+async def _connected(connection: HTTPConnection) -> Connections:
+    # Not `connections_of` itself: FastAPI calls what is not async in a thread, which costs more than all else here.
+    return connections_of(connection)
+
+
+Connected = Annotated[Connections, Depends(_connected)]
