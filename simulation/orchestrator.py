@@ -21,6 +21,7 @@ from streams.durable.owned import NotOwner, OwnedRows
 from streams.durable.rows import FencedRows
 from streams.failstop import PauseWatch, fail_stop
 from streams.headers import Header
+from streams.lease import GroupLease
 from streams.orchestrator import Processor
 from streams.timers import BrokerClock
 from topics.table import EXECUTION_SIGNALS, PACK_EVENTS, STATE_CHANGELOG
@@ -126,8 +127,11 @@ class Orchestrator:
         self.clock = BrokerClock(lambda: loop.now_s * drift + self._ahead_s, lambda: START_MS / 1000 + self._ahead_s)
         process = self.process
         self._watch = PauseWatch(_PAUSE_LIMIT_S, lambda: process.slept_s)
+        # The coordinator of the simulated group is always reached; a worker that sleeps is the watch's business.
+        self._lease = GroupLease(float("inf"), lambda: 0.0)
+        self._lease.renew(0.0)
         self.processor = Processor(
-            world.settings, self, self.table, self.acks, world.patterns_now(), self._watch, self.clock
+            world.settings, self, self.table, self.acks, world.patterns_now(), self._watch, self._lease, self.clock
         )
         load = self.processor._rows.load
 

@@ -35,7 +35,8 @@ def _leave_process(reason: str, error: BaseException | None) -> NoReturn:
 leave: Callable[[str, BaseException | None], NoReturn] = _leave_process
 
 
-def _now() -> float:
+def boot_clock_s() -> float:
+    """Return seconds that go on while the machine is suspended."""
     # Unlike the monotonic clock, the boot clock goes on while the machine is suspended.
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -55,7 +56,7 @@ class PauseWatch:
 
     def __init__(self, limit_s: float, now_s: Callable[[], float] | None = None) -> None:
         self._limit_s = limit_s
-        self._now_s = now_s or _now
+        self._now_s = now_s or boot_clock_s
         self._beat_at = self._now_s()
 
     def check(self) -> None:

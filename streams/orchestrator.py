@@ -37,6 +37,7 @@ from streams.flow import FlowControl, PartitionFlow
 from streams.freshness import FreshnessMap
 from streams.headers import FORWARDED, Header, Headers, as_list, carried, was_forwarded
 from streams.kafka_port import KafkaPort
+from streams.lease import GroupLease
 from streams.logs import position
 from streams.pattern_book import Patterns
 from streams.routing import partition_of
@@ -93,6 +94,7 @@ class Processor:
         acks: window that acknowledges in order.
         patterns: for admissions and for running executions.
         pause_watch: looked at before each publication.
+        lease: of this worker's place in the group; results need it.
         clock: the broker's time, as events tell it; None for one of its own.
     """
 
@@ -104,6 +106,7 @@ class Processor:
         acks: OrderedAcks,
         patterns: Patterns,
         pause_watch: PauseWatch,
+        lease: GroupLease,
         clock: BrokerClock | None = None,
     ) -> None:
         self._settings = settings
@@ -112,6 +115,7 @@ class Processor:
         self._acks = acks
         self._patterns = patterns
         self._pause_watch = pause_watch
+        self._lease = lease
         self._limits = limits_of(settings)
         self._trust = trust_of(settings)
         self._rows = ExecutionRows(table)
@@ -302,6 +306,8 @@ class Processor:
         """Publish results once the state that justifies them is durable; then only the terminal record is needed."""
         for delivery in deliveries:
             await delivery
+        # Confirmed while nobody else can own the partition: whoever comes next finds this state and repeats its result.
+        await self._lease.held()
         own = False
         for result in results:
             target = key_of(result.execution_id)

@@ -13,6 +13,7 @@ from streams.durable.pace import use_fast_paths
 from streams.durable.recovery import DurableTableManager
 from streams.durable.table import FencedTable
 from streams.durable.transport import DurableTransport
+from streams.lease import GroupLease
 
 SESSION_TIMEOUT_S = 6.0
 
@@ -23,8 +24,10 @@ class DurableApp(faust.App):
     Attributes:
         handler: takes each record of the stream topics, one after another, instead of the agents' streams; None for
             those.
+        lease: of this worker's place in the group, asked before partitions are taken over; None for none.
     """
 
+    lease: GroupLease | None = None
     handler: Callable[[Any], Awaitable[None]] | None = None
 
     def _new_transport(self) -> Any:

@@ -16,6 +16,7 @@ from faust.types import TP
 
 from streams.durable.owned import NotOwner
 from streams.durable.table import FencedTable
+from streams.lease import GroupLease
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,12 @@ class DurableRecovery(Recovery):
             # The changelog queue may have been read further than the buffers were applied.
             self.flush_buffers()
             recovered = {tp.partition: self.active_offsets[tp] for tp in actives}
+            lease: GroupLease | None = app.lease
+            if lease is not None:
+                # A worker that is out without knowing must not outrank the one that came after it.
+                await lease.held()
+                if self._overtaken(generation_id):
+                    return
             try:
                 undisturbed = await table.take_over(recovered)
             except NotOwner:

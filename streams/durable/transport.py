@@ -72,8 +72,11 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
 
     async def on_start(self) -> None:
         await super().on_start()
-        fetcher: Any = self._ensure_consumer()._fetcher
-        fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
+        consumer: Any = self._ensure_consumer()
+        consumer._fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
+        lease = cast(Any, self.consumer.app).lease
+        if lease is not None:
+            lease.follow(consumer._coordinator)
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)

@@ -1,6 +1,7 @@
 """A whole engine for the tests: orchestrator and agent on real Kafka, with an agent the tests steer.
 
-`python -m tests.streams.system` runs just the orchestrator, as a process that can be killed.
+`python -m tests.streams.system` runs just the orchestrator, as a process that can be killed. SIGUSR1 cuts it off from
+its group's coordinator, and from nothing else; a second one ends that.
 """
 
 import asyncio
@@ -303,6 +304,16 @@ async def main() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     worker = OrchestratorWorker(settings, registry(), catalogue())
     await worker.start()
+    coordinator: Any = worker._app.consumer._thread._consumer._coordinator
+    send = coordinator._send_req
+
+    async def unreachable(request: Any) -> Any:
+        raise aiokafka.errors.GroupCoordinatorNotAvailableError
+
+    def cut_off_or_back() -> None:
+        coordinator._send_req = send if coordinator._send_req is unreachable else unreachable
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, cut_off_or_back)
     assert settings.ready_file is not None
     settings.ready_file.write_text("ready")
     await worker.run_until(stop)

@@ -33,7 +33,7 @@ def test_a_worker_that_was_paused_too_long_ends_before_it_publishes(monkeypatch:
         raise Ended(reason)
 
     now = 100.0
-    monkeypatch.setattr(failstop, "_now", lambda: now)
+    monkeypatch.setattr(failstop, "boot_clock_s", lambda: now)
     monkeypatch.setattr(failstop, "fail_stop", stop)
     watch = PauseWatch(limit_s=3.0)
     now = 103.0

@@ -1,4 +1,4 @@
-"""An orchestrator process is killed in the middle; every execution still has exactly one distinct result."""
+"""An orchestrator process is killed, or cut off, in the middle: every execution has exactly one distinct result."""
 
 import asyncio
 import os
@@ -12,6 +12,7 @@ import pytest
 from local.embedded import Addresses
 from settings import Settings
 from streams.clients import topic_name
+from streams.failstop import EXIT_FAIL_STOP
 from tests.streams.system import by_key, read_all, request, running
 from topics.codec import decode, encode, execution_id_of, key_of
 from topics.messages import CapabilityRequest, ExecutionResult, ExecutionStatus
@@ -53,6 +54,18 @@ class Process:
                 assert not ended.done(), self._log.read_text()
                 await asyncio.wait([ended], timeout=0.05)
         ended.cancel()
+
+    def send(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    async def ended(self) -> int:
+        assert self._process is not None
+        return await asyncio.wait_for(self._process.wait(), 60)
 
     async def end(self, number: signal.Signals) -> int:
         assert self._process is not None
@@ -121,3 +134,39 @@ async def test_killed_in_the_middle_every_execution_has_exactly_one_result(
         distinct[command.execution_id, command.step_id, command.attempt].add(record.value)
     assert all(len(copies) == 1 for copies in distinct.values())
     assert len(distinct) == 2 * (EXECUTIONS + 1)
+
+
+async def test_a_worker_the_group_has_given_up_publishes_no_result_though_it_still_works(
+    services: Addresses, service_settings: Settings, tmp_path: Path
+) -> None:
+    settings = service_settings.model_copy(update={"partitions": 4})
+    async with running(settings, orchestrator=False) as system:
+        deaf, second = Process(services, settings, "deaf"), Process(services, settings, "second")
+        await deaf.start()
+        try:
+            await deaf.ready()
+            before = request()
+            await system.client.submit(before)
+            await finished(system, {key_of(execution_id_of(before.tenant, before.request_id))})
+            deaf.send(signal.SIGUSR1)
+            await second.start()
+            # The group waits for the deaf one's session to end before it gives its partitions away.
+            await second.ready()
+            asked = [request(inputs={"value": number}) for number in range(20)]
+            await submit_all(system, asked)
+            keys = {key_of(execution_id_of(one.tenant, one.request_id)) for one in asked}
+            await finished(system, keys)
+            async with asyncio.timeout(20):
+                while "no heartbeat confirmed" not in deaf.log:  # noqa: ASYNC110 - a file tells nobody
+                    await asyncio.sleep(0.1)
+            await asyncio.sleep(1.0)
+            results = await read_all(settings, EXECUTION_RESULTS)
+            # It did work on what it was not given any more, up to the result.
+            deaf.send(signal.SIGUSR1)
+            assert await deaf.ended() == EXIT_FAIL_STOP
+            assert "has given this worker's partitions away" in deaf.log
+            assert await second.end(signal.SIGTERM) == 0
+        finally:
+            for process in (deaf, second):
+                await process.end(signal.SIGKILL)
+    assert sorted(record.key for record in results if record.key in keys) == sorted(keys)
