@@ -64,10 +64,10 @@ def early_timer_accepted() -> AbstractContextManager[None]:
     """A timer's due time is believed, whatever the time is."""
     real = streams.orchestrator.Event
 
-    def event(message: Any, at_ms: int, origin: str, full: bool) -> Any:
+    def event(message: Any, at_ms: int, *rest: Any) -> Any:
         if isinstance(message, TimerFired):
             at_ms = max(at_ms, message.due_at_ms)
-        return real(message, at_ms, origin, full)
+        return real(message, at_ms, *rest)
 
     return patched(streams.orchestrator, "Event", event)
 
