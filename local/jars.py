@@ -6,7 +6,7 @@ bytes this version was tested with, whatever a mirror or another program did to 
 
 from __future__ import annotations
 
-import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
@@ -48,12 +48,21 @@ def kafka_jars(cache: Path) -> list[Path]:
     """
     folder = cache / f"kafka-{KAFKA_VERSION}"
     pins = pinned()
-    if not folder.is_dir() or {path.name for path in folder.iterdir()} != set(pins):
-        _download(folder, pins)
+    if not _complete(folder, pins):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Two first starts at once: jgo calls an environment complete while another jgo is still filling it.
+        with (folder.parent / "download.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not _complete(folder, pins):
+                _download(folder, pins)
     jars = [folder / name for name in sorted(pins)]
     for jar in jars:
         _check(jar, pins)
     return jars
+
+
+def _complete(folder: Path, pins: dict[str, str]) -> bool:
+    return folder.is_dir() and {path.name for path in folder.iterdir()} == set(pins)
 
 
 def resolve() -> list[Path]:
@@ -104,16 +113,13 @@ def _download(folder: Path, pins: dict[str, str]) -> None:
             f"Kafka {KAFKA_VERSION} resolved to other files than pinned in {PINS.name}: "
             f"missing {sorted(set(pins) - names)}, unknown {sorted(names - set(pins))}"
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
     try:
         for jar in found:
             _check(jar, pins)
             shutil.copyfile(jar, draft / jar.name)
-        # Two first starts at once may race here; both drafts are equal, either may win.
         if folder.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(FileExistsError, OSError):
-            draft.rename(folder)
+            shutil.rmtree(folder)
+        draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

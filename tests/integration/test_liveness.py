@@ -64,7 +64,7 @@ async def test_a_blocked_and_a_stopped_worker_are_started_again(
             await asyncio.sleep(1)
         assert now["orchestrator"]["restarts"] == 0
         works = await instance.dawsos("run", "answer", "--json")
-        assert works.code == 0 and json.loads(works.out)["data"] == {"answer": 42}, works.err
+        assert works.code == 0 and json.loads(works.out)["data"] == {"answer": 42}, works.out
         log = (Path(instance.environment["DAWSOS_DATA_DIR"]) / "log" / "supervisor.log").read_text()
         assert "agents         is stuck: the event loop has been blocked" in log
         assert "projector      is stuck: its health endpoint did not answer 3 times" in log
