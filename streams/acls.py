@@ -55,7 +55,7 @@ def least_privilege(settings: Settings, agents: Sequence[str]) -> tuple[Acl, ...
             *(EXECUTION_REQUESTS, CAPABILITY_RESULTS, EXECUTION_SIGNALS, STATE_CHANGELOG, PACK_EVENTS),
             PATTERN_VERSIONS,
         ),
-        "agents": tuple(requests),
+        "agents": (EXECUTION_SIGNALS, *requests),
         "projector": (EXECUTION_RESULTS, DEAD_LETTERS, PACK_ANNOUNCEMENTS),
         "gateway": (EXECUTION_RESULTS, STATE_CHANGELOG, PATTERN_VERSIONS),
         "operator": (),

@@ -198,6 +198,9 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
         while not self._stopping.is_set():
             fetched = await consumer.getmany(timeout_ms=1000, max_records=500)
             pace_fetches(consumer, sum(map(len, fetched.values())))
+            for records in fetched.values():
+                # Before the first is begun: later ones may say that its time is over.
+                self._clock.observe(records[-1].timestamp)
             for partition, records in fetched.items():
                 self._taken[partition] = records[-1].offset + 1
                 for record in records:

@@ -179,8 +179,10 @@ async def _serve_agents(
     from services.catalogue import load_catalogue
     from services.composition import open_runtime
     from streams.agent_worker import AgentWorker
+    from streams.broker_time import last_append_ms
     from streams.metrics import agents_families
     from streams.timers import BrokerClock
+    from topics.table import EXECUTION_SIGNALS
 
     async with AsyncExitStack() as stack:
         # Deadlines are the broker's time; this machine's clock may be wrong.
@@ -193,6 +195,10 @@ async def _serve_agents(
         if unknown:
             raise CannotStart(f"--only: expected some of {', '.join(ours)}, got {', '.join(unknown)}")
         await check_topics(settings, load_catalogue(settings).agents)
+        # A request that its deadline overtook while it blocked or killed the last worker must not be tried again: what
+        # proves that time is over is the timer the engine has sent itself since.
+        if (appended_ms := await last_append_ms(settings, EXECUTION_SIGNALS)) is not None:
+            clock.observe(appended_ms)
         producer = await start_producer(settings, "agents")
         limited = runtime.limits.limited
         workers = [AgentWorker(settings, name, runtime.handle, producer, clock, limited) for name in only or ours]
