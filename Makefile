@@ -8,6 +8,8 @@ PATHS := $(wildcard topics orchestrator analytics ledger db agents services stre
 LOCK := $(BIN)/python -m uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11
 # Extra arguments: make test ARGS="tests/local -x", make demo ARGS=--json
 ARGS ?=
+# Test processes, each with a Kafka, a Postgres and a Valkey of its own; a file's tests stay in one of them.
+TEST_PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint fmt type check bench simulate mutations up down status golden lock clean
@@ -46,7 +48,7 @@ demo: setup ## Start everything, value the demo portfolios, write the report
 	@$(DAWSOS) demo $(ARGS)
 
 test: setup ## Run all tests (real Kafka, Postgres and Valkey are started by themselves)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
 
 lint: setup ## Check style and formatting
 	@$(BIN)/ruff check $(PATHS)
