@@ -9,13 +9,14 @@ import aiokafka
 
 from settings import Settings
 from streams.clients import start_consumer, topic_name
-from streams.durable.pace import FETCH_MAX_WAIT_IDLE_MS
+from streams.durable.pace import FETCH_MAX_WAIT_IDLE_MS, gather_fetches
 from streams.logs import position
 from topics.codec import Undecodable
 
 log = logging.getLogger(__name__)
 
 _RESTART_S = 1.0
+_IDLE_MS = 60_000
 OnRecord = Callable[[Any], Awaitable[None]]
 
 
@@ -28,13 +29,22 @@ class CompactedReader:
         client_id: without prefix.
         on_record: called with each record in partition order. An exception in it is logged and the record skipped:
             a bad record in a shared topic must not stop every worker.
+        gather_ms: asked while records come: how long the broker may gather more of them, None for not at all.
     """
 
-    def __init__(self, settings: Settings, topic: str, client_id: str, on_record: OnRecord) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        topic: str,
+        client_id: str,
+        on_record: OnRecord,
+        gather_ms: Callable[[], int | None] = lambda: None,
+    ) -> None:
         self._settings = settings
         self._topic = topic_name(settings, topic)
         self._client_id = client_id
         self._on_record = on_record
+        self._gather_ms = gather_ms
         self._task: asyncio.Task[None] | None = None
         self._caught_up = asyncio.Event()
 
@@ -75,13 +85,18 @@ class CompactedReader:
         await consumer.seek_to_beginning(*partitions)
         ends = await consumer.end_offsets(partitions)
         behind = {partition for partition in partitions if ends[partition] > 0}
+        wait_ms: int | None = None
         while True:
             for partition in list(behind):
                 if await consumer.position(partition) >= ends[partition]:
                     behind.discard(partition)
             if not behind:
                 self._caught_up.set()
-            for records in (await consumer.getmany(timeout_ms=200 if behind else 60_000)).values():
+                gather_fetches(consumer, wait_ms)
+            patience_ms = 200 if behind else _IDLE_MS if wait_ms is None else 2 * wait_ms
+            fetched = await consumer.getmany(timeout_ms=patience_ms)
+            wait_ms = self._gather_ms() if fetched else None
+            for records in fetched.values():
                 for record in records:
                     try:
                         await self._on_record(record)

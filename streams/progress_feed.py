@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 _ENDED_KEPT_MAX = 2000
 _ENDED_BYTES_MAX = 64 * 1024
 _WATCH_KEYS_MAX = 10_000
+_GATHER_MS = 50
 PatternByDigest = Callable[[str], CompiledPattern | None]
 Owner = tuple[str, str]
 
@@ -134,7 +135,7 @@ class ProgressFeed:
         self._ended: OrderedDict[bytes, _Entry] = OrderedDict()
         self._by_owner: dict[Owner, dict[bytes, _Entry]] = {}
         self._watches: dict[Owner, set[Watch]] = {}
-        self._reader = CompactedReader(settings, STATE_CHANGELOG, client_id, self.on_record)
+        self._reader = CompactedReader(settings, STATE_CHANGELOG, client_id, self.on_record, self._gather_ms)
 
     async def start(self) -> None:
         """Return when every execution under way is known."""
@@ -143,6 +144,10 @@ class ProgressFeed:
     async def stop(self) -> None:
         """Stop reading."""
         await self._reader.stop()
+
+    def _gather_ms(self) -> int | None:
+        # With nobody watching, a fetch for each step of each execution would be most of what this reader costs.
+        return None if self._watches else _GATHER_MS
 
     def __len__(self) -> int:
         """How many executions are under way."""

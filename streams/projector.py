@@ -22,7 +22,7 @@ from db.postgres import Pool, transaction
 from settings import Settings
 from streams import dead_letter as dlq
 from streams.clients import MESSAGE_BYTES_MAX, start_consumer, topic_name
-from streams.durable.pace import FETCH_MAX_WAIT_IDLE_MS
+from streams.durable.pace import FETCH_MAX_WAIT_IDLE_MS, gather_fetches
 from streams.liveness import Place
 from streams.logs import position
 from streams.places import behind, ends_of
@@ -34,8 +34,7 @@ from topics.table import DEAD_LETTERS, EXECUTION_RESULTS
 log = logging.getLogger(__name__)
 
 _BATCH = 1000
-_CROWD = 8
-_GATHER_S = 0.2
+_GATHER_MS = 200
 _RETRY_S = 1.0
 _LAG_LOG_EVERY_S = 30.0
 _LAG_WARN = 1000
@@ -110,9 +109,8 @@ class Projector:
             fetched = await self._consumer.getmany(timeout_ms=1000, max_records=_BATCH)
             if fetched:
                 await self._project(fetched)
-            if sum(map(len, fetched.values())) >= _CROWD:
-                # In a crowd a few larger transactions cost less than many small ones.
-                await asyncio.sleep(_GATHER_S)
+            # A few larger transactions cost less than many small ones.
+            gather_fetches(self._consumer, _GATHER_MS if fetched else None)
             if loop.time() >= look_at_lag:
                 look_at_lag = loop.time() + _LAG_LOG_EVERY_S
                 await self.measure_lag()

@@ -19,6 +19,8 @@ PREFETCH_BACKOFF_S = 0.002
 # From so many records per poll on, a fetch waits for more of them, for a few milliseconds: see `sender.py`.
 CROWD_WAIT_MS = 8
 CROWD_BYTES_MIN = 16_384
+# So much may gather for a reader that nobody waits for.
+GATHER_BYTES_MIN = 1024 * 1024
 
 
 def use_fast_paths() -> None:
@@ -33,6 +35,13 @@ def use_fast_paths() -> None:
     connection.install()
     producing.install()
     aiokafka.util.get_running_loop = asyncio.get_running_loop  # type: ignore[assignment]
+
+
+def gather_fetches(consumer: Any, wait_ms: int | None) -> None:
+    """Let fetches wait `wait_ms` for more than the first record; None, for not at all, is cheapest while none comes."""
+    fetcher = consumer._fetcher
+    fetcher._fetch_min_bytes = 1 if wait_ms is None else GATHER_BYTES_MIN
+    fetcher._fetch_max_wait_ms = FETCH_MAX_WAIT_IDLE_MS if wait_ms is None else wait_ms
 
 
 def pace_fetches(consumer: Any, records: int) -> None:
