@@ -25,7 +25,7 @@ from topics.messages import ExecuteRequest, ExecutionStatus
 
 PATTERNS = Path(__file__).resolve().parent / "patterns"
 PATTERN_ID = "bench_steps"
-WARM_UP = 50
+WARM_UP = 1000
 # Enough for a stable p99 at each concurrency, few enough for a minute in all.
 _COUNTS = ((1, 300), (16, 2500), (128, 8000))
 USER = UUID(int=1)
