@@ -17,7 +17,7 @@ FETCH_MAX_WAIT_IDLE_MS = 500
 # the p99 of an idle system).
 PREFETCH_BACKOFF_S = 0.002
 # From so many records per poll on, a fetch waits for more of them, for a few milliseconds: see `sender.py`.
-CROWD_WAIT_MS = 8
+CROWD_WAIT_MS = 4
 CROWD_BYTES_MIN = 16_384
 # So much may gather for a reader that nobody waits for.
 GATHER_BYTES_MIN = 1024 * 1024
