@@ -17,7 +17,8 @@ from streams.headers import Headers, pack, unpack
 
 ID_BYTES = 36
 _HEADERS_SUFFIX = b"#"
-_CACHED_MAX = 20_000
+# Decoded, an execution takes about ten times its row's memory; those that wait are decoded again when something comes.
+_CACHED_MAX = 4_000
 
 
 class _Rows(Mapping[bytes, bytes]):
