@@ -85,6 +85,8 @@ golden: setup ## Rewrite the recorded expectations; read the diff before committ
 	@$(BIN)/python -m local.env_example > .env.example
 	@$(BIN)/python -m docs.diagrams
 	@DAWSOS_AGENTS= DAWSOS_CATALOGUES= $(DAWSOS) capabilities --markdown > docs/capabilities.md
+	@$(DAWSOS) patterns test --record tests/cli/fixtures
+	@cd cli/scaffold && env $$(grep -v '^#' env.txt) ../../$(DAWSOS) patterns test --record
 	@UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/topics tests/orchestrator tests/services_tests/test_golden_overview.py tests/services_tests/test_golden_patterns.py $(ARGS)
 
 lock: ## Resolve pyproject.toml into the lock files again (needs uv)

@@ -36,6 +36,7 @@ _FAMILIES = (
     _Family("settings", "SettingsError", Exit.USAGE),
     _Family("orchestrator.faults", "PatternFaults", Exit.USAGE),
     _Family("services.price_files", "FilesRejected", Exit.USAGE),
+    _Family("services.fixtures", "FixtureFaults", Exit.USAGE),
     _Family("services.packs_build", "OutsideData", Exit.USAGE),
     _Family("services.catalogue", "AgentNotLoadable", Exit.USAGE),
     _Family("agents.runtime", "DuplicateCapability", Exit.USAGE),

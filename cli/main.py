@@ -16,6 +16,8 @@ from cli import (
     demo,
     diff_command,
     execution_commands,
+    fixture_command,
+    init_command,
     instance_commands,
     ledger_commands,
     pack_commands,
@@ -85,6 +87,7 @@ def print_version() -> None:
 
 
 app.command(name="try", rich_help_panel=_START, no_args_is_help=True)(try_files.try_command)
+app.command(name="init", rich_help_panel=_START)(init_command.init_command)
 app.command(name="demo", rich_help_panel=_START)(demo.demo_command)
 app.command(name="up", rich_help_panel=_START)(instance_commands.up_command)
 app.command(name="down", rich_help_panel=_START)(instance_commands.down_command)
@@ -97,6 +100,7 @@ app.command(name="replay", rich_help_panel=_WORK, no_args_is_help=True)(replay_c
 app.command(name="diff", rich_help_panel=_WORK, no_args_is_help=True)(diff_command.diff_command)
 app.add_typer(execution_commands.app, name="executions", rich_help_panel=_WORK)
 app.add_typer(dead_letter_commands.app, name="dlq", rich_help_panel=_WORK)
+pattern_commands.app.command(name="test")(fixture_command.test_command)
 app.add_typer(pattern_commands.app, name="patterns", rich_help_panel=_DATA)
 app.command(name="capabilities", rich_help_panel=_DATA)(capability_commands.capabilities_command)
 app.add_typer(pack_commands.app, name="packs", rich_help_panel=_DATA)
