@@ -86,6 +86,8 @@ class BookingRow(Protocol):
     def lot_cost(self) -> Decimal | None: ...  # noqa: D102
     @property
     def pay_date(self) -> date | None: ...  # noqa: D102
+    @property
+    def source(self) -> str: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)

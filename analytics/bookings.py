@@ -71,3 +71,8 @@ class BookingRow(Protocol):
     def pay_date(self) -> date | None:
         """When a receivable is paid."""
         ...
+
+    @property
+    def source(self) -> str:
+        """Where its transaction stands; rows of one transaction share it."""
+        ...

@@ -1,21 +1,18 @@
 """Booked rows → what is held at the end of a day, with cost in base currency.
 
-Cost in base is cost × the exchange rate of the day the units were bought, also after partial
-sales, splits and average-cost merging: a purchase adds at its own day's rate, a sale removes the
-same share of the base cost as of the units.
+Cost in base is cost × the exchange rate of the day the units were bought, also after partial sales, splits, moves
+between accounts and average-cost merging; see `analytics.basis`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, localcontext
 from typing import Any
 
+from analytics.basis import Lots, RateOn
 from analytics.bookings import BookingRow
 from analytics.numbers import CONTEXT, ZERO, money, plain
-
-# (currency, day) → base units per 1, None when there is no rate.
-RateOn = Callable[[str, date], Decimal | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +129,7 @@ class Holdings:
         )
 
 
-@dataclass(slots=True)
-class _Running:
-    """A lot while rows are folded; `base` becomes None once a rate is missing."""
-
-    row: BookingRow
-    qty: Decimal = ZERO
-    cost: Decimal = ZERO
-    base: Decimal | None = ZERO
-
-
-def hold(rows: Iterable[BookingRow], asof: date, base: str, rate_on: RateOn) -> Holdings:
+def hold(rows: Sequence[BookingRow], asof: date, base: str, rate_on: RateOn) -> Holdings:
     """Fold rows up to and including `asof`.
 
     Args:
@@ -154,23 +141,17 @@ def hold(rows: Iterable[BookingRow], asof: date, base: str, rate_on: RateOn) -> 
     Returns: lots in opening order, cash and receivables sorted by currency and symbol.
     Cost: O(rows).
     """
-    lots: dict[str, _Running] = {}
+    lots = Lots(base, rate_on)
     cash: dict[str, Decimal] = {}
     owed: dict[tuple[str, str, date], Decimal] = {}
-    warnings: list[str] = []
     with localcontext(CONTEXT):
+        for _ in lots.fold(rows, asof):
+            pass
         for row in rows:
             if row.on > asof:
                 break
             if row.kind == "cash":
                 cash[row.currency] = cash.get(row.currency, ZERO) + row.amount
-            elif row.kind in ("lot", "split"):
-                running = lots.get(row.lot)
-                if running is None:
-                    running = lots[row.lot] = _Running(row)
-                _apply(running, row, base, rate_on, warnings)
-                if not running.qty:
-                    del lots[row.lot]
             elif row.kind == "receivable" and row.pay_date is not None:
                 key = (row.symbol, row.currency, row.pay_date)
                 owed[key] = owed.get(key, ZERO) + row.amount
@@ -180,15 +161,15 @@ def hold(rows: Iterable[BookingRow], asof: date, base: str, rate_on: RateOn) -> 
         lots=tuple(
             LotHolding(
                 lot=name,
-                account=running.row.account,
-                symbol=running.row.symbol,
-                qty=running.qty,
-                currency=running.row.currency,
-                cost_local=running.cost,
-                cost_base=running.base,
-                acquired=running.row.acquired or running.row.on,
+                account=lot.row.account,
+                symbol=lot.row.symbol,
+                qty=lot.qty,
+                currency=lot.row.currency,
+                cost_local=lot.cost,
+                cost_base=lot.cost_base,
+                acquired=lot.acquired,
             )
-            for name, running in lots.items()
+            for name, lot in lots.open.items()
         ),
         cash=tuple(CashHolding(currency, cash[currency]) for currency in sorted(cash) if cash[currency]),
         receivables=tuple(
@@ -196,21 +177,5 @@ def hold(rows: Iterable[BookingRow], asof: date, base: str, rate_on: RateOn) -> 
             for symbol, currency, pay in sorted(owed)
             if owed[symbol, currency, pay]
         ),
-        warnings=tuple(dict.fromkeys(warnings)),
+        warnings=tuple(dict.fromkeys(lots.warnings)),
     )
-
-
-def _apply(running: _Running, row: BookingRow, base: str, rate_on: RateOn, warnings: list[str]) -> None:
-    """Move a lot by one row, its base cost included."""
-    grows = row.kind == "lot" and (not running.qty or (row.qty > 0) == (running.qty > 0))
-    if grows:
-        rate = Decimal(1) if row.currency == base else rate_on(row.currency, row.on)
-        if rate is None:
-            running.base = None
-            warnings.append(f"no {row.currency}/{base} rate on {row.on}: base cost of {row.symbol} unknown")
-        elif running.base is not None:
-            running.base += row.amount * rate
-    elif row.kind == "lot" and running.base is not None:
-        running.base += running.base * row.qty / running.qty
-    running.qty += row.qty
-    running.cost += row.amount

@@ -6,18 +6,19 @@ of the cost's:
 
     gain base = proceeds·S − cost·S₀ = (proceeds − cost)·S  [price]  +  cost·(S − S₀)  [currency]
 
-Units that leave at no known price (transfers, splits written as all lots out and back in) realise nothing.
+Units that leave at no known price (transfers, splits written as lots out and back in) realise nothing and keep their
+cost in base currency; see `analytics.basis`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, localcontext
 
+from analytics.basis import Closed, Lots, RateOn
 from analytics.bookings import BookingRow
-from analytics.numbers import CONTEXT, ZERO
+from analytics.numbers import CONTEXT
 
-RateOn = Callable[[str, date], Decimal | None]
 LONG_TERM_DAYS = 365
 
 
@@ -58,13 +59,6 @@ class Disposal:
         return self.days_held > LONG_TERM_DAYS
 
 
-@dataclass(slots=True)
-class _Open:
-    qty: Decimal
-    cost_base: Decimal | None
-    acquired: date
-
-
 def disposals(rows: Iterable[BookingRow], asof: date, base: str, rate_on: RateOn) -> tuple[Disposal, ...]:
     """Return what was closed up to `asof`, in order.
 
@@ -76,66 +70,41 @@ def disposals(rows: Iterable[BookingRow], asof: date, base: str, rate_on: RateOn
 
     Cost: O(rows).
     """
-    lots: dict[str, _Open] = {}
-    found: list[Disposal] = []
+    lots = Lots(base, rate_on)
     with localcontext(CONTEXT):
-        for row in rows:
-            if row.on > asof:
-                break
-            if row.kind == "split" and row.lot in lots:
-                lots[row.lot].qty += row.qty
-            if row.kind != "lot":
-                continue
-            rate = Decimal(1) if row.currency == base else rate_on(row.currency, row.on)
-            lot = lots.get(row.lot)
-            if lot is None or (row.qty > 0) == (lot.qty > 0):
-                _open(lots, row, rate)
-                continue
-            found += _close(lots, lot, row, rate, base)
-    return tuple(found)
+        return tuple(
+            _disposal(closed, price, lots)
+            for closed in lots.fold(rows, asof)
+            if (price := closed.row.price) is not None
+        )
 
 
-def _open(lots: dict[str, _Open], row: BookingRow, rate: Decimal | None) -> None:
-    lot = lots.setdefault(row.lot, _Open(ZERO, ZERO, row.acquired or row.on))
-    lot.qty += row.qty
-    lot.cost_base = None if rate is None or lot.cost_base is None else lot.cost_base + row.amount * rate
-
-
-def _close(lots: dict[str, _Open], lot: _Open, row: BookingRow, rate: Decimal | None, base: str) -> list[Disposal]:
-    share = -row.qty / lot.qty
-    removed = None if lot.cost_base is None else lot.cost_base * share
-    lot.qty += row.qty
-    if removed is not None and lot.cost_base is not None:
-        lot.cost_base -= removed
-    if not lot.qty:
-        del lots[row.lot]
-    if row.price is None:
-        return []
-    proceeds, cost = -row.qty * row.price, -row.amount
+def _disposal(closed: Closed, price: Decimal, lots: Lots) -> Disposal:
+    row, removed = closed.row, closed.cost_base
+    rate = lots.rate(row)
+    proceeds, cost = -row.qty * price, -row.amount
     gain = proceeds - cost
     in_base = None if rate is None else proceeds * rate
     whole = None if in_base is None or removed is None else in_base - removed
     by_price = None if rate is None or whole is None else gain * rate
-    missing = row.on if rate is None else lot.acquired
-    return [
-        Disposal(
-            lot=row.lot,
-            symbol=row.symbol,
-            account=row.account,
-            acquired=lot.acquired,
-            closed=row.on,
-            days_held=(row.on - lot.acquired).days,
-            qty=-row.qty,
-            currency=row.currency,
-            price=row.price,
-            proceeds=proceeds,
-            cost=cost,
-            gain=gain,
-            cost_base=removed,
-            proceeds_base=in_base,
-            gain_base=whole,
-            gain_price_base=by_price,
-            gain_currency_base=None if whole is None or by_price is None else whole - by_price,
-            reason="" if whole is not None else f"no {row.currency}/{base} rate on {missing}",
-        )
-    ]
+    missing = row.on if rate is None else closed.acquired
+    return Disposal(
+        lot=row.lot,
+        symbol=row.symbol,
+        account=row.account,
+        acquired=closed.acquired,
+        closed=row.on,
+        days_held=(row.on - closed.acquired).days,
+        qty=-row.qty,
+        currency=row.currency,
+        price=price,
+        proceeds=proceeds,
+        cost=cost,
+        gain=gain,
+        cost_base=removed,
+        proceeds_base=in_base,
+        gain_base=whole,
+        gain_price_base=by_price,
+        gain_currency_base=None if whole is None or by_price is None else whole - by_price,
+        reason="" if whole is not None else f"no {row.currency}/{lots.base} rate on {missing}",
+    )

@@ -39,6 +39,7 @@ from ledger.legs import Leg, Refused
 from ledger.loading import Loaded, load
 from ledger.rows import RowWriter
 from ledger.sources import Tree
+from ledger.splitting import split_ratios
 
 CONTEXT = Context(prec=28, rounding=ROUND_HALF_EVEN)
 ZERO = Decimal(0)
@@ -138,64 +139,20 @@ class _Booker:
     # ── splits ────────────────────────────────────────────────────────────────────────────
 
     def _split(self, entry: Split) -> None:
-        held = False
-        for (account, symbol), inventory in sorted(self.inventories.items()):
-            if symbol == entry.symbol and inventory.qty:
-                held = True
-                before = inventory.qty
-                self._split_inventory(entry, account, symbol, inventory, entry.ratio)
-                self.accounts.move(account, Amount(inventory.qty - before, symbol))
+        held = [
+            account for (account, symbol), has in sorted(self.inventories.items()) if symbol == entry.symbol and has.qty
+        ]
         if not held and entry.symbol not in self.securities:
             raise Refused(entry.line, f"split of {entry.symbol}, which this ledger never holds")
+        for account in held:
+            self._split_lots(entry, account, entry.symbol, entry.ratio)
 
-    def _split_inventory(
-        self,
-        entry: Split | Transaction,
-        account: str,
-        symbol: str,
-        inventory: Inventory,
-        ratio: Decimal,
-    ) -> None:
+    def _split_lots(self, entry: Split | Transaction, account: str, symbol: str, ratio: Decimal) -> None:
+        inventory = self.inventories[(account, symbol)]
+        before = inventory.qty
         for change in inventory.split(ratio):
             self.out.split(entry, account, symbol, change, ratio)
-
-    def _canonical_split(self, entry: Transaction) -> bool:
-        """Book Beancount's own way of writing a split: all lots out and back in, cost kept.
-
-        Units and unit costs change, total cost and acquisition dates do not, so lots keep
-        their identity and no realised gain arises.
-        """
-        postings = entry.postings
-        first = postings[0] if postings else None
-        if first is None or first.units is None or len(postings) < 2:
-            return False
-        symbol, account = first.units.currency, first.account
-        out = back = out_cost = back_cost = ZERO
-        inventory = self.inventories.get((account, symbol))
-        if inventory is None or not inventory.qty:
-            return False
-        for posting in postings:
-            units, cost = posting.units, posting.cost
-            if units is None or cost is None or posting.price is not None:
-                return False
-            if (posting.account, units.currency) != (account, symbol):
-                return False
-            unit = cost.number if cost.number is not None else ZERO
-            total = unit.copy_sign(units.number) if cost.total else unit * units.number
-            if (units.number > 0) == (inventory.qty > 0):
-                back, back_cost = back + units.number, back_cost + total
-            else:
-                out, out_cost = out + units.number, out_cost + total
-        held_cost = sum((lot.cost for lot in inventory.open_lots()), ZERO)
-        if not back or out != -inventory.qty:
-            return False
-        if abs(back_cost - held_cost) > abs(held_cost) * Decimal("0.0001"):
-            return False
-        if out_cost and abs(out_cost + back_cost) > abs(held_cost) * Decimal("0.0001"):
-            return False
-        self._split_inventory(entry, account, symbol, inventory, back / -out)
-        self.accounts.move(account, Amount(back + out, symbol))
-        return True
+        self.accounts.move(account, Amount(inventory.qty - before, symbol))
 
     # ── transactions ──────────────────────────────────────────────────────────────────────
 
@@ -206,7 +163,10 @@ class _Booker:
             why = problem(posting.account, units.currency if units is not None else None, entry.on)
             if why:
                 raise Refused(posting.line, why)
-        if self._canonical_split(entry):
+        ratios = split_ratios(entry, self.inventories)
+        if ratios:
+            for account, (symbol, ratio) in ratios.items():
+                self._split_lots(entry, account, symbol, ratio)
             return
         tolerances = self.rule.of(entry.postings)
         legs = [self._leg(entry, posting) for posting in entry.postings]
