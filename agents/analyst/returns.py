@@ -13,6 +13,7 @@ from agents.context import CapabilityContext
 from agents.positions import total
 from analytics.dietz import DietzReturn, modified_dietz
 from analytics.money_weighted import money_weighted
+from analytics.numbers import ZERO, money
 from analytics.returns import Period, Twr
 from topics.messages import Pins
 
@@ -59,7 +60,10 @@ class ReturnsGroup(Desk):
             payments += [(on, -flow) for on, flow in zip(twr.dates[1:], twr.flow[1:], strict=True) if flow]
             found = money_weighted([*payments, (twr.dates[-1], worth)])
             reason = found.reason
-        gain = None if worth is None or twr.net_flows is None else worth - twr.net_flows
+        gain = before = None
+        if worth is not None and twr.net_flows is not None and twr.dates:
+            gain = worth - twr.nav[0] - sum(twr.flow[1:], ZERO)
+            before = worth - twr.net_flows - gain
         reasons = {"period": reason if found is None or found.period is None else ""}
         reasons["annual"] = reason if found is None or found.annual is None else ""
         reasons["gain"] = reason if gain is None else ""
@@ -75,7 +79,14 @@ class ReturnsGroup(Desk):
                 "Σ CF/(1 + r)^(days/365) = 0 with the closing value as last payment; GIPS 2020, 2.A.29",
                 found.flows if found else 0,
                 reasons=reasons,
-                warnings=twr.warnings,
+                warnings=[
+                    *twr.warnings,
+                    *(
+                        [f"earned before the first close and in no return: {money(before)} {pins.base_ccy}"]
+                        if before
+                        else ()
+                    ),
+                ],
             ),
         )
 

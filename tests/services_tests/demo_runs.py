@@ -55,20 +55,12 @@ CASES: dict[str, tuple[dict[str, Any], date | None]] = {
 }
 
 
-class Demo:
-    """Alice's growth portfolio over the whole time of the demo."""
+class Stage:
+    """A portfolio's data with the agents and patterns of `dawsos try`."""
 
-    def __init__(self) -> None:
-        end = date(2012, 12, 31)
-        prices = sorted(
-            (row.observed_on, row.symbol, row.close, row.currency) for row in packs_build.bundled_closes(START, end)
-        )
-        rates = sorted((row.observed_on, row.base, row.quote, row.rate) for row in packs_build.bundled_rates(end))
-        demo = PORTFOLIOS[0]
-        portfolio = LocalPortfolio(UUID(int=1), demo.name, demo.base_ccy, "growth.beancount", demo.booking)
-        ledger = TextLedger(from_disk(LEDGERS / demo.path), demo.booking)
-        self.portfolio = portfolio
-        self.runtime: AgentRuntime = build_runtime_local(LocalData(portfolio, ledger, LocalPacks(prices, rates, START)))
+    def __init__(self, data: LocalData) -> None:
+        self.portfolio = data.portfolio
+        self.runtime: AgentRuntime = build_runtime_local(data)
         settings = load_settings(_env_file=None)
         self.patterns: PatternRegistry = load_patterns(settings, load_catalogue(settings))
 
@@ -88,6 +80,21 @@ class Demo:
             submitted_at=datetime.now(UTC),
         )
         return await run_in_process(request, pattern, runtime or self.runtime)
+
+
+class Demo(Stage):
+    """Alice's growth portfolio over the whole time of the demo."""
+
+    def __init__(self) -> None:
+        end = date(2012, 12, 31)
+        prices = sorted(
+            (row.observed_on, row.symbol, row.close, row.currency) for row in packs_build.bundled_closes(START, end)
+        )
+        rates = sorted((row.observed_on, row.base, row.quote, row.rate) for row in packs_build.bundled_rates(end))
+        demo = PORTFOLIOS[0]
+        portfolio = LocalPortfolio(UUID(int=1), demo.name, demo.base_ccy, "growth.beancount", demo.booking)
+        ledger = TextLedger(from_disk(LEDGERS / demo.path), demo.booking)
+        super().__init__(LocalData(portfolio, ledger, LocalPacks(prices, rates, START)))
 
 
 async def builder() -> AgentRuntime:
