@@ -86,6 +86,7 @@ class Check:
         self._homes: dict[bytes, int] = {}
         self._take_overs = 0
         self._owner: dict[tuple[Process, int], int] = {}
+        self._found: dict[tuple[Process, int], dict[bytes, _Row]] = {}
         self._replicas: dict[bytes, _Replica] = {}
         self._done: set[tuple[str, int, int]] = set()
         self._signals: dict[bytes, set[int]] = {}
@@ -124,6 +125,7 @@ class Check:
         if key.startswith(b"@"):
             self._take_overs += 1
             self._owner[writer, partition] = self._take_overs
+            self._found[writer, partition] = dict(self._rows[partition])
             return
         prefix = record.value[:_PREFIX] if record.value is not None else dict(record.headers)["fence"]
         payload = None if record.value is None else record.value[_PREFIX:]
@@ -251,6 +253,9 @@ class Check:
     def taken_over(self, worker: "Orchestrator", partitions: frozenset[int]) -> None:
         """Compare what a new owner recovered with what survives in the log.
 
+        What survives is told by the log up to its marker, and by its own rows after that. Rows of a former owner that
+        come later it does not know, and need not: it folds their events itself, and its rows rank above them.
+
         One that slept through the group's next deal after its marker was appended wakes up with older rows; what it
         writes ranks below its successor's.
         """
@@ -258,8 +263,9 @@ class Check:
         partitions = frozenset(each for each in partitions if owners.get(each) is worker)
         data, number = worker.table.store.data, worker.table.store.partition_of
         for partition in partitions:
-            rows = self._rows[partition]
-            for key, row in rows.items():
+            owner = self._owner[worker.process, partition]
+            own = {key: row for key, row in self._rows[partition].items() if row.owner == owner}
+            for key, row in (self._found[worker.process, partition] | own).items():
                 got = data.get(key)
                 if (None if got is None else got[:_PREFIX]) != (None if row.payload is None else row.prefix):
                     raise self._broken(
