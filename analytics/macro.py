@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from math import fsum
 from typing import Literal
 
 Transform = Literal["level", "yoy", "diff", "annualised"]
@@ -35,6 +36,25 @@ def known_on(observations: Sequence[Observation], asof: date) -> list[Observatio
             if seen is None or each.vintage >= seen.vintage:
                 newest[each.on] = each
     return [newest[on] for on in sorted(newest)]
+
+
+def quarterly(observations: Sequence[Observation]) -> list[Observation]:
+    """Return the mean of each whole quarter of a monthly series; one that is quarterly already stays as it is.
+
+    A quarter is public when its last month is, and as old as its newest version.
+    """
+    months: dict[date, list[Observation]] = {}
+    for each in observations:
+        months.setdefault(date(each.on.year, each.on.month - (each.on.month - 1) % 3, 1), []).append(each)
+    found: list[Observation] = []
+    for start, parts in sorted(months.items()):
+        if len(parts) == 1 and (parts[0].end - start).days > 80:
+            found += parts
+        elif len(parts) == 3:
+            released, vintage = (max(getattr(part, name) for part in parts) for name in ("released", "vintage"))
+            mean = fsum(part.value for part in parts) / 3
+            found.append(Observation(start, max(part.end for part in parts), mean, released, vintage))
+    return found
 
 
 def transformed(values: Sequence[float], transform: Transform, per_year: int) -> float | None:

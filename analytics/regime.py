@@ -1,9 +1,9 @@
 """The economic regime by rules: growth × inflation, with persistence. No fit: a fitted model finds volatility states.
 
 Growth contracts when real GDP fell over two quarters, or unemployment stands at least half a percentage point above
-its low of the last five quarters; else it expands. Inflation is high when consumer prices' change over a year is above
-its median of the last five years. A regime counts once two releases in a row say the same; until then the one before
-stands.
+its low of the last five quarters; else it expands. Inflation is high when the change of core consumer prices over a
+year is above its median of the last five years. A regime counts once two releases in a row say the same; until then
+the one before stands.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class Signals:
         quarter: its first day.
         gdp_two_quarters: real GDP over that of two quarters before − 1.
         unemployment_rise: percentage points above the low of the last five quarters, this one included.
-        inflation: consumer prices over those of a year before − 1.
+        inflation: core consumer prices over those of a year before − 1.
         inflation_median: of that change over the last five years.
     """
 
@@ -88,7 +88,7 @@ def signals(
         quarters: first days, ascending, without gaps.
         gdp: real GDP per quarter.
         unemployment: percent.
-        prices: index of consumer prices.
+        prices: index of core consumer prices.
     """
     changes: list[float | None] = [None if at < 4 else prices[at] / prices[at - 4] - 1.0 for at in range(len(quarters))]
     found: list[Signals] = []

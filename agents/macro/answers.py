@@ -61,7 +61,7 @@ class QuarterRow(Part):
     quarter: date
     gdp_two_quarters: Ratio | None = Field(description="real GDP / real GDP two quarters before − 1")
     unemployment_rise: Ratio | None = Field(description="unemployment − its low of the last five quarters, points")
-    inflation: Ratio | None = Field(description="consumer prices / those of a year before − 1")
+    inflation: Ratio | None = Field(description="core consumer prices / those of a year before − 1")
     inflation_median: Ratio | None = Field(description="median of inflation over the last five years")
     raw: str | None
     regime: str | None

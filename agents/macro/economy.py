@@ -22,15 +22,15 @@ from agents.macro.answers import (
 )
 from agents.macro.desk import MacroDesk, pinned
 from agents.ports import MacroSeries
-from analytics.macro import percentile_rank, transformed
+from analytics.macro import percentile_rank, quarterly, transformed
 from analytics.regime import PERSISTENCE, Quarter, persisted, signals
 
-REGIME_SERIES = ("GDPC1", "UNRATE", "CPIAUCSL")
+REGIME_SERIES = ("GDPC1", "UNRATE", "CPILFESL")
 _STALE_DAYS = 200  # after the end of the period: two quarters and a late release
 _RANK_YEARS, _CYCLE_YEARS = 10, 20
 _METHOD_REGIME = (
     "growth (real GDP over two quarters, unemployment 0.5 points above its five-quarter low) × inflation"
-    f" (consumer prices against their five-year median), {PERSISTENCE} releases in a row"
+    f" (core consumer prices against their five-year median), {PERSISTENCE} releases in a row"
 )
 Years = Annotated[int, Field(ge=1, le=100)]
 
@@ -150,7 +150,7 @@ class EconomyGroup(MacroDesk):
         found = await self._macro.series(REGIME_SERIES, asof)
         self._cite(context, found.values(), asof)
         missing = [name for name in REGIME_SERIES if name not in found or not found[name].observations]
-        used = [found[name] for name in REGIME_SERIES if name in found]
+        used = [found[name].known(quarterly(found[name].observations)) for name in REGIME_SERIES if name in found]
         if missing:
             return [], used, f"no figures of {', '.join(missing)} public by {asof}"
         values = [{each.on: each.value for each in series.observations} for series in used]

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import sys
+from collections.abc import Sequence
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -12,20 +13,27 @@ import pytest
 import yaml
 
 from analytics.bootstrap import drawdown_at_risk
-from analytics.macro import Observation, known_on, percentile_rank, transformed
+from analytics.macro import Observation, known_on, percentile_rank, quarterly, transformed
 from analytics.recessions import Score, score
 from analytics.regime import NAMES, Signals, persisted, signals
 from analytics.scenario import Bond, InvalidScenario, Scenario, fx_change, load_scenarios, local_change
-from services.macro import SCENARIOS, nber_recessions, quarter_start
+from services.macro import SCENARIOS, RecordedMacro, nber_recessions, quarter_start
 
 DATA = Path(__file__).parents[2] / "data"
 
 
 @pytest.fixture(scope="module")
-def rows() -> list[Signals]:
+async def prices() -> Sequence[Observation]:
+    return (await RecordedMacro().series(("CPILFESL",), date.max))["CPILFESL"].observations
+
+
+@pytest.fixture(scope="module")
+def rows(prices: Sequence[Observation]) -> list[Signals]:
     table = list(csv.DictReader((DATA / "us_macro_quarterly_1959_2009.csv").read_text().splitlines()))
-    columns = ([float(row[name]) for row in table] for name in ("realgdp", "unemp", "cpi"))
-    return signals([quarter_start(row["quarter"]) for row in table], *columns)
+    gdp, unemployment = ([float(row[name]) for row in table] for name in ("realgdp", "unemp"))
+    quarters = [quarter_start(row["quarter"]) for row in table]
+    core = {each.on: each.value for each in quarterly(prices)}
+    return signals(quarters, gdp, unemployment, [core[on] for on in quarters])
 
 
 def shown(name: str, found: Score) -> str:
@@ -70,6 +78,15 @@ def test_what_was_not_released_is_not_known() -> None:
     assert known_on([first, revised], date(2020, 4, 29)) == []
     assert known_on([revised, first], date(2020, 5, 1)) == [first]
     assert known_on([first, revised], date(2020, 6, 1)) == [revised]
+
+
+def test_a_quarter_is_the_mean_of_its_months_and_public_with_the_last(prices: Sequence[Observation]) -> None:
+    found = {each.on: each for each in quarterly(prices)}
+    # October to December 2003: 194, 194 and 194.2; December's figure came out twenty days after its end.
+    last = found[date(2003, 10, 1)]
+    assert last.value == pytest.approx((194 + 194 + 194.2) / 3) and last.released == date(2004, 1, 20)
+    assert date(2018, 10, 1) not in found  # two months are no quarter
+    assert quarterly(quarterly(prices)) == quarterly(prices)
 
 
 def test_transforms() -> None:
