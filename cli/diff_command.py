@@ -52,51 +52,22 @@ def diff_command(
 
 
 async def _diff(a: str, b: str, tenant: str, user_id: UUID) -> Difference:
-    from provenance.diff import diff
     from services.catalogue import load_catalogue
-    from services.evidence import gather_evidence
+    from services.result_diff import diff_results
 
     ids = [each for each in (a, b) if _is_id(each)]
     found = _connected(required=bool(ids))
     catalogue = load_catalogue(found)
     if found.postgres is None:
-        left, right = _read(a), _read(b)
         say("no instance: causes are named by their versions alone")
-        return diff(left, right, await gather_evidence(left, right, catalogue, Texts(found, None), None, None))
+        return await diff_results(found, catalogue, None, _read(a), _read(b))
     from cli.instance import app_pool
-    from db.ledgers import SnapshotRepository
-    from db.packs import PackRepository
 
     async with app_pool(found) as pool:
         left, right = [
             await _stored(pool, UUID(each), tenant, user_id) if each in ids else _read(each) for each in (a, b)
         ]
-        packs, snapshots = PackRepository(pool), SnapshotRepository(pool)
-        evidence = await gather_evidence(left, right, catalogue, Texts(found, pool), packs, snapshots)
-    return diff(left, right, evidence)
-
-
-class Texts:
-    """Patterns by digest: those kept with results, else those of this machine's folders."""
-
-    def __init__(self, found: Settings, pool: Pool | None) -> None:
-        self._settings = found
-        self._pool = pool
-
-    async def get(self, digest: str) -> Any:
-        """Return the text with this digest, or None."""
-        from services.catalogue import load_catalogue
-        from services.patterns import load_patterns
-        from services.replay import PatternText
-
-        if self._pool is not None:
-            from db.pattern_texts import PatternTextRepository
-
-            kept = await PatternTextRepository(self._pool).get(digest)
-            if kept is not None:
-                return PatternText(kept.source, kept.capabilities)
-        known = load_patterns(self._settings, load_catalogue(self._settings)).by_digest(digest)
-        return None if known is None else PatternText(known.source, known.capabilities)
+        return await diff_results(found, catalogue, pool, left, right)
 
 
 def _connected(*, required: bool) -> Settings:

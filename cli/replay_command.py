@@ -63,7 +63,7 @@ def replay_command(
     ids = [parse_uuid(each, "ID") for each in executions or ()]
     replays = asyncio.run(_replay(ids, last, pattern, _status(status), tenant, find_user(user), as_json))
     if as_json:
-        print_json([_as_json(each) for each in replays])
+        print_json([each.as_json() for each in replays])
     from services.replay import exit_outcome
 
     raise typer.Exit(_EXITS[exit_outcome(replays)])
@@ -111,23 +111,6 @@ def _status(text: str | None) -> Any:
     except ValueError:
         known = ", ".join(status.value for status in ExecutionStatus)
         raise CommandFailed(f"--status: expected one of {known}, got {text!r}", Exit.USAGE) from None
-
-
-def _as_json(found: Replay) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    comparison = asdict(found.comparison)
-    return {
-        "execution_id": found.execution_id,
-        "pattern_id": found.pattern_id,
-        "outcome": found.outcome,
-        "first_difference": comparison["first"] if found.comparison.outcome == "differs" else None,
-        "message": found.comparison.message,
-        "digest": found.digest,
-        "recomputed_digest": found.recomputed_digest,
-        "steps": list(comparison["steps"]),
-        "findings": [asdict(each) for each in found.findings],
-    }
 
 
 def _print(found: Replay, *, details: bool) -> None:

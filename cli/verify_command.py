@@ -47,7 +47,7 @@ def verify_command(
     document = None if pattern is None else read_object(str(pattern))
     found = {name: _verified(read_object(name), document, digest) for name in files}
     if as_json:
-        print_json([{"file": name, **_as_json(each)} for name, each in found.items()])
+        print_json([{"file": name, **each.as_json()} for name, each in found.items()])
     else:
         for name, each in found.items():
             _print(name, each)
@@ -63,14 +63,6 @@ def _verified(result: dict[str, Any], pattern: dict[str, Any] | None, digest: st
     if digest is None or digest == found.digest:
         return found
     return replace(found, findings=(*found.findings, Finding("/digest", f"expected {digest}, got {found.digest}")))
-
-
-def _as_json(found: Verification) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from provenance.verification import NOT_COVERED
-
-    return {"sound": found.sound, **asdict(found), "not_covered": list(NOT_COVERED)}
 
 
 def _print(name: str, found: Verification) -> None:

@@ -24,6 +24,7 @@ from gateway.routes import (
     health,
     packs,
     patterns,
+    reproduction,
     socket,
 )
 from settings import Settings
@@ -31,6 +32,7 @@ from settings import Settings
 ROUTERS = (
     execute.router,
     executions.router,
+    reproduction.router,
     patterns.router,
     packs.router,
     circuits.router,

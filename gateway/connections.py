@@ -21,6 +21,7 @@ from db.rate_limit import Limit, RateLimit
 from db.redis_link import RedisLink
 from db.requests import RequestRepository
 from gateway.metrics import Metrics
+from gateway.recomputation import Recomputer
 from orchestrator.catalogue import Catalogue
 from orchestrator.registry import PatternRegistry
 from services.catalogue import catalogue_json, load_catalogue
@@ -69,6 +70,7 @@ class Connections:
     packs: PackRepository
     dead_letters: DeadLetterRepository
     redriver: Redriver
+    recomputer: Recomputer
 
 
 @asynccontextmanager
@@ -94,6 +96,8 @@ async def open_connections(settings: Settings, metrics: Metrics) -> AsyncIterato
         progress = ProgressFeed(settings, patterns.by_digest, f"{CLIENT_ID}-progress")
         stack.push_async_callback(progress.stop)
         await progress.start()
+        recomputer = Recomputer(settings)
+        stack.callback(recomputer.close)
         yield Connections(
             settings=settings,
             pool=pool,
@@ -114,6 +118,7 @@ async def open_connections(settings: Settings, metrics: Metrics) -> AsyncIterato
             packs=PackRepository(pool),
             dead_letters=DeadLetterRepository(pool),
             redriver=Redriver(settings, client.producer),
+            recomputer=recomputer,
         )
 
 

@@ -7,7 +7,7 @@ one that was published (compare it with the projection, the topic, or a copy).
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -84,6 +84,10 @@ class Verification:
     def sound(self) -> bool:
         """Whether everything fits."""
         return not self.findings
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as `dawsos verify --json` and the gateway show it."""
+        return {"sound": self.sound, **asdict(self), "not_covered": list(NOT_COVERED)}
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ stands in: whoever cannot be asked twice is not asked twice, and effects do not 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any, Protocol
 from uuid import UUID, uuid4
@@ -89,6 +89,21 @@ class Replay:
     def outcome(self) -> str:
         """`same`, `differs`, `code_version_unavailable` or `incomplete`."""
         return "differs" if self.findings else self.comparison.outcome
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as `dawsos replay --json` and the gateway show it."""
+        comparison = asdict(self.comparison)
+        return {
+            "execution_id": self.execution_id,
+            "pattern_id": self.pattern_id,
+            "outcome": self.outcome,
+            "first_difference": comparison["first"] if self.comparison.outcome == "differs" else None,
+            "message": self.comparison.message,
+            "digest": self.digest,
+            "recomputed_digest": self.recomputed_digest,
+            "steps": list(comparison["steps"]),
+            "findings": [asdict(each) for each in self.findings],
+        }
 
 
 class OverlayArtifacts:

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from services.catalogue import load_catalogue
 from services.composition import build_runtime_postgres
-from services.patterns import load_patterns
-from services.replay import OverlayArtifacts, PatternText, Replay, replay
+from services.kept_patterns import KeptPatterns
+from services.replay import OverlayArtifacts, Replay, replay
 from settings import Settings
 
 if TYPE_CHECKING:
@@ -32,19 +32,13 @@ async def replay_stored(
     """
     from db.artifacts import ArtifactRepository
     from db.executions import ExecutionRepository
-    from db.pattern_texts import PatternTextRepository
 
     result = await ExecutionRepository(pool).show(tenant, user_id, execution_id)
     if result is None:
         return None
     catalogue = load_catalogue(settings)
-    digest, text = result.trace.pattern_digest, None
-    if digest is not None:
-        kept = await PatternTextRepository(pool).get(digest)
-        if kept is not None:
-            text = PatternText(kept.source, kept.capabilities)
-        elif (known := load_patterns(settings, catalogue).by_digest(digest)) is not None:
-            text = PatternText(known.source, known.capabilities)
+    digest = result.trace.pattern_digest
+    text = None if digest is None else await KeptPatterns(settings, catalogue, pool).get(digest)
     artifacts = OverlayArtifacts(ArtifactRepository(pool, settings.artifact_bytes_max))
     runtime = build_runtime_postgres(pool, None, None, settings, artifacts=artifacts)
     return await replay(result, text, catalogue, runtime, artifacts)

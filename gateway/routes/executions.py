@@ -182,9 +182,9 @@ async def get_execution(execution_id: ExecutionIdPath, caller: Caller, connected
 )
 async def get_result(execution_id: ExecutionIdPath, caller: Caller, connected: Connected) -> Response:
     """Return what `POST /execute` would have returned, had it waited."""
-    result = await _stored(connected, caller, execution_id)
+    result = await stored_result(connected, caller, execution_id)
     if result is None:
-        return _not_yet(await find_execution(connected, caller, execution_id))
+        return not_yet(await find_execution(connected, caller, execution_id))
     await whole(result, lambda sha: connected.artifacts.get(caller.tenant, caller.user_id, sha))
     return answer(result)
 
@@ -201,9 +201,9 @@ async def get_result(execution_id: ExecutionIdPath, caller: Caller, connected: C
 )
 async def get_trace(execution_id: ExecutionIdPath, caller: Caller, connected: Connected) -> Response:
     """Return the trace of an execution, however it ended."""
-    result = await _stored(connected, caller, execution_id)
+    result = await stored_result(connected, caller, execution_id)
     if result is None:
-        return _not_yet(await find_execution(connected, caller, execution_id))
+        return not_yet(await find_execution(connected, caller, execution_id))
     return Response(orjson.dumps(result["trace"]), media_type="application/json")
 
 
@@ -342,12 +342,14 @@ async def accepted(
     return _body(body, 202, {**headers, **location})
 
 
-async def _stored(connected: Connections, caller: Principal, execution_id: UUID) -> dict[str, Any] | None:
+async def stored_result(connected: Connections, caller: Principal, execution_id: UUID) -> dict[str, Any] | None:
+    """Return the stored `ExecutionResult` as parsed JSON; None when the caller has none with this id."""
     data = await connected.executions.raw(caller.tenant, caller.user_id, execution_id)
     return None if data is None else orjson.loads(data)
 
 
-def _not_yet(found: ExecutionBody) -> Response:
+def not_yet(found: ExecutionBody) -> Response:
+    """Return 202 for an execution that has no stored result yet."""
     return _body(found, 202, {"Retry-After": str(_LOOK_AGAIN_S), "Location": f"/executions/{found.execution_id}"})
 
 

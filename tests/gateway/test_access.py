@@ -31,6 +31,9 @@ GUARDED: dict[tuple[str, str], tuple[Role, int]] = {
     ("get", "/executions/{execution_id}/result"): (Role.VIEWER, 200),
     ("get", "/executions/{execution_id}/trace"): (Role.VIEWER, 200),
     ("get", "/executions/{execution_id}/events"): (Role.VIEWER, 200),
+    ("get", "/executions/{execution_id}/verification"): (Role.VIEWER, 200),
+    ("post", "/executions/{execution_id}/replay"): (Role.VIEWER, 200),
+    ("get", "/executions/{execution_id}/diff/{other_id}"): (Role.VIEWER, 200),
     ("delete", "/executions/{execution_id}"): (Role.VIEWER, 200),
     ("get", "/patterns"): (Role.VIEWER, 200),
     ("get", "/patterns/{pattern_id}"): (Role.VIEWER, 200),
@@ -66,6 +69,7 @@ async def mine(gateway: Gateway) -> dict[str, str]:
     pack = (await gateway.get("/packs?limit=1&status=fresh")).json()["packs"][0]
     return {
         "execution_id": body["execution_id"],
+        "other_id": body["execution_id"],
         "sha256": step["output_digest"],
         "pack_id": pack["pack_id"],
         "pattern_id": "echo",

@@ -47,6 +47,7 @@ def test_operation_ids_are_stable() -> None:
     found = {operation["operationId"] for item in document()["paths"].values() for operation in item.values()}
     assert found == {
         *("execute", "listExecutions", "getExecution", "getExecutionResult", "getExecutionTrace", "watchExecution"),
+        *("verifyExecution", "replayExecution", "diffExecutions"),
         *("cancelExecution", "listPatterns", "getPattern", "listCapabilities", "listPacks", "getPack"),
         *("listPortfolios", "getArtifact", "listDeadLetters", "getDeadLetter", "redriveDeadLetter"),
         *("listCircuits", "createWebsocketTicket", "createConsoleSession"),
@@ -94,7 +95,11 @@ async def _answers(gateway: Gateway) -> dict[str, Any]:
     run = await gateway.client.post("/execute", json=EXECUTE_EXAMPLES["overview"]["value"], headers=headers)
     assert run.status_code == 200, run.text
     execution = f"/executions/{run.json()['execution_id']}"
-    await gateway.until(f"{execution}/result", lambda r: r.status_code == 200)
+    other = await gateway.client.post(
+        "/execute", json={**EXECUTE_EXAMPLES["overview"]["value"], "asof": "2005-06-30"}, headers=headers
+    )
+    for each in (run, other):
+        await gateway.until(f"/executions/{each.json()['execution_id']}/result", lambda r: r.status_code == 200)
 
     async def got(path: str) -> Any:
         found = await gateway.get(path)
@@ -113,6 +118,9 @@ async def _answers(gateway: Gateway) -> dict[str, Any]:
         "getExecution": await got(execution),
         "getExecutionResult": run.json(),
         "getExecutionTrace": run.json()["trace"],
+        "verifyExecution": await got(f"{execution}/verification"),
+        "replayExecution": (await gateway.client.post(f"{execution}/replay", headers=headers, timeout=90)).json(),
+        "diffExecutions": await got(f"{execution}/diff/{other.json()['execution_id']}"),
         "listPatterns": {"patterns": listed},
         "getPattern": overview,
         "listCapabilities": {"agents": {"financial_analyst": {**agent, "capabilities": first}}},
