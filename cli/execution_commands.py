@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from cli import execution_control
 from cli.console import out, print_json, say
+from cli.execution_filter import Error, Newer, Older, PatternId, Status, Wanted, parse_wanted
 from cli.failures import CommandFailed
 from cli.options import DEMO_TENANT, DEMO_USER, AsJson, Report, Tenant, User
 from cli.requests import parse_uuid
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from db.executions import ExecutionSummary
+    from orchestrator.view import ExecutionView
 
 app = typer.Typer(no_args_is_help=True, help="Find, show, explain, cancel and rerun executions.")
 app.command(name="why")(execution_control.why)
@@ -26,58 +29,105 @@ app.command(name="rerun")(execution_control.rerun)
 
 @app.command(name="list")
 def list_command(
-    pattern: Annotated[str | None, typer.Option(help="Only those of one pattern.")] = None,
+    status: Status = None,
+    error: Error = None,
+    pattern: PatternId = None,
+    older_than: Older = None,
+    newer_than: Newer = None,
+    live: Annotated[bool, typer.Option("--live", help="Those under way instead of those that ended.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 20,
     tenant: Tenant = DEMO_TENANT,
     user: User = DEMO_USER,
     as_json: AsJson = False,
 ) -> None:
-    """List executions, the last finished first."""
+    """List executions that have ended, or with --live or the status of one under way, those; the last started first.
+
+    [bold]Examples[/]
+
+      dawsos executions list --error AGENT_UNAVAILABLE --newer-than 1h
+
+      dawsos executions list --status waiting_for_pack --older-than 10m
+    """
     import asyncio
 
     from cli.instance import find_user
 
-    user_id = find_user(user)
-
-    async def read() -> tuple[ExecutionSummary, ...]:
-        from cli.instance import app_pool, connected
-        from db.executions import ExecutionRepository
-
-        async with app_pool(connected()) as pool:
-            return await ExecutionRepository(pool).list(tenant, user_id, pattern_id=pattern, limit=limit)
-
-    found = asyncio.run(read())
+    wanted, user_id = parse_wanted(status, pattern, error, older_than, newer_than), find_user(user)
+    if live or wanted.under_way:
+        _print_live(asyncio.run(_under_way(tenant, user_id, wanted, limit)), as_json)
+        return
+    found = asyncio.run(_ended(tenant, user_id, wanted, limit))
     if as_json:
         from dataclasses import asdict
 
         print_json([asdict(each) for each in found])
         return
-    if not found:
-        say(f"no executions of user {user} in tenant {tenant}")
+    rows = (
+        (
+            f"{each.finished_at:%Y-%m-%d %H:%M:%S}",
+            each.status.value if each.error_code is None else f"{each.status.value} {each.error_code}",
+            each.pattern_id,
+            each.asof.isoformat() if each.asof else "–",
+            f"{(each.finished_at - each.started_at).total_seconds() * 1000:.0f} ms",
+            str(each.execution_id),
+        )
+        for each in found
+    )
+    _print_table(("Finished", "Status", "Pattern", "As of", "Took", "Execution"), rows)
+
+
+async def _ended(tenant: str, user_id: UUID, wanted: Wanted, limit: int) -> tuple[ExecutionSummary, ...]:
+    from cli.instance import app_pool, connected
+    from db.executions import ExecutionRepository
+
+    async with app_pool(connected()) as pool:
+        return await ExecutionRepository(pool).find(tenant, user_id, wanted.stored(), limit=limit)
+
+
+async def _under_way(tenant: str, user_id: UUID, wanted: Wanted, limit: int) -> list[ExecutionView]:
+    from cli.instance import connected
+    from cli.live import progress
+
+    async with progress(connected()) as feed:
+        found = [each.view for each in feed.of_user(tenant, user_id) if not each.ended and wanted.fits(each.view)]
+    return sorted(found, key=lambda view: (view.started_at_ms, view.execution_id), reverse=True)[:limit]
+
+
+def _print_live(found: list[ExecutionView], as_json: bool) -> None:
+    from datetime import UTC, datetime
+
+    started = [datetime.fromtimestamp(view.started_at_ms / 1000, UTC) for view in found]
+    if as_json:
+        names = ("execution_id", "request_id", "pattern_id", "portfolio_id", "asof", "status", "waits_for")
+        listed = [{name: getattr(view, name) for name in names} for view in found]
+        print_json([{**each, "started_at": at} for each, at in zip(listed, started, strict=True)])
         return
+    rows = (
+        (f"{at:%Y-%m-%d %H:%M:%S}", view.status.value, view.pattern_id or "–", view.waits_for or "–", view.execution_id)
+        for view, at in zip(found, started, strict=True)
+    )
+    _print_table(("Started", "Status", "Pattern", "Waits for", "Execution"), rows)
+
+
+def _print_table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("Finished", "Status", "Pattern", "As of", "Took", "Execution"):
+    for name in names:
         table.add_column(
             name,
             justify="right" if name == "Took" else "left",
             overflow="fold",
-            no_wrap=name in ("Finished", "As of", "Took", "Execution"),
+            no_wrap=name not in ("Status", "Pattern", "Waits for"),
         )
-    for each in found:
-        took = (each.finished_at - each.started_at).total_seconds() * 1000
-        table.add_row(
-            f"{each.finished_at:%Y-%m-%d %H:%M:%S}",
-            each.status.value if each.error_code is None else f"{each.status.value} {each.error_code}",
-            escape(each.pattern_id),
-            each.asof.isoformat() if each.asof else "–",
-            f"{took:.0f} ms",
-            str(each.execution_id),
-        )
-    out().print(table)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    if table.row_count:
+        out().print(table)
+    else:
+        say("no execution fits")
 
 
 @app.command()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID, uuid4
 
 import typer
 
 from cli.console import print_json, say
+from cli.execution_filter import Error, Newer, Older, PatternId, Status, parse_wanted
 from cli.exits import Exit
 from cli.failures import CommandFailed
 from cli.options import DEMO_TENANT, DEMO_USER, AsJson, Tenant, User
@@ -18,27 +19,8 @@ if TYPE_CHECKING:
     from orchestrator.view import ExecutionView
     from topics.messages import ExecutionResult
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]…", help="Ids of executions.")]
-Status = Annotated[str | None, typer.Option(help="Only those that stand so.")]
-Error = Annotated[str | None, typer.Option(help="Only those with this error code.")]
-Older = Annotated[str | None, typer.Option("--older-than", metavar="AGE", help="Started longer ago: 90s, 10m, 2h, 3d.")]
-Newer = Annotated[str | None, typer.Option("--newer-than", metavar="AGE", help="Started less long ago.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say which; change nothing.")]
-
-
-def parse_age(text: str | None, option: str) -> timedelta | None:
-    """Return an age from `90s`, `10m`, `2h` or `3d`.
-
-    Raises:
-        CommandFailed: anything else.
-    """
-    if text is None:
-        return None
-    number, unit = text[:-1], text[-1:]
-    if unit not in _UNITS or not number.isascii() or not number.isdigit():
-        raise CommandFailed(f"{option}: expected an age like 90s, 10m, 2h or 3d, got {text!r}", Exit.USAGE)
-    return timedelta(seconds=int(number) * _UNITS[unit])
 
 
 def why(
@@ -87,7 +69,7 @@ def cancel(
     executions: Ids = None,
     all_: Annotated[bool, typer.Option("--all", help="All under way that fit the filters.")] = False,
     status: Status = None,
-    pattern: Annotated[str | None, typer.Option(help="Only those of one pattern.")] = None,
+    pattern: PatternId = None,
     older_than: Older = None,
     newer_than: Newer = None,
     reason: Annotated[str, typer.Option(help="For the trace.")] = "cancelled at the command line",
@@ -110,21 +92,14 @@ def cancel(
 
     if bool(executions) == all_:
         raise CommandFailed("expected either IDs or --all", Exit.USAGE)
-    wanted = {parse_uuid(each, "ID") for each in executions or ()}
-    older, newer = parse_age(older_than, "--older-than"), parse_age(newer_than, "--newer-than")
+    ids = {parse_uuid(each, "ID") for each in executions or ()}
+    wanted = parse_wanted(status, pattern, None, older_than, newer_than)
 
     def fits(view: ExecutionView) -> bool:
-        age = datetime.now(UTC) - datetime.fromtimestamp(view.started_at_ms / 1000, UTC)
-        return (
-            (not wanted or UUID(view.execution_id) in wanted)
-            and (status is None or view.status == status)
-            and (pattern is None or view.pattern_id == pattern)
-            and (older is None or age >= older)
-            and (newer is None or age < newer)
-        )
+        return (not ids or UUID(view.execution_id) in ids) and wanted.fits(view)
 
     found = asyncio.run(_cancel(tenant, find_user(user), fits, reason, dry_run))
-    missing = sorted(str(each) for each in wanted - {UUID(view.execution_id) for view in found})
+    missing = sorted(str(each) for each in ids - {UUID(view.execution_id) for view in found})
     if as_json:
         print_json({"cancelled": [view.execution_id for view in found], "not_under_way": missing, "dry_run": dry_run})
     else:
@@ -158,7 +133,7 @@ def rerun(
     all_: Annotated[bool, typer.Option("--all", help="All finished ones that fit the filters.")] = False,
     status: Status = None,
     error: Error = None,
-    pattern: Annotated[str | None, typer.Option(help="Only those of one pattern.")] = None,
+    pattern: PatternId = None,
     older_than: Older = None,
     newer_than: Newer = None,
     same_pins: Annotated[
@@ -184,17 +159,7 @@ def rerun(
 
     if bool(executions) == all_:
         raise CommandFailed("expected either IDs or --all", Exit.USAGE)
-    from db.executions import ExecutionFilter
-
-    now = datetime.now(UTC)
-    older, newer = parse_age(older_than, "--older-than"), parse_age(newer_than, "--newer-than")
-    wanted = ExecutionFilter(
-        status=status,
-        pattern_id=pattern,
-        error_code=error,
-        since=None if newer is None else now - newer,
-        before=None if older is None else now - older,
-    )
+    wanted = parse_wanted(status, pattern, error, older_than, newer_than).stored()
     ids = [parse_uuid(each, "ID") for each in executions or ()]
     done = asyncio.run(_rerun(tenant, find_user(user), ids, wanted, limit, same_pins, dry_run))
     if as_json:

@@ -248,15 +248,12 @@ class PackRepository:
         with upstream_failures("failing a pack"), pack_refusals(pack_id):
             await self._pool.fetchval(query("pack_fail"), pack_id, reason, stored)
 
-    async def apply(self, announcement: PackAnnouncement, known_at: datetime) -> PackRef:
-        """Do what an external pipeline's announcement asks for: freeze the pack, or fail it if its rows have faults.
-
-        Repeating an announcement is harmless.
+    async def announced(self, announcement: PackAnnouncement) -> PackRef:
+        """Return the pack that an announcement is about; its rows are not looked at.
 
         Raises:
-            AnnouncedEarly: the pack, or rows of it, are not there yet; the same announcement may fit later.
-            TerminalError: UNKNOWN_PACK; INVALID_REQUEST when the announcement does not fit the pack or its rows. The
-                pack stays as it is, so that the pipeline can announce it correctly.
+            AnnouncedEarly: UNKNOWN_PACK, it is not there yet.
+            TerminalError: INVALID_REQUEST when the announcement does not fit the pack.
         """
         pack = await self._ref(announcement.pack_id)
         if pack is None:
@@ -268,6 +265,25 @@ class PackRepository:
                 f"pack {pack.pack_id} is policy {pack.policy}, day {pack.asof_date}, revision {pack.revision}; "
                 f"announced as {said[0]}, {said[1]}, {said[2]}",
             )
+        if pack.content_sha256 not in (None, announcement.content_sha256):
+            raise TerminalError(
+                Code.INVALID_REQUEST,
+                f"pack {pack.pack_id} was frozen with SHA-256 {pack.content_sha256};"
+                f" announced with {announcement.content_sha256}",
+            )
+        return pack
+
+    async def apply(self, announcement: PackAnnouncement, known_at: datetime) -> PackRef:
+        """Do what an external pipeline's announcement asks for: freeze the pack, or fail it if its rows have faults.
+
+        Repeating an announcement is harmless.
+
+        Raises:
+            AnnouncedEarly: the pack, or rows of it, are not there yet; the same announcement may fit later.
+            TerminalError: UNKNOWN_PACK; INVALID_REQUEST when the announcement does not fit the pack or its rows. The
+                pack stays as it is, so that the pipeline can announce it correctly.
+        """
+        pack = await self.announced(announcement)
         if pack.status is PackStatus.WARMING:
             content = await self.content(pack.pack_id)
             if content.sha256() != announcement.content_sha256:

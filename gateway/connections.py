@@ -28,6 +28,7 @@ from services.catalogue import catalogue_json, load_catalogue
 from services.patterns import load_patterns
 from services.tokens import TokenVerifier, make_verifier
 from settings import Settings
+from streams.announcements import Announcer
 from streams.progress_feed import ProgressFeed
 from streams.publisher import ExecutionClient
 from streams.redrive import Redriver
@@ -70,6 +71,7 @@ class Connections:
     packs: PackRepository
     dead_letters: DeadLetterRepository
     redriver: Redriver
+    announcer: Announcer
     recomputer: Recomputer
 
 
@@ -118,6 +120,7 @@ async def open_connections(settings: Settings, metrics: Metrics) -> AsyncIterato
             packs=PackRepository(pool),
             dead_letters=DeadLetterRepository(pool),
             redriver=Redriver(settings, client.producer),
+            announcer=Announcer(settings, client.producer),
             recomputer=recomputer,
         )
 

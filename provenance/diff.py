@@ -115,6 +115,7 @@ class Difference:
 
     Attributes:
         same: whether they are the same answer: equal digests.
+        figures: values of series last.
         more_figures: figures that differ beyond those listed.
     """
 
@@ -153,7 +154,9 @@ def diff(a: Mapping[str, Any], b: Mapping[str, Any], evidence: Evidence | None =
     by_step = {step.step_id: step for step in steps}
     figures: list[FigureChange] = []
     more = 0
-    for pointer, label, left, right in _figures(_object(a.get("data")), _object(b.get("data"))):
+    # Daily series go last: they are long, and the figures people look for must not be those left out.
+    found = sorted(_figures(_object(a.get("data")), _object(b.get("data"))), key=lambda each: _in_series(each[0]))
+    for pointer, label, left, right in found:
         if len(figures) == FIGURES_MAX:
             more += 1
             continue
@@ -362,6 +365,10 @@ def _figures(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[tuple[str, 
         if name == "charts":
             continue
         yield from _leaves(f"/data{_escaped(name)}", "", a.get(name), b.get(name))
+
+
+def _in_series(pointer: str) -> bool:
+    return pointer.rpartition("/")[2].isdigit()
 
 
 def _leaves(at: str, label: str, left: Any, right: Any) -> Iterator[tuple[str, str, Any, Any]]:

@@ -69,7 +69,7 @@ def least_privilege(settings: Settings, agents: Sequence[str]) -> tuple[Acl, ...
         ),
         "agents": (CAPABILITY_RESULTS, DEAD_LETTERS),
         "projector": (PACK_EVENTS, DEAD_LETTERS),
-        "gateway": (EXECUTION_REQUESTS, EXECUTION_SIGNALS),
+        "gateway": (EXECUTION_REQUESTS, EXECUTION_SIGNALS, PACK_ANNOUNCEMENTS),
         "operator": (
             *(EXECUTION_REQUESTS, EXECUTION_SIGNALS, CAPABILITY_RESULTS, EXECUTION_RESULTS, PACK_ANNOUNCEMENTS),
             *requests,

@@ -1,4 +1,4 @@
-"""Applies what external pipelines announce on `pack-announcements`: verify the rows, freeze the pack."""
+"""What pipelines announce on `pack-announcements`: sending it, and applying it: verify the rows, freeze the pack."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ from streams.clients import start_consumer, topic_name
 from streams.dead_letter import Stage, dead_letter
 from streams.durable.pace import FETCH_MAX_WAIT_IDLE_MS
 from streams.logs import position
-from topics.codec import Undecodable, decode
+from topics.codec import Undecodable, decode, encode
 from topics.errors import RetryableError, TerminalError
 from topics.messages import PackAnnouncement
 from topics.table import DEAD_LETTERS, PACK_ANNOUNCEMENTS
@@ -24,6 +24,27 @@ log = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
 _BYTES_MAX = 64 * 1024
+
+
+class Announcer:
+    """Announces packs through a started producer.
+
+    Args:
+        settings: prefix.
+        producer: idempotent, waits for all replicas.
+    """
+
+    def __init__(self, settings: Settings, producer: Any) -> None:
+        self._topic = topic_name(settings, PACK_ANNOUNCEMENTS)
+        self._producer = producer
+
+    async def send(self, announcement: PackAnnouncement) -> None:
+        """Announce a pack; returns when Kafka has confirmed it. Repeating it is harmless.
+
+        Raises:
+            KafkaError: nothing can be sent now.
+        """
+        await self._producer.send_and_wait(self._topic, encode(announcement), str(announcement.pack_id).encode())
 
 
 class AnnouncementApplier:

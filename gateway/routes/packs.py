@@ -7,17 +7,17 @@ from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from db.pack_series import PackInfo
-from gateway.auth import Caller
+from gateway.auth import Caller, Operator
 from gateway.connections import Connected
 from gateway.cursors import read_cursor, write_cursor
 from gateway.problems import Problem, responses
 from orchestrator.execution import Status
 from topics.errors import Code
-from topics.messages import PackStatus
+from topics.messages import PackAnnouncement, PackStatus, Sha256
 
 router = APIRouter(tags=["packs"])
 
@@ -48,6 +48,18 @@ class PackPage(BaseModel):
 
     packs: list[PackBody]
     next_cursor: str | None = None
+
+
+class AnnouncementBody(BaseModel):
+    """All rows of a warming pack are loaded."""
+
+    model_config = ConfigDict(extra="forbid", title="PackAnnouncement")
+
+    pack_id: UUID
+    policy: str = Field(min_length=1, max_length=200, examples=["nyse-close"])
+    asof_date: date
+    revision: int = Field(ge=1, lt=2**31)
+    content_sha256: Sha256 = Field(description="Digest the pipeline computed over its rows.")
 
 
 class PortfolioBody(BaseModel):
@@ -96,6 +108,41 @@ async def list_packs(
         packs=page,
         next_cursor=write_cursor(last.asof_date.isoformat(), last.policy, last.revision) if last else None,
     )
+
+
+@router.post(
+    "/packs",
+    operation_id="announcePack",
+    summary="Announce that a pack's rows are loaded",
+    response_model=PackBody,
+    responses={
+        200: {"description": "It was frozen with these rows before; nothing was done."},
+        202: {
+            "description": "It will be checked and frozen; look at Location.",
+            "model": PackBody,
+            "headers": {"Location": {"schema": {"type": "string"}, "description": "The pack."}},
+        },
+        **responses(*(Code.FORBIDDEN, Code.UNKNOWN_PACK, Code.PACK_FAILED, Code.INVALID_REQUEST, Code.UPSTREAM_FAILED)),
+    },
+)
+async def announce_pack(body: AnnouncementBody, caller: Operator, connected: Connected) -> Response:
+    """Ask for a warming pack to be frozen, as a pipeline does on `pack-announcements`; repeating it is harmless.
+
+    Packs are everybody's data: only operators of a tenant in `DAWSOS_PACK_TENANTS` may announce them.
+    """
+    if caller.tenant not in connected.settings.pack_tenants:
+        raise Problem(Code.FORBIDDEN, "this tenant may not change pricing packs")
+    announcement = PackAnnouncement(**body.model_dump())
+    pack = await connected.packs.announced(announcement)
+    if pack.status is PackStatus.WARMING:
+        await connected.announcer.send(announcement)
+    shown = _body(await connected.packs.show(pack.pack_id), _waiting(connected, caller.tenant, caller.user_id))
+    if pack.status is PackStatus.FAILED:
+        raise Problem(Code.PACK_FAILED, f"{shown.failure}; load a new revision")
+    if pack.status is not PackStatus.WARMING:
+        return Response(shown.model_dump_json(), media_type="application/json")
+    headers = {"Location": f"/packs/{pack.pack_id}"}
+    return Response(shown.model_dump_json(), 202, headers, "application/json")
 
 
 @router.get(

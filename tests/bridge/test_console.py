@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,13 @@ import psutil
 import pytest
 from playwright.async_api import Page, async_playwright
 
+from db.breaker import RedisBreaker
+from db.circuit import FAILURES_MAX
+from db.redis_link import RedisLink
 from local.embedded import Addresses
+from streams.clients import start_producer, topic_name
 from tests.integration.conftest import Instance, instance  # noqa: F401
+from topics.table import EXECUTION_REQUESTS
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium")
@@ -95,6 +101,12 @@ async def test_run_watch_and_read_a_result(loaded: Instance, browser: Browser) -
     await page.click("button:has-text('Provenance')")
     digest = await page.locator("dialog[open] code").first.inner_text()
     assert len(digest) == 64
+    await page.click("button:has-text('Check digests')")
+    await page.wait_for_selector("dialog[open] >> text=digests fit")
+    await page.click("button:has-text('Recompute')")
+    await page.wait_for_selector("dialog[open] >> text=the same again")
+    assert await page.locator("dialog[open] tr .badge.good", has_text="same").count() == 6
+    await page.screenshot(path="/tmp/gate-shots/check.png")
     assert await browser.violations() == []
     await page.keyboard.press("Escape")
     await page.click("[data-tab=steps]")
@@ -171,8 +183,10 @@ async def test_two_executions_are_compared(loaded: Instance, browser: Browser) -
     await boxes.nth(1).check()
     await page.click("button:has-text('Compare')")
     await page.wait_for_selector(".versus")
-    for text in ("different answers", "pricing_pack_id", "perf_metrics.total_value", "1290419.2"):
+    for text in ("different answers", "pin:pack", "pricing_pack_id", "perf_metrics.total_value", "1290419.2"):
         assert await page.locator(f"main >> text={text}").count() >= 1, text
+    await page.click("summary")
+    await page.screenshot(path="/tmp/gate-shots/diff.png")
     assert await browser.violations() == []
 
 
@@ -217,3 +231,55 @@ async def test_the_page_asks_for_nothing_elsewhere_and_evaluates_nothing(loaded:
     assert "unsafe" not in policy and "default-src 'none'" in policy
     # Whatever the policy had stopped would be an error in the page's console.
     assert browser.faults == []
+
+
+async def test_an_open_circuit_and_a_dead_letter_that_is_sent_again(
+    loaded: Instance, browser: Browser, services: Addresses
+) -> None:
+    page, settings = browser.page, loaded.settings(services)
+    link = RedisLink(settings.redis_url())
+    breaker, later_ms = RedisBreaker(link, f"{settings.topic_prefix}dawsos."), int(time.time() * 1000) + SLOW_MS
+    producer = await start_producer(settings, "test")
+    try:
+        for _ in range(FAILURES_MAX):
+            await breaker.failed("data_harvester/polygon", later_ms)
+        await breaker.failed("data_harvester/fmp", later_ms)
+        topic = topic_name(settings, EXECUTION_REQUESTS)
+        await producer.send_and_wait(topic, b'{"type":"ExecuteRequest","v":99,"tenant":"demo"}', b"x")
+        await browser.log_in(loaded)
+        await browser.go("#/capabilities")
+        card = page.locator(".circuits .card", has_text="polygon")
+        await card.locator(".badge.bad", has_text="open").wait_for()
+        assert "tried again in" in await card.inner_text()
+        assert "1 failures" not in await page.locator(".circuits").inner_text()
+            await page.emulate_media(color_scheme="dark")
+            assert await browser.violations() == []
+    finally:
+        await producer.stop()
+        for name in ("polygon", "fmp"):
+            await breaker.succeeded(f"data_harvester/{name}", later_ms)
+        await link.close()
+    await browser.go("#/letters")
+    while not await page.locator("tbody tr").count():
+        await page.reload()
+        await page.wait_for_selector("tbody tr, .empty")
+    await page.click("tbody button.link")
+    await page.wait_for_selector("dialog[open] pre")
+    assert await browser.violations() == []
+    await page.click("dialog[open] button:has-text('Redrive')")
+    await page.wait_for_selector("text=1 sent to its origin again")
+    await page.select_option("select", "false")
+    await page.wait_for_selector("tbody >> text=sent again")
+    assert browser.faults == []
+    await page.context.set_offline(True)
+    await browser.go("#/packs")
+    await page.wait_for_selector("[role=alert] >> text=The gateway does not answer")
+    await page.context.set_offline(False)
+    await page.click("[role=alert] button")
+    await page.wait_for_selector("text=31 December 2012")
+
+
+async def test_viewers_see_no_dead_letters(loaded: Instance, browser: Browser) -> None:
+    await browser.log_in(loaded, "--role", "viewer")
+    await browser.go("#/letters")
+    await browser.page.wait_for_selector("text=For operators")

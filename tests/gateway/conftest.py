@@ -19,6 +19,7 @@ from local.state import running_state
 from services import demo_data
 from services.tokens import Role, demo_token
 from settings import load_settings
+from tests.gateway.collector import Collector, collecting
 from tests.gateway.system import PATTERNS, Gateway
 from tests.services import DatabaseMaker
 from tests.services_tests.conftest import _demo_schema
@@ -31,12 +32,16 @@ _PATIENCE_S = 180.0
 async def gateway(
     services: Addresses, database_maker: DatabaseMaker, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Gateway]:
-    async with running(services, database_maker, tmp_path_factory.mktemp("gateway")) as system:
-        yield system
+    with collecting() as collector:
+        folder = tmp_path_factory.mktemp("gateway")
+        async with running(services, database_maker, folder, collector) as system:
+            yield system
 
 
 @asynccontextmanager
-async def running(services: Addresses, database_maker: DatabaseMaker, folder: Path) -> AsyncIterator[Gateway]:
+async def running(
+    services: Addresses, database_maker: DatabaseMaker, folder: Path, collector: Collector
+) -> AsyncIterator[Gateway]:
     database = await database_maker.make(_demo_schema, "services-packs")
     state = folder / "state"
     patterns = folder / "patterns"
@@ -57,6 +62,8 @@ async def running(services: Addresses, database_maker: DatabaseMaker, folder: Pa
         "DAWSOS_PARTITIONS": "4",
         "DAWSOS_RATE_USER_PER_S": "500",
         "DAWSOS_REQUEST_BYTES_MAX": "200000",
+        "DAWSOS_OTEL_ENDPOINT": collector.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
         "PYTHONPATH": str(ROOT),
     }
     await _command(environment, "up", "--detach")
@@ -88,7 +95,7 @@ async def running(services: Addresses, database_maker: DatabaseMaker, folder: Pa
             return demo_token(settings, tenant, user_id, role, 3600)
 
         async with httpx.AsyncClient(base_url=found.gateway, timeout=60) as client:
-            yield Gateway(settings, environment, found.gateway, client, token)
+            yield Gateway(settings, environment, found.gateway, client, token, collector)
     finally:
         await _command(environment, "down")
 

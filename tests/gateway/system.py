@@ -15,6 +15,7 @@ from agents.context import CapabilityContext
 from services import demo_data
 from services.tokens import Role
 from settings import Settings
+from tests.gateway.collector import Collector
 from topics.errors import Code, RetryableError, TerminalError
 
 ALICE, BOB = demo_data.user_id_of("alice"), demo_data.user_id_of("bob")
@@ -111,6 +112,7 @@ class Gateway:
         environment: of its processes.
         url: where it listens.
         token: (tenant, user id, role) → token.
+        collector: gets the spans of its processes.
     """
 
     settings: Settings
@@ -118,6 +120,7 @@ class Gateway:
     url: str
     client: httpx.AsyncClient
     token: Callable[[str, UUID, Role], str]
+    collector: Collector
 
     def headers(self, tenant: str = "demo", user_id: UUID = ALICE, role: Role = Role.VIEWER) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token(tenant, user_id, role)}"}

@@ -42,6 +42,7 @@ GUARDED: dict[tuple[str, str], tuple[Role, int]] = {
     ("post", "/ws-tickets"): (Role.VIEWER, 201),
     ("get", "/packs"): (Role.VIEWER, 200),
     ("get", "/packs/{pack_id}"): (Role.VIEWER, 200),
+    ("post", "/packs"): (Role.OPERATOR, 200),
     ("get", "/portfolios"): (Role.VIEWER, 200),
     ("get", "/artifacts/{sha256}"): (Role.VIEWER, 200),
     ("get", "/dead-letters"): (Role.OPERATOR, 200),
@@ -51,6 +52,8 @@ GUARDED: dict[tuple[str, str], tuple[Role, int]] = {
 # What belongs to one user, or to one tenant: to others it does not exist.
 OF_USER = {route for route in GUARDED if "{execution_id}" in route[1]}
 OF_TENANT = {("get", "/artifacts/{sha256}"), *(route for route in GUARDED if "{letter_id}" in route[1])}
+# Everybody's data, which one tenant may change.
+OF_PIPELINE = {("post", "/packs")}
 WHO: dict[str, dict[str, Any]] = {
     "owner": {"tenant": "demo", "user_id": ALICE},
     "colleague": {"tenant": "demo", "user_id": BOB},
@@ -71,7 +74,7 @@ async def mine(gateway: Gateway) -> dict[str, str]:
         "execution_id": body["execution_id"],
         "other_id": body["execution_id"],
         "sha256": step["output_digest"],
-        "pack_id": pack["pack_id"],
+        **{name: str(pack[name]) for name in ("pack_id", "policy", "asof_date", "revision", "content_sha256")},
         "pattern_id": "echo",
         "code": "NO_PACK",
         "letter_id": str(await _letter(gateway)),
@@ -103,6 +106,9 @@ async def send(
     options: dict[str, Any] = {"headers": headers}
     if path == "/execute":
         options["json"] = {"pattern_id": "echo"}
+    elif route == ("post", "/packs"):
+        names = ("pack_id", "policy", "asof_date", "revision", "content_sha256")
+        options["json"] = {name: mine[name] for name in names}
     return await gateway.client.request(method, path.format(**mine), **options)
 
 
@@ -141,7 +147,7 @@ async def test_roles_and_tenants(gateway: Gateway, mine: dict[str, str], route: 
             found = await send(gateway, route, mine, gateway.headers(**who, role=role))
             context = f"{route} {name} {role}: {found.status_code} {found.text[:300]}"
             sees = (route not in OF_USER or name == "owner") and (route not in OF_TENANT or who["tenant"] == "demo")
-            if not role.covers(least):
+            if not role.covers(least) or (route in OF_PIPELINE and who["tenant"] != "demo"):
                 assert found.status_code == 403, context
             elif not sees:
                 assert found.status_code == 404, context

@@ -36,6 +36,10 @@ async def test_why_cancel_and_rerun(gateway: Gateway) -> None:
     await gateway.until(started.headers["location"], lambda r: r.json()["status"] == "running")
     code, out, err = await dawsos(gateway, "executions", "why", name)
     assert code == 0 and out.startswith("running: waits for agent steered"), err
+    options = ("--status", "running", "--pattern", "slow", "--newer-than", "1h", "--json")
+    code, out, err = await dawsos(gateway, "executions", "list", *options)
+    [live] = [each for each in json.loads(out) if each["execution_id"] == name]
+    assert code == 0 and live["status"] == "running" and "steered" in live["waits_for"], err
     code, out, err = await dawsos(
         gateway, "executions", "cancel", "--all", "--pattern", "slow", "--status", "running", "--dry-run", "--json"
     )
@@ -47,6 +51,9 @@ async def test_why_cancel_and_rerun(gateway: Gateway) -> None:
     assert ended.json()["code"] == "CANCELLED"
     code, _, err = await dawsos(gateway, "executions", "cancel", name)
     assert code != 0 and "not under way" in err
+    options = ("--status", "cancelled", "--error", "CANCELLED", "--newer-than", "1h", "--json")
+    code, out, err = await dawsos(gateway, "executions", "list", *options)
+    assert code == 0 and name in {each["execution_id"] for each in json.loads(out)}, err
     done = (await gateway.execute("echo", inputs={"value": 41})).json()
     await gateway.until(f"/executions/{done['execution_id']}/result", lambda r: r.status_code == 200)
     code, out, err = await dawsos(gateway, "executions", "rerun", done["execution_id"], "--json")
@@ -56,6 +63,8 @@ async def test_why_cancel_and_rerun(gateway: Gateway) -> None:
     assert result.json()["data"] == {"answer": 41} and new != done["execution_id"]
     code, _, err = await dawsos(gateway, "executions", "cancel", "--all", "--older-than", "soon")
     assert code == Exit.USAGE and "expected an age" in err
+    code, _, err = await dawsos(gateway, "executions", "list", "--status", "done")
+    assert code == Exit.USAGE and "waiting_for_pack" in err
 
 
 async def test_topics_and_token(gateway: Gateway) -> None:

@@ -48,7 +48,7 @@ def test_operation_ids_are_stable() -> None:
     assert found == {
         *("execute", "listExecutions", "getExecution", "getExecutionResult", "getExecutionTrace", "watchExecution"),
         *("verifyExecution", "replayExecution", "diffExecutions"),
-        *("cancelExecution", "listPatterns", "getPattern", "listCapabilities", "listPacks", "getPack"),
+        *("cancelExecution", "listPatterns", "getPattern", "listCapabilities", "listPacks", "getPack", "announcePack"),
         *("listPortfolios", "getArtifact", "listDeadLetters", "getDeadLetter", "redriveDeadLetter"),
         *("listCircuits", "createWebsocketTicket", "createConsoleSession"),
         *("getHealth", "getReady", "getMetrics", "listErrors", "getError"),

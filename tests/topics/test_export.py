@@ -6,7 +6,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft7Validator, Draft202012Validator
 
 from topics.codec import TYPES, decode, encode
 from topics.examples import examples, socket_examples
@@ -78,6 +78,12 @@ def test_asyncapi_document() -> None:
         assert operation["action"] in ("send", "receive"), name
         channel = operation["channel"]["$ref"]
         assert all(message["$ref"].startswith(f"{channel}/messages/") for message in operation["messages"])
+
+
+def test_asyncapi_fits_the_official_schema() -> None:
+    schema = json.loads(Path(__file__).with_name("asyncapi-3.0.0.schema.json").read_text(encoding="utf-8"))
+    faults = [(list(fault.absolute_path), fault.message) for fault in Draft7Validator(schema).iter_errors(asyncapi())]
+    assert faults == []
 
 
 def test_asyncapi_has_every_topic_and_message() -> None:

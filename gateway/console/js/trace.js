@@ -1,6 +1,7 @@
 // How an answer came about: the steps over time, one step in detail, and where the figures come from.
 import { html } from "../vendor/htm-preact-3.1.1.module.js";
 import { day, duration, moment, words } from "./format.js";
+import { Reproduce } from "./reproduce.js";
 import { Badge, Copy, Drawer, Facts, useClock } from "./ui.js";
 
 const title = (name) => (name === "$resolve" ? "resolve pins" : name);
@@ -77,6 +78,7 @@ export const Provenance = ({ result, onClose }) => {
         ["Request", html`<${Copy} text=${result.request_id} label="Request id" />`],
         ["Finished", moment(result.finished_at_ms)],
       ]} />
+      <${Reproduce} id=${result.execution_id} />
       <h3>Pins</h3>
       <${Facts} facts=${[
         ["As of", trace.asof && html`${day(trace.asof)}${trace.stale && html` <${Badge} status="stale" />`}`],

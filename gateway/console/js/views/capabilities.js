@@ -34,7 +34,7 @@ export const Capabilities = () => {
       <section class="group"><h2 class="eyebrow">Services behind the agents</h2>
         <div class="circuits">${circuits.map((circuit) => html`
           <div class="card" key=${circuit.circuit}><div class="label"><span>${circuit.circuit.split("/").map(words).join(" → ")}</span><${Badge} status=${circuit.state} /></div>
-          <div class="note">${circuit.state === "closed" ? (circuit.failures ? `${circuit.failures} failures in a row` : "answers") : circuit.retry_in_s ? `tried again in ${Math.ceil(circuit.retry_in_s)} s` : "one call is let through to try it"}</div></div>`)}</div>
+          <div class="note">${circuit.state === "closed" ? (circuit.failures ? `${circuit.failures} ${circuit.failures === 1 ? "failure" : "failures in a row"}` : "answers") : circuit.retry_in_s ? `tried again in ${Math.ceil(circuit.retry_in_s)} s` : "one call is let through to try it"}</div></div>`)}</div>
       </section>`}
     ${data && !capabilities.length && html`<${Empty} icon="capabilities" title="No capability fits">Try another word.<//>`}
     ${agents.map((agent) => html`
