@@ -30,6 +30,7 @@ async def test_killed_in_the_middle(gateway: Gateway) -> None:
     who = {"tenant": f"killed-{new_id()[-8:]}", "user_id": ACME_USER}
     headers = gateway.headers(**who)
     names = [new_id() for _ in range(COUNT)]
+    pid = await pid_of_gateway(gateway)
 
     async def post(name: str) -> httpx.Response:
         return await gateway.execute("slow", inputs={"seconds": 2}, request_id=name, who=who)
@@ -43,12 +44,13 @@ async def test_killed_in_the_middle(gateway: Gateway) -> None:
             assert message["type"] == "ExecutionProgress"
             if message["execution"]["status"] == "running":
                 running.add(message["execution"]["execution_id"])
-        await kill_gateway(gateway)
+        os.kill(pid, signal.SIGKILL)
         broken = await asyncio.gather(*posting, return_exceptions=True)
+        # Whatever comes next, other tests need the gateway too.
+        await ready_again(gateway)
         assert all(isinstance(each, httpx.TransportError) for each in broken), broken
         with pytest.raises(ConnectionClosed):
             await read_to_the_end(socket)
-    await ready_again(gateway)
     async with socket_of(gateway, headers) as socket:
         missed, _ = await subscribe(socket, cursor=cursor)
         rest, _ = await results(socket, COUNT - len(missed), 30)
@@ -61,10 +63,10 @@ async def test_killed_in_the_middle(gateway: Gateway) -> None:
     assert sorted(each["request_id"] for each in listed) == sorted(names)
 
 
-async def kill_gateway(gateway: Gateway) -> None:
+async def pid_of_gateway(gateway: Gateway) -> int:
     _, status, _ = await dawsos(gateway, "status", "--json")
     [part] = [part for part in json.loads(status)["parts"] if part["name"] == "gateway"]
-    os.kill(part["pid"], signal.SIGKILL)
+    return part["pid"]
 
 
 async def read_to_the_end(socket: ClientConnection) -> Any:
