@@ -106,7 +106,6 @@ async def test_run_watch_and_read_a_result(loaded: Instance, browser: Browser) -
     await page.click("button:has-text('Recompute')")
     await page.wait_for_selector("dialog[open] >> text=the same again")
     assert await page.locator("dialog[open] tr .badge.good", has_text="same").count() == 6
-    await page.screenshot(path="/tmp/gate-shots/check.png")
     assert await browser.violations() == []
     await page.keyboard.press("Escape")
     await page.click("[data-tab=steps]")
@@ -186,7 +185,6 @@ async def test_two_executions_are_compared(loaded: Instance, browser: Browser) -
     for text in ("different answers", "pin:pack", "pricing_pack_id", "perf_metrics.total_value", "1290419.2"):
         assert await page.locator(f"main >> text={text}").count() >= 1, text
     await page.click("summary")
-    await page.screenshot(path="/tmp/gate-shots/diff.png")
     assert await browser.violations() == []
 
 
