@@ -250,8 +250,8 @@ async def test_an_open_circuit_and_a_dead_letter_that_is_sent_again(
         await card.locator(".badge.bad", has_text="open").wait_for()
         assert "tried again in" in await card.inner_text()
         assert "1 failures" not in await page.locator(".circuits").inner_text()
-            await page.emulate_media(color_scheme="dark")
-            assert await browser.violations() == []
+        await page.emulate_media(color_scheme="dark")
+        assert await browser.violations() == []
     finally:
         await producer.stop()
         for name in ("polygon", "fmp"):
