@@ -1,4 +1,4 @@
-"""`dawsos patterns …`: list, show, validate and draw patterns. No server is needed."""
+"""`dawsos patterns …`: list, show, validate and draw patterns, and their schema. No server is needed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from settings import Settings
     from topics.errors import Fault
 
-app = typer.Typer(no_args_is_help=True, help="List, show, validate and draw patterns; no server is needed.")
+app = typer.Typer(no_args_is_help=True, help="List, show, validate, test and draw patterns; no server is needed.")
 
 
 class GraphFormat(StrEnum):
@@ -120,6 +120,26 @@ def graph(
         print_json({"id": compiled.id, "digest": compiled.digest, "steps": _steps(compiled)})
     else:
         typer.echo(mermaid(compiled) if format_ is GraphFormat.MERMAID else text_graph(compiled))
+
+
+@app.command(name="schema")
+def schema_command() -> None:
+    """Print the JSON Schema of pattern files, with the capabilities, arguments and patterns that are known here.
+
+    An editor that is given it completes their names and shows what they do; `dawsos patterns validate` checks more.
+
+    [bold]Example[/]
+
+      dawsos patterns schema > pattern.schema.json
+    """
+    from cli.instance import settings
+    from orchestrator.completion import editor_schema
+    from services.catalogue import load_catalogue
+    from services.patterns import load_patterns
+
+    found = settings()
+    catalogue = load_catalogue(found)
+    print_json(editor_schema(catalogue, load_patterns(found, catalogue).patterns()))
 
 
 def find_pattern(name: str) -> CompiledPattern:
