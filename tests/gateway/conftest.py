@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,6 +26,7 @@ from tests.services import DatabaseMaker
 from tests.services_tests.conftest import _demo_schema
 
 ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "docs" / "examples"
 _PATIENCE_S = 180.0
 
 
@@ -48,6 +50,7 @@ async def running(
     patterns.mkdir()
     for name, source in PATTERNS.items():
         (patterns / f"{name}.json").write_bytes(source)
+    shutil.copy(EXAMPLES / "restricted.json", patterns)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("DAWSOS_")}
     environment = {
         **inherited,
@@ -59,6 +62,7 @@ async def running(
         "DAWSOS_DATA_DIR": str(state),
         "DAWSOS_PATTERNS": str(patterns),
         "DAWSOS_AGENTS": "tests.gateway.system:Steered",
+        "DAWSOS_CATALOGUES": str(EXAMPLES / "plain_agent.json"),
         "DAWSOS_PARTITIONS": "4",
         "DAWSOS_RATE_USER_PER_S": "500",
         "DAWSOS_REQUEST_BYTES_MAX": "200000",
@@ -77,6 +81,7 @@ async def running(
             partitions=4,
             patterns=str(patterns),
             agents="tests.gateway.system:Steered",
+            catalogues=environment["DAWSOS_CATALOGUES"],
             kafka=services.kafka,
             postgres=database.url,
             postgres_admin=database.admin_url,
