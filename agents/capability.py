@@ -7,7 +7,7 @@ its class alone, so the catalogue needs no running service.
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from typing import Any, TypeVar, get_type_hints
 
@@ -65,7 +65,8 @@ def capability(
 
     Args:
         name: `<area>.<verb or noun>`, what patterns write.
-        version: raise it whenever the same arguments and pins may give another answer.
+        version: raise it whenever the same arguments and pins may give another answer. The method of the former version
+            may stay beside the new one, under another method name, for executions that began with it.
         ttl_s: seconds an answer may be cached; None means it does not age because everything it rests on is pinned.
         timeout_s: longest a call may take.
         pure: the answer depends on arguments and `needs` only. Only pure capabilities are cached and recomputed by
@@ -119,6 +120,7 @@ class Description:
         arguments: model of the parameters; unknown ones are refused.
         answer: checks and serialises what the method returns.
         summary: first line of the docstring.
+        former: the other versions this class still has; the description itself is of the newest.
     """
 
     agent: str
@@ -129,6 +131,11 @@ class Description:
     summary: str
     arguments: type[BaseModel]
     answer: TypeAdapter[Any] = field(repr=False)
+    former: tuple["Description", ...] = ()
+
+    def of_version(self, version: int) -> "Description | None":
+        """Return the description of one version; None if the class does not have it."""
+        return next((each for each in (self, *self.former) if each.terms.version == version), None)
 
     def as_json(self) -> dict[str, Any]:
         """Return the catalogue entry."""
@@ -150,14 +157,14 @@ class Description:
 
 @cache
 def describe(agent: type) -> Mapping[str, Description]:
-    """Return an agent class's capabilities by name, in order of definition, base classes first.
+    """Return an agent class's capabilities by name, in order of definition, base classes first; newest versions.
 
     Made once per class: the models of arguments and answers take milliseconds.
 
     Raises:
-        TypeError: a capability without annotations, or two methods of one class with one name.
+        TypeError: a capability without annotations, or two methods of one class with one name and version.
     """
-    found: dict[str, Description] = {}
+    found: dict[str, list[Description]] = {}
     methods: dict[str, Any] = {}
     for base in reversed(agent.__mro__):
         methods.update(vars(base))
@@ -166,10 +173,17 @@ def describe(agent: type) -> Mapping[str, Description]:
         if not isinstance(terms, Terms):
             continue
         description = _describe(agent, attribute, method, terms)
-        if terms.name in found:
-            raise TypeError(f"capability {terms.name} is declared by {found[terms.name].owner} and {description.owner}")
-        found[terms.name] = description
-    return found
+        same = found.setdefault(terms.name, [])
+        for other in same:
+            if other.terms.version == terms.version:
+                what = f"capability {terms.name} in version {terms.version}"
+                raise TypeError(f"{what} is declared by {other.owner} and {description.owner}")
+        same.append(description)
+    newest = {name: max(same, key=lambda each: each.terms.version) for name, same in found.items()}
+    return {
+        name: replace(each, former=tuple(other for other in found[name] if other is not each))
+        for name, each in newest.items()
+    }
 
 
 def _describe(agent: type, attribute: str, method: Callable[..., Any], terms: Terms) -> Description:

@@ -132,10 +132,12 @@ class AgentRuntime:
         """Return the catalogue of the agents in this runtime."""
         return catalogue_of(type(agent) for agent in self.agents.values())
 
-    def version_of(self, capability: str) -> int | None:
-        """Return the version of a capability this runtime has; None when no agent here offers it."""
+    def version_of(self, capability: str, wanted: int) -> int | None:
+        """Return the wanted version of a capability if this runtime has it, else the newest; None without any."""
         bound = self._bound.get(capability)
-        return None if bound is None else bound.description.terms.version
+        if bound is None:
+            return None
+        return (bound.description.of_version(wanted) or bound.description).terms.version
 
     async def handle(self, request: CapabilityRequest) -> CapabilityResult:
         """Answer a request; an error is an answer too. Raises nothing but a cancellation."""
@@ -170,12 +172,16 @@ class AgentRuntime:
             )
         terms = bound.description.terms
         if request.version != terms.version:
-            raise TerminalError(
-                Code.CODE_VERSION_UNAVAILABLE,
-                f"{terms.name} was asked for in version {request.version}; this worker runs version {terms.version}",
-                wanted=request.version,
-                available=terms.version,
-            )
+            former = bound.description.of_version(request.version)
+            if former is None:
+                raise TerminalError(
+                    Code.CODE_VERSION_UNAVAILABLE,
+                    f"{terms.name} was asked for in version {request.version}; "
+                    f"this worker runs version {terms.version}",
+                    wanted=request.version,
+                    available=terms.version,
+                )
+            bound, terms = _Bound(former, bound.agent), former.terms
         if terms.needs and request.pins is None:
             raise TerminalError(
                 Code.INVALID_ARGS, f"{terms.name} needs pins ({', '.join(terms.needs)}), the request has none"

@@ -8,7 +8,7 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from bench.processes import CpuMeter, per_execution_ms, resident_bytes
+from bench.processes import CpuMeter, part, per_execution_ms, resident_bytes
 from bench.steps import WARM_UP, load, machine, on_own_system, request
 from db.pack_writer import PackWriter
 from db.postgres import open_pool
@@ -23,8 +23,8 @@ PARKED = 100_000
 CONCURRENCY = 128
 _ROUNDS = 3
 _AT_ONCE = 500
-_DAY = date(2024, 5, 17)
-_WAIT_S = 86_000.0
+DAY = date(2024, 5, 17)
+WAIT_S = 86_000.0
 _PARKED_WITHIN_S = 3600.0
 
 
@@ -44,17 +44,17 @@ def run_parked(parked: int = PARKED, count: int = 4000) -> dict[str, Any]:
 
 async def measure(settings: Settings, parked: int, count: int) -> dict[str, Any]:
     """Measure a running system; leaves the executions parked."""
-    await _warming_pack(settings)
+    await warming_pack(settings)
     meter = CpuMeter(settings)
     async with ExecutionClient(settings, "bench") as client:
         await load(client, 8, WARM_UP)
         await load(client, CONCURRENCY, count)
         rows = [await _round(client, meter, 0, count) for _ in range(_ROUNDS)]
-        size = _orchestrator_bytes(meter)
+        size = resident_bytes(part(settings, "orchestrator").pid)
         begun = time.perf_counter()
-        await _park(settings, client, parked)
+        await park(settings, client, parked)
         parking_s = time.perf_counter() - begun
-        grown = _orchestrator_bytes(meter) - size
+        grown = resident_bytes(part(settings, "orchestrator").pid) - size
         rows += [await _round(client, meter, parked, count) for _ in range(_ROUNDS)]
     without, beside = rows[:_ROUNDS], rows[_ROUNDS:]
     return {
@@ -77,29 +77,24 @@ def _median(rows: list[dict[str, Any]], name: str) -> float:
     return sorted(row[name] for row in rows)[len(rows) // 2]
 
 
-def _orchestrator_bytes(meter: CpuMeter) -> int:
-    pid = meter.pid("orchestrator")
-    return 0 if pid is None else resident_bytes(pid)
-
-
-async def _warming_pack(settings: Settings) -> None:
+async def warming_pack(settings: Settings) -> None:
     """Make the newest pack of executions without a portfolio one that stays warming."""
     pool = await open_pool(settings.postgres_admin_url(), size_max=2, allow_bypass=True)
     try:
         writer = PackWriter(pool)
-        await writer.set_calendar("bench", _DAY, _DAY, [_DAY])
+        await writer.set_calendar("bench", DAY, DAY, [DAY])
         await writer.set_policy(settings.policy, "bench", "A pack that never becomes fresh")
-        await writer.create(settings.policy, _DAY, datetime.now(UTC))
+        await writer.create(settings.policy, DAY, datetime.now(UTC))
     finally:
         await pool.close()
 
 
-async def _park(settings: Settings, client: ExecutionClient, count: int) -> None:
-    """Submit executions that wait at the gate, and return when all of them do."""
-    gate = Gate(policy=GatePolicy.WAIT, wait_s=_WAIT_S)
+async def park(settings: Settings, client: ExecutionClient, count: int) -> None:
+    """Submit executions that wait at the gate for a day, and return when all of them do."""
+    gate = Gate(policy=GatePolicy.WAIT, wait_s=WAIT_S)
     for start in range(0, count, _AT_ONCE):
         asked = [
-            request(PATTERN_ID, gate=gate, deadline_s=_WAIT_S, asof=_DAY) for _ in range(min(_AT_ONCE, count - start))
+            request(PATTERN_ID, gate=gate, deadline_s=WAIT_S, asof=DAY) for _ in range(min(_AT_ONCE, count - start))
         ]
         await asyncio.gather(*(client.submit(each) for each in asked))
     async with asyncio.timeout(_PARKED_WITHIN_S):

@@ -1,14 +1,85 @@
-"""CPU time of the processes of a local instance, so that a busy machine does not hide what work costs."""
+"""The processes of a local instance: their CPU time, so that a busy machine does not hide what work costs, and memory.
 
+And ending one: the supervisor starts it again.
+"""
+
+import asyncio
 import os
+import signal
 import time
+import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from local.data_dir import DataDir
 from local.state import running_state
 from settings import Settings
 
 _PROC = Path("/proc")
+_POLL_S = 0.02
+_ASK_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A running worker: its process, and where its health endpoint is."""
+
+    pid: int
+    health: str
+
+
+def part(settings: Settings, name: str) -> Process:
+    """Return a worker that is ready.
+
+    Raises:
+        LookupError: there is none of this name.
+    """
+    state = running_state(DataDir(settings.data_dir))
+    for each in () if state is None else state.parts:
+        if each.name == name and each.ready and each.pid is not None and each.health is not None:
+            return Process(each.pid, each.health)
+    raise LookupError(f"expected a worker {name} that is ready in {settings.data_dir}")
+
+
+async def until_again(settings: Settings, name: str, former: Process) -> Process:
+    """Wait until the supervisor has started a worker again and it is ready."""
+    while True:
+        try:
+            now = part(settings, name)
+        except LookupError:
+            now = former
+        if now.pid != former.pid:
+            return now
+        await asyncio.sleep(_POLL_S)
+
+
+async def until_gone(process: Process) -> None:
+    """Wait until a process has ended."""
+    while (_PROC / str(process.pid)).exists():  # noqa: ASYNC110 - it is not our child
+        await asyncio.sleep(_POLL_S)
+
+
+def end(process: Process, number: signal.Signals) -> None:
+    """Send a signal."""
+    os.kill(process.pid, number)
+
+
+async def gauge(process: Process, name: str) -> float:
+    """Return one unlabelled metric of a worker."""
+
+    def read() -> str:
+        with urllib.request.urlopen(f"{process.health}/metrics", timeout=_ASK_TIMEOUT_S) as answer:
+            return answer.read().decode()
+
+    text = await asyncio.to_thread(read)
+    return next(
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name
+    )
 
 
 class CpuMeter:
@@ -22,10 +93,6 @@ class CpuMeter:
         state = running_state(DataDir(settings.data_dir))
         parts = state.parts if state is not None and _PROC.is_dir() else ()
         self._pids = {part.name: part.pid for part in parts if part.pid is not None}
-
-    def pid(self, part: str) -> int | None:
-        """Return the process of a part, or None."""
-        return self._pids.get(part)
 
     def read_ms(self) -> dict[str, float]:
         """Return milliseconds used so far, by part with its children, and `client` for this process."""

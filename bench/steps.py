@@ -18,7 +18,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from bench.processes import CpuMeter, per_execution_ms
-from local.stack import Stack
+from local.stack import UP_ARGV, Stack
 from settings import Settings, load_settings
 from streams.publisher import ExecutionClient
 from topics.messages import ExecuteRequest, ExecutionStatus
@@ -105,8 +105,16 @@ def on_own_system(
     work: Callable[[Settings], Coroutine[Any, Any, Any]],
     flush_every_message: bool = False,
     patterns: Path = PATTERNS,
+    argv: Sequence[str] = UP_ARGV,
 ) -> Any:
-    """Start a system in a temporary directory, return what `work` returns of it, and stop it."""
+    """Start a system in a temporary directory, return what `work` returns of it, and stop it.
+
+    Args:
+        work: gets settings with addresses.
+        flush_every_message: let Kafka fsync after every message.
+        patterns: folder of pattern files.
+        argv: runs the supervisor in the foreground; `dawsos up` by default.
+    """
     with tempfile.TemporaryDirectory(prefix="dawsos-bench-", ignore_cleanup_errors=True) as folder:
         chosen = {
             "DAWSOS_PATTERNS": str(patterns),
@@ -120,7 +128,7 @@ def on_own_system(
         # The supervisor that Stack starts takes our environment.
         os.environ.update(chosen)
         try:
-            with Stack(load_settings()) as settings:
+            with Stack(load_settings(), argv=argv) as settings:
                 return _run(work(settings))
         finally:
             for name, value in before.items():

@@ -1,7 +1,7 @@
 """The instance a chaos run works on: `python -m chaos.instance` runs it in the foreground, as `dawsos up` does.
 
 Two orchestrators, two agent workers and a projector. The clocks of the second orchestrator and of the second agent
-worker are an hour fast for the whole run.
+worker are an hour fast for the whole run, unless `--right-clocks` is given.
 """
 
 import sys
@@ -33,7 +33,8 @@ def worker_specs(wrong_clocks_s: dict[str, float]) -> tuple[WorkerSpec, ...]:
 
 def main() -> None:
     """Run until SIGTERM."""
-    raise SystemExit(up(load_settings(), worker_specs(WRONG_CLOCKS_S), prepare))
+    wrong_clocks_s = {} if sys.argv[1:] == ["--right-clocks"] else WRONG_CLOCKS_S
+    raise SystemExit(up(load_settings(), worker_specs(wrong_clocks_s), prepare))
 
 
 if __name__ == "__main__":

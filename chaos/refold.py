@@ -173,7 +173,7 @@ class _Replay:
 
     def _pattern(self, event: Event) -> CompiledPattern | None:
         if self._state is not None and self._state.pattern_digest is not None:
-            return self._patterns.by_digest(self._state.pattern_digest)
+            return self._patterns.by_digest(self._state.pattern_digest, self._state.pattern_versions)
         if isinstance(event.message, ExecuteRequest):
             return self._patterns.newest(event.message.pattern_id)
         return None

@@ -98,6 +98,38 @@ def parked(
 
 
 @app.command()
+def recovery(
+    records: Annotated[
+        int, typer.Option(min=1, metavar="N", help="At least so many records in the changelog.")
+    ] = 150_000,
+    as_json: AsJson = False,
+) -> None:
+    """How long an orchestrator takes to have its state back after a restart, and memory per idle live execution."""
+    from bench.recovery import run_recovery
+
+    _show(run_recovery(records), as_json)
+
+
+@app.command()
+def timers(
+    count: Annotated[int, typer.Option("--timers", min=100, help="How many come up at each load.")] = 1000,
+    as_json: AsJson = False,
+) -> None:
+    """How late timers are on an idle system, at half load, and saturated."""
+    from bench.timers import run_timers
+
+    _show(run_timers(count), as_json)
+
+
+@app.command()
+def failover(as_json: AsJson = False) -> None:
+    """Seconds without progress after one of two orchestrators, or of two agent workers, is killed or stopped."""
+    from bench.failover import run_failover
+
+    _show(run_failover(), as_json)
+
+
+@app.command()
 def engine(as_json: AsJson = False) -> None:
     """The pure engine alone: `advance` calls per second for patterns of several sizes."""
     from bench.engine import measure

@@ -89,6 +89,7 @@ def check_request(
         at_ms,
         at_ms + round(min(deadline_s, limits.deadline_s_max) * _MS),
         origin,
+        pattern.versions if pattern else "",
     )
     return Checked(admission, error)
 

@@ -88,10 +88,12 @@ class Catalogue:
         """Return the catalogue with capabilities at the versions a pattern was first compiled against.
 
         For executions under way: their commands keep naming the version they were admitted with, which an agent that
-        no longer has it answers with CODE_VERSION_UNAVAILABLE.
+        no longer has it answers with CODE_VERSION_UNAVAILABLE. Another version's schemas say nothing about them, so
+        their arguments are left to the agent to check.
         """
         pinned = {
-            name: replace(spec, version=versions.get(name, spec.version)) for name, spec in self.capabilities.items()
+            name: spec if versions.get(name, spec.version) == spec.version else _of_version(spec, versions[name])
+            for name, spec in self.capabilities.items()
         }
         return Catalogue(pinned)
 
@@ -99,6 +101,10 @@ class Catalogue:
     def agents(self) -> tuple[str, ...]:
         """Names of all agents, sorted."""
         return tuple(sorted({spec.agent for spec in self.capabilities.values()}))
+
+
+def _of_version(spec: CapabilitySpec, version: int) -> CapabilitySpec:
+    return replace(spec, version=version, input_schema={}, output_schema={})
 
 
 def _capabilities(document: Mapping[str, Any], where: str, faults: list[Fault]) -> Iterable[tuple[CapabilitySpec, str]]:

@@ -17,6 +17,7 @@ from orchestrator.pattern import BEGIN, CompiledPattern, CompiledStep, OutputChe
 from orchestrator.schema import GATE_KEYS, NAME_PATTERN, PATTERN_KEYS, SCHEMA
 from orchestrator.steps import LAST, Call, Frame, StepCompiler, StepNames, TooManySteps, Work, joined, name_steps
 from orchestrator.validation import schema_faults, shown
+from orchestrator.versions import versions_digest
 from topics.canonical import NotCanonical, canonical_bytes, digest
 from topics.errors import Fault
 from topics.messages import Gate, GatePolicy
@@ -75,6 +76,7 @@ def compile_pattern(
     digested = _digest(document, where, faults)
     if faults:
         raise PatternFaults(_ordered(faults))
+    capabilities = _versions(compiled, resolve)
     return CompiledPattern(
         id=document["id"],
         name=document["name"],
@@ -90,7 +92,8 @@ def compile_pattern(
         gate=gate,
         needs_pins=needs_pins,
         resolve=resolve,
-        capabilities=_versions(compiled, resolve),
+        capabilities=capabilities,
+        versions=versions_digest(capabilities),
         output_ok=output_ok,
         compensates=any(step.compensate for step in compiled),
         portfolio_readers=tuple(

@@ -59,6 +59,7 @@ class Admission:
         pattern_digest: None when the pattern is unknown.
         inputs: after defaults.
         origin: the event that carried the request.
+        versions: names the capability versions, as `CompiledPattern.versions`; empty if not known.
         encoded: its row, made once.
     """
 
@@ -71,6 +72,7 @@ class Admission:
     at_ms: int
     deadline_at_ms: int
     origin: str
+    versions: str = ""
     encoded: bytes = field(default=b"", compare=False, repr=False)
 
 
@@ -251,6 +253,11 @@ class Execution:
     def pattern_digest(self) -> str | None:
         """Digest of the pattern it runs; None if unknown, or when only the terminal record is left."""
         return self.admission.pattern_digest if self.admission else None
+
+    @property
+    def pattern_versions(self) -> str:
+        """What names the versions of its capabilities; empty if not known."""
+        return self.admission.versions if self.admission else ""
 
     @property
     def asof(self) -> date | None:

@@ -24,6 +24,7 @@ def admission(
     at_ms: int,
     deadline_at_ms: int,
     origin: str,
+    versions: str = "",
 ) -> Admission:
     """Return an admission with its encoding."""
     data = {
@@ -37,9 +38,20 @@ def admission(
         "deadline": deadline_at_ms,
         "origin": origin,
     }
-    encoded = orjson.dumps(data)
+    if versions:
+        data["versions"] = versions
     return Admission(
-        request, request_sha256, pattern_digest, inputs, portfolio_id, gate, at_ms, deadline_at_ms, origin, encoded
+        request,
+        request_sha256,
+        pattern_digest,
+        inputs,
+        portfolio_id,
+        gate,
+        at_ms,
+        deadline_at_ms,
+        origin,
+        versions,
+        orjson.dumps(data),
     )
 
 
@@ -56,6 +68,7 @@ def decode_admission(data: Mapping[str, Any]) -> Admission:
         data["at"],
         data["deadline"],
         data["origin"],
+        data.get("versions", ""),
     )
 
 

@@ -136,3 +136,8 @@ def _check_pattern(state: Execution, pattern: CompiledPattern | None) -> None:
     if pattern is None or pattern.digest != state.pattern_digest:
         got = None if pattern is None else pattern.digest
         raise IllegalTransition(f"expected pattern {state.pattern_digest} for {state.execution_id}, got {got}")
+    if state.pattern_versions not in ("", pattern.versions):
+        raise IllegalTransition(
+            f"expected pattern {pattern.id} with capability versions {state.pattern_versions} for "
+            f"{state.execution_id}, got {pattern.versions}"
+        )

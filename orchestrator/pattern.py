@@ -165,7 +165,8 @@ class CompiledPattern:
         deadline_s: of the pattern, or None.
         gate: freshness policy of the pattern, or None.
         needs_pins: whether `$resolve` runs first; then `resolve` is its capability.
-        capabilities: version of every capability the pattern uses.
+        capabilities: version of every capability the pattern uses; not covered by the digest.
+        versions: names those versions; with the digest it says exactly how an execution goes on.
         output_ok: whether `data` fits the pattern's `output_schema`; None when it declares none.
         portfolio_readers: ids of unconditional steps whose capability needs a portfolio.
         compensates: whether any step can be undone.
@@ -186,6 +187,7 @@ class CompiledPattern:
     needs_pins: bool
     resolve: CapabilitySpec | None
     capabilities: Mapping[str, int]
+    versions: str
     output_ok: OutputCheck | None
     portfolio_readers: tuple[str, ...]
     compensates: bool = False

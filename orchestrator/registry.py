@@ -16,7 +16,8 @@ class PatternRegistry:
 
     def __init__(self, patterns: Iterable[CompiledPattern] = ()) -> None:
         self._newest: dict[str, CompiledPattern] = {}
-        self._by_digest: dict[str, CompiledPattern] = {}
+        # By digest and capability versions, and for whoever does not care about these, by digest alone.
+        self._exact: dict[tuple[str, str], CompiledPattern] = {}
         for pattern in patterns:
             self.add(pattern)
 
@@ -54,7 +55,7 @@ class PatternRegistry:
 
     def add(self, pattern: CompiledPattern, newest: bool = True) -> None:
         """Add a version; `newest=False` for one that only running executions need."""
-        self._by_digest[pattern.digest] = pattern
+        self._exact[pattern.digest, pattern.versions] = self._exact[pattern.digest, ""] = pattern
         if newest:
             self._newest[pattern.id] = pattern
 
@@ -62,9 +63,14 @@ class PatternRegistry:
         """Return the version new executions get, or None."""
         return self._newest.get(pattern_id)
 
-    def by_digest(self, digest: str) -> CompiledPattern | None:
-        """Return one exact version, or None."""
-        return self._by_digest.get(digest)
+    def by_digest(self, digest: str, versions: str = "") -> CompiledPattern | None:
+        """Return one exact version, or None.
+
+        Args:
+            digest: of the pattern.
+            versions: of its capabilities, as `CompiledPattern.versions`; empty takes any.
+        """
+        return self._exact.get((digest, versions))
 
     def patterns(self) -> tuple[CompiledPattern, ...]:
         """Return the newest version of every pattern, sorted by id."""

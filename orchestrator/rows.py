@@ -29,6 +29,10 @@ class RowsDamaged(ValueError):
     """Rows that do not make an execution; the text says what was expected."""
 
 
+class RowsNewer(RowsDamaged):
+    """Rows in a form that only a newer release knows. They are whole: leave them to it."""
+
+
 def page_suffix(index: int) -> bytes:
     """Return the suffix of a page's key."""
     return b"/%d" % index
@@ -88,13 +92,16 @@ def decode_rows(
 
     Raises:
         RowsDamaged: a listed page is missing, or a row is not what `encode_rows` wrote.
+        RowsNewer: a newer release wrote them.
     """
     header = rows.get(HEADER)
     if header is None:
         return None
     head = _parsed(header, dict)
-    if head.get("v") != _VERSION:
-        raise RowsDamaged(f"expected a header of version {_VERSION}, got {head.get('v')!r}")
+    version = head.get("v")
+    if version != _VERSION:
+        kind = RowsNewer if isinstance(version, int) and version > _VERSION else RowsDamaged
+        raise kind(f"expected a header of version {_VERSION}, got {version!r}")
     try:
         execution = _execution(head, rows)
     except (KeyError, IndexError, TypeError, ValueError) as error:

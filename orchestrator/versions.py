@@ -1,8 +1,21 @@
-"""Answers of another capability version than was asked for are errors: a result must name what made it."""
+"""Capability versions: an execution keeps those it was admitted with.
+
+Answers of another version than was asked for are errors: a result must name what made it.
+"""
+
+from collections.abc import Mapping
 
 from orchestrator.pattern import RESOLVE_STEP, CompiledPattern
+from topics.canonical import canonical_bytes, sha256_hex
 from topics.errors import Code
 from topics.messages import CapabilityResult, ErrorBody
+
+_DIGITS = 16
+
+
+def versions_digest(capabilities: Mapping[str, int]) -> str:
+    """Return what names the versions of a pattern's capabilities: its own digest does not cover them."""
+    return sha256_hex(canonical_bytes(dict(capabilities)))[:_DIGITS]
 
 
 def of_pinned_version(answer: CapabilityResult, pattern: CompiledPattern) -> CapabilityResult:

@@ -255,7 +255,7 @@ class _Recorded:
 
     def unavailable(self, step: StepTrace) -> str | None:
         """Return why a step's code is not here; None when it is, or when it is not needed."""
-        offered = self.runtime.version_of(step.capability)
+        offered = self.runtime.version_of(step.capability, step.version)
         if offered is None:
             return f"no agent here offers {step.capability}"
         if offered != step.version:

@@ -24,6 +24,7 @@ from orchestrator.events import (
 from orchestrator.execution import IN_FLIGHT, Execution, Status
 from orchestrator.limits import Limits
 from orchestrator.machine import advance, cut, internal_failure
+from orchestrator.rows import RowsNewer
 from settings import Settings
 from streams import tracing
 from streams.census import Census
@@ -249,7 +250,7 @@ class Processor:
 
     def _pattern_for(self, execution: Execution | None, body: EventMessage) -> Any:
         if execution is not None and execution.pattern_digest is not None:
-            return self._patterns.by_digest(execution.pattern_digest)
+            return self._patterns.by_digest(execution.pattern_digest, execution.pattern_versions)
         if isinstance(body, ExecuteRequest):
             return self._patterns.newest(body.pattern_id)
         return None
@@ -466,6 +467,9 @@ class Processor:
             return None
         try:
             return self._rows.load(key)
+        except RowsNewer as error:
+            # After a rollback. Going on would bury this execution's events, and it would never end.
+            fail_stop(f"execution {key.decode()} was written by a newer release, start that one again: {error}")
         except Exception:
             log.exception("state rows cannot be read", extra={"execution_id": key.decode()})
             return None

@@ -14,6 +14,7 @@ from orchestrator.compiler import compile_pattern
 from orchestrator.faults import PatternFaults
 from orchestrator.pattern import CompiledPattern
 from orchestrator.registry import PatternRegistry
+from orchestrator.versions import versions_digest
 from settings import Settings
 from streams.clients import topic_name
 from streams.compacted import CompactedReader
@@ -33,8 +34,8 @@ class Patterns(Protocol):
         """Return the version new executions of this pattern start with; None if there is no such pattern."""
         ...
 
-    def by_digest(self, digest: str) -> CompiledPattern | None:
-        """Return one exact version, or None."""
+    def by_digest(self, digest: str, versions: str = "") -> CompiledPattern | None:
+        """Return one exact version, or None; `versions` names those of its capabilities, empty takes any."""
         ...
 
 
@@ -51,8 +52,9 @@ class PatternBook:
         self._settings = settings
         self._registry = registry
         self._catalogue = catalogue
-        self._versions: dict[str, PatternVersion] = {}
-        self._compiled: OrderedDict[str, CompiledPattern | None] = OrderedDict()
+        # By digest and capability versions; by digest alone whichever came last.
+        self._versions: dict[tuple[str, str], PatternVersion] = {}
+        self._compiled: OrderedDict[tuple[str, str], CompiledPattern | None] = OrderedDict()
         self._reader = CompactedReader(settings, PATTERN_VERSIONS, "orchestrator-patterns", self._on_record)
 
     async def start(self, producer: Any) -> None:
@@ -60,7 +62,7 @@ class PatternBook:
         await self._reader.start()
         deliveries = []
         for pattern in self._registry.patterns():
-            if pattern.digest in self._versions:
+            if (pattern.digest, pattern.versions) in self._versions:
                 continue
             version = PatternVersion(
                 digest=pattern.digest,
@@ -69,7 +71,8 @@ class PatternBook:
                 capabilities=dict(pattern.capabilities),
             )
             topic = topic_name(self._settings, PATTERN_VERSIONS)
-            deliveries.append(await producer.send(topic, encode(version), pattern.digest.encode()))
+            key = f"{pattern.digest}/{pattern.versions}".encode()
+            deliveries.append(await producer.send(topic, encode(version), key))
         await asyncio.gather(*deliveries)
 
     async def stop(self) -> None:
@@ -80,15 +83,16 @@ class PatternBook:
         """Return the version new executions of this pattern start with; None if there is no such pattern."""
         return self._registry.newest(pattern_id)
 
-    def by_digest(self, digest: str) -> CompiledPattern | None:
+    def by_digest(self, digest: str, versions: str = "") -> CompiledPattern | None:
         """Return one exact version; None if it was never admitted or no longer compiles."""
-        pattern = self._registry.by_digest(digest)
+        pattern = self._registry.by_digest(digest, versions)
         if pattern is not None:
             return pattern
-        if digest in self._compiled:
-            self._compiled.move_to_end(digest)
-            return self._compiled[digest]
-        version = self._versions.get(digest)
+        name = digest, versions
+        if name in self._compiled:
+            self._compiled.move_to_end(name)
+            return self._compiled[name]
+        version = self._versions.get(name)
         if version is None:
             return None
         try:
@@ -97,7 +101,7 @@ class PatternBook:
             pattern = compile_pattern(version.source.encode(), catalogue, f"pattern-versions/{digest}")
         except PatternFaults as error:
             log.error("pattern %s (%s) no longer compiles: %s", version.pattern_id, digest, error)
-        self._compiled[digest] = pattern
+        self._compiled[name] = pattern
         if len(self._compiled) > _COMPILED_MAX:
             self._compiled.popitem(last=False)
         return pattern
@@ -106,4 +110,5 @@ class PatternBook:
         if record.value is not None:
             version = decode(record.value, PatternVersion)
             assert isinstance(version, PatternVersion)
-            self._versions[version.digest] = version
+            versions = versions_digest(version.capabilities)
+            self._versions[version.digest, versions] = self._versions[version.digest, ""] = version

@@ -338,7 +338,7 @@ class PatternVersion(Wire):
     Attributes:
         source: the pattern file's text, byte for byte.
         digest: SHA-256 of the canonical pattern.
-        capabilities: versions the pattern was compiled against.
+        capabilities: versions the pattern was compiled against; not covered by the digest.
     """
 
     type: Literal["PatternVersion"] = "PatternVersion"

@@ -116,8 +116,8 @@ _FIXED = (
     TopicSpec(
         PATTERN_VERSIONS,
         (PatternVersion,),
-        "digest",
-        "Pattern texts by digest, confirmed before their first admission.",
+        "digest and capability versions",
+        "Pattern texts with the versions of their capabilities, confirmed before their first admission.",
         compacted=True,
         retention_ms=KEEP_FOREVER_MS,
         engine=False,

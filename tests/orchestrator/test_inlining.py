@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator.compiler import compile_pattern
 from orchestrator.describe import describe, mermaid
+from orchestrator.events import IllegalTransition
 from orchestrator.faults import PatternFaults
 from orchestrator.limits import Limits
 from orchestrator.pattern import CompiledPattern
@@ -270,15 +271,22 @@ def test_an_execution_under_way_finishes_on_the_version_it_began_with() -> None:
 
 
 def test_an_execution_under_way_keeps_the_capability_versions_it_was_admitted_with() -> None:
-    old = compiled([noop("a"), noop("b")])
-    versions = {**old.capabilities, "t.noop": 7}
-    pinned = compile_pattern(old.source, CATALOGUE.pinned(versions), "pattern-versions/x")
-    assert pinned.digest == old.digest
+    now = compiled([noop("a"), noop("b")])
+    versions = {**now.capabilities, "t.noop": 7}
+    pinned = compile_pattern(now.source, CATALOGUE.pinned(versions), "pattern-versions/x")
+    assert pinned.digest == now.digest
     assert pinned.capabilities == {"t.noop": 7}
-    one = begun(old)
-    one.pattern = pinned
+    registry = PatternRegistry([now])
+    registry.add(pinned, newest=False)
+    one = begun(pinned)
+    assert one.state is not None
+    one.pattern = now
+    with pytest.raises(IllegalTransition, match="capability versions"):
+        one.answer("a")
+    one.pattern = registry.by_digest(now.digest, one.state.pattern_versions)
     one.answer("a")
     assert one.sent[0].version == 7
+    assert registry.newest("p") is now
 
 
 @pytest.mark.parametrize(

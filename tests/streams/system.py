@@ -66,6 +66,16 @@ PATTERNS = {
     ),
     "pinned": pattern("pinned", {"capability": "probe.pinned", "as": "answer", "args": {}}),
     "huge": pattern("huge", {"capability": "probe.huge", "as": "answer", "args": {}}),
+    "slow_then_echo": pattern(
+        "slow_then_echo",
+        {"capability": "probe.slow", "as": "waited", "args": {}},
+        {"capability": "probe.echo", "as": "answer", "args": {"value": "{{state.waited}}"}},
+    ),
+    "slow_then_list": pattern(
+        "slow_then_list",
+        {"capability": "probe.slow", "as": "waited", "args": {}},
+        {"capability": "probe.list", "as": "answer", "args": {"count": 1}},
+    ),
     "slow": pattern("slow", {"capability": "probe.slow", "as": "answer", "args": {}}),
     "undone": pattern(
         "undone",
@@ -297,12 +307,12 @@ async def running(settings: Settings, *, orchestrator: bool = True):
                 await worker.stop()
 
 
-async def main() -> None:
+async def serve(registry: PatternRegistry, catalogue: Catalogue) -> None:
     """Run an orchestrator until SIGTERM."""
     settings = load_settings(_env_file=None)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    worker = OrchestratorWorker(settings, registry(), catalogue())
+    worker = OrchestratorWorker(settings, registry, catalogue)
     await worker.start()
     coordinator: Any = worker._app.consumer._thread._consumer._coordinator
     send = coordinator._send_req
@@ -320,4 +330,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(serve(registry(), catalogue()))
