@@ -19,7 +19,7 @@ from settings import load_settings
 from topics.codec import decode, encode
 from topics.messages import CapabilityRequest
 
-AGENT = f"{__package__}.clerk:Clerk"
+AGENT = "tests.services_tests.clerk:Clerk"
 
 
 class Clerk(BaseAgent):
@@ -36,7 +36,9 @@ class Clerk(BaseAgent):
 
         async def effect(connection: Connection) -> bytes:
             name = uuid4().hex * 2
-            await connection.execute("INSERT INTO artifacts VALUES ($1, $2, $3, now())", context.tenant, name, text)
+            await connection.execute(
+                "INSERT INTO artifacts VALUES ($1, $2, $3, now())", context.tenant, name, text.encode()
+            )
             return name.encode()
 
         output, _ = await self._effects.once(context.tenant, context.user_id, context.idempotency_key, effect)

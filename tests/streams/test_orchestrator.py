@@ -1,6 +1,7 @@
 """The orchestrator with a real agent on real Kafka, in this process."""
 
 import asyncio
+from datetime import timedelta
 from uuid import uuid4
 
 import aiokafka
@@ -104,6 +105,22 @@ async def test_the_same_request_twice_is_one_execution_and_another_body_is_a_con
     assert conflict.key != key_of(execution_id)
     # Everything before the conflict in this partition was processed by now.
     assert len((await results_of(system, execution_id))[execution_id]) == 1
+
+
+async def test_a_request_older_than_the_retention_is_expired_and_its_id_is_taken(system: System) -> None:
+    old = request(inputs={"value": 1})
+    age = timedelta(seconds=system.settings.retention_s + 1)
+    expired = await system.client.execute(
+        old.model_copy(update={"submitted_at": old.submitted_at - age, "request_id": "of long ago"}), TIMEOUT_S
+    )
+    assert expired.status is ExecutionStatus.REJECTED
+    assert expired.error is not None and expired.error.code is Code.REQUEST_EXPIRED
+    assert all(step.attempts == 0 for step in expired.trace.steps)
+    # What it was answered is remembered like any answer: the same id with another body is a conflict.
+    other = await system.client.execute(
+        old.model_copy(update={"request_id": "of long ago", "inputs": {"value": 2}}), 10
+    )
+    assert other.error is not None and other.error.code is Code.REQUEST_CONFLICT
 
 
 async def test_an_unknown_pattern_is_rejected(system: System) -> None:

@@ -47,7 +47,7 @@ def settings(service_settings: Settings) -> Settings:
 
 
 @asynccontextmanager
-async def released(services: Addresses, settings: Settings, name: str, number: signal.Signals) -> AsyncIterator[System]:
+async def released(services: Addresses, settings: Settings, name: str) -> AsyncIterator[System]:
     """Run orchestrator and agent of one release; at the end the orchestrator goes first."""
     module, agent = RELEASES[name]
     orchestrator = Process(services, settings, name, ("-m", module))
