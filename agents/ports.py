@@ -335,8 +335,11 @@ class ScenarioBook:
 class MacroPort(Protocol):
     """Macroeconomic series and scenarios."""
 
-    async def series(self, series_ids: Sequence[str], asof: date) -> Mapping[str, MacroSeries]:
-        """Return what was public on a day, per period the newest version; no ids means every series."""
+    async def series(self, series_ids: Sequence[str], asof: date, pack_id: UUID) -> Mapping[str, MacroSeries]:
+        """Return what was public on a day, per period the newest version; no ids means every series.
+
+        Same pack, same answer: what is loaded after a pack was frozen is not seen with it.
+        """
         ...
 
     async def scenarios(self) -> ScenarioBook:

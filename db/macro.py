@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from uuid import UUID
 
 from db.postgres import Pool, transaction, upstream_failures
 from db.sql import query
@@ -24,6 +25,25 @@ class MacroRow:
     obs_date: date
     vintage: date
     value: Decimal | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRow:
+    """One observation as a pack sees it.
+
+    Attributes:
+        obs_date: first day of its period.
+        vintage: day of the version.
+        released: day of the first version.
+        value: None where the publisher has withdrawn it.
+    """
+
+    series_id: str
+    obs_date: date
+    vintage: date
+    released: date
+    value: float | None
     source: str
 
 
@@ -70,4 +90,23 @@ class MacroRepository:
             rows = await self._pool.fetch(query("macro_asof"), list(series), on)
         return tuple(
             MacroRow(row[0], row[1], row[2], None if row[3] is None else Decimal(row[3]), row[4]) for row in rows
+        )
+
+    async def seen(self, series: Sequence[str], pack_id: UUID) -> tuple[SeenRow, ...]:
+        """Return what a frozen pack sees of these series (none: of all): rows added before it was frozen.
+
+        Per period the newest vintage up to the pack's day, by series and date. It never changes.
+        """
+        with upstream_failures("reading macro series"):
+            rows = await self._pool.fetch(query("macro_seen"), pack_id, list(series))
+        return tuple(
+            SeenRow(
+                row["series_id"],
+                row["obs_date"],
+                row["vintage"],
+                row["released"],
+                None if row["value"] is None else float(row["value"]),
+                row["source"],
+            )
+            for row in rows
         )

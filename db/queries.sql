@@ -279,6 +279,16 @@ FROM macro_series
 WHERE series_id = ANY ($1::text[]) AND vintage <= $2
 ORDER BY series_id, obs_date, vintage DESC
 
+-- name: macro_seen
+-- What a pack sees, per period the newest vintage, and the day of the first.
+SELECT DISTINCT ON (series_id, obs_date)
+    series_id, obs_date, vintage, trim_scale(value)::text AS value, source,
+    min(vintage) OVER (PARTITION BY series_id, obs_date) AS released
+FROM macro_series, pricing_pack AS own
+WHERE own.id = $1 AND after_freeze < own.freeze_seq AND vintage <= own.asof_date
+    AND (cardinality($2::text[]) = 0 OR series_id = ANY ($2::text[]))
+ORDER BY series_id, obs_date, vintage DESC
+
 -- name: macro_differing
 SELECT given.series_id, given.obs_date, given.vintage
 FROM unnest($1::text[], $2::date[], $3::date[], $4::numeric[]) AS given (series_id, obs_date, vintage, value)

@@ -143,9 +143,11 @@ CREATE TABLE macro_series (
     obs_date date NOT NULL,
     vintage date NOT NULL,
     value numeric,
-    source text NOT NULL
+    source text NOT NULL,
+    after_freeze bigint NOT NULL DEFAULT 0
 );
 COMMENT ON TABLE macro_series IS 'Macro observations as they were known: value of obs_date as published on vintage, null where it was withdrawn. A revision is a later vintage; rows never change.';
+COMMENT ON COLUMN macro_series.after_freeze IS 'freeze_seq of the last pack frozen before the row was added; packs with a higher one see it.';
 
 CREATE TABLE pack_announcements (
     pack_id uuid NOT NULL,
@@ -599,6 +601,20 @@ BEGIN
 END
 $function$;
 
+CREATE OR REPLACE FUNCTION public.macro_row_is_placed()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+    -- The lock of freezing, held until commit: no pack is frozen between this number and the row's being there.
+    PERFORM pg_advisory_xact_lock(hashtextextended('dawsos.pack_status', 0));
+    SELECT CASE WHEN is_called THEN last_value ELSE 0 END INTO NEW.after_freeze FROM pack_freeze_seq;
+    RETURN NEW;
+END
+$function$;
+
 CREATE OR REPLACE FUNCTION public.pack_content_sha256(pack uuid)
  RETURNS text
  LANGUAGE sql
@@ -730,6 +746,8 @@ CREATE TRIGGER fx_rates_only_while_warming AFTER INSERT ON public.fx_rates REFER
 
 CREATE TRIGGER macro_series_immutable BEFORE DELETE OR UPDATE OR TRUNCATE ON public.macro_series FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+CREATE TRIGGER macro_series_placed BEFORE INSERT ON public.macro_series FOR EACH ROW EXECUTE FUNCTION macro_row_is_placed();
+
 CREATE TRIGGER pack_provenance_immutable BEFORE DELETE OR UPDATE OR TRUNCATE ON public.pack_provenance FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER prices_immutable BEFORE DELETE OR UPDATE OR TRUNCATE ON public.prices FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -810,5 +828,7 @@ CREATE POLICY own_rows ON requests AS PERMISSIVE FOR ALL TO public
 REVOKE ALL ON FUNCTION fail_pack(uuid,text,text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION freeze_packs(uuid[],text[],timestamp with time zone,text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION macro_row_is_placed() FROM PUBLIC;
 
 ALTER SEQUENCE pack_freeze_seq OWNED BY pricing_pack.freeze_seq;

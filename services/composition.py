@@ -23,7 +23,7 @@ from services.ledgers import GitLedgers
 from services.local_artifacts import LocalArtifacts
 from services.local_data import TENANT, USER_ID, LocalData, LocalPortfolios
 from services.local_packs import POLICY as LOCAL_POLICY
-from services.macro import RecordedMacro
+from services.macro import RecordedMacro, StoredMacro
 from services.market_sources import BundledSource, NamedSources, market_sources
 from services.pack_desk import memory_desk
 from services.provider_clients import provider_clients
@@ -118,6 +118,7 @@ def build_runtime_postgres(
     from db.artifacts import ArtifactRepository
     from db.effects import EffectRepository
     from db.ledgers import SnapshotRepository
+    from db.macro import MacroRepository
     from db.packs import PackRepository
     from db.portfolios import PortfolioRepository
     from services.pack_rows import RowPacks
@@ -130,7 +131,7 @@ def build_runtime_postgres(
         "packs": RowPacks(PackRepository(pool)),
         "fundamentals": RecordedFundamentals(),
         "reference": RecordedReference(),
-        "macro": RecordedMacro(),
+        "macro": StoredMacro(MacroRepository(pool), RecordedMacro()),
         "rubric": bundled_rubric(),
         "policy": settings.policy,
         "pack_desk": postgres_desk(pipeline or OwnerPool(settings.postgres_pipeline_url())),

@@ -24,6 +24,7 @@ from agents.macro.desk import MacroDesk, pinned
 from agents.ports import MacroSeries
 from analytics.macro import percentile_rank, quarterly, transformed
 from analytics.regime import PERSISTENCE, Quarter, persisted, signals
+from topics.messages import Pins
 
 REGIME_SERIES = ("GDPC1", "UNRATE", "CPILFESL")
 _STALE_DAYS = 200  # after the end of the period: two quarters and a late release
@@ -42,7 +43,7 @@ class EconomyGroup(MacroDesk):
     async def get_indicators(self, context: CapabilityContext, series: list[str] | None = None) -> Indicators:
         """Read indicators as public on the day: value, release day, vintage, and how it ranks in ten years."""
         pins = pinned(context)
-        found = await self._macro.series(series or (), pins.asof)
+        found = await self._macro.series(series or (), pins.asof, pins.pricing_pack_id)
         rows = [_indicator(each, pins.asof) for each in found.values()]
         rows += [_unknown(name) for name in series or () if name not in found]
         self._cite(context, found.values(), pins.asof)
@@ -59,7 +60,7 @@ class EconomyGroup(MacroDesk):
     async def detect_regime(self, context: CapabilityContext) -> Regime:
         """Say which regime stands on the day by the rule table, and since when."""
         pins = pinned(context)
-        quarters, used, reason = await self._quarters(context, pins.asof)
+        quarters, used, reason = await self._quarters(context, pins)
         last = quarters[-1] if quarters else None
         released = max((each.observations[-1].released for each in used), default=None) if last else None
         if last is not None and not reason and last.regime is None:
@@ -83,7 +84,7 @@ class EconomyGroup(MacroDesk):
     async def regime_history(self, context: CapabilityContext, years: Years = 20) -> RegimeHistory:
         """Replay the rules quarter by quarter with what was known then."""
         pins = pinned(context)
-        quarters, used, reason = await self._quarters(context, pins.asof)
+        quarters, used, reason = await self._quarters(context, pins)
         kept = quarters[-4 * years :]
         named = [each.regime for each in kept if each.regime]
         return RegimeHistory(
@@ -100,7 +101,7 @@ class EconomyGroup(MacroDesk):
     async def trend_shifts(self, context: CapabilityContext, years: Years = 20) -> TrendShifts:
         """List changes of regime with the release that confirmed each."""
         pins = pinned(context)
-        quarters, used, reason = await self._quarters(context, pins.asof)
+        quarters, used, reason = await self._quarters(context, pins)
         releases = _releases(used)
         shifts: list[ShiftRow] = []
         before: str | None = None
@@ -124,7 +125,7 @@ class EconomyGroup(MacroDesk):
     async def short_term_cycle(self, context: CapabilityContext) -> ShortTermCycle:
         """Rank yield curve, unemployment gap and credit spread among their last twenty years."""
         pins = pinned(context)
-        found = await self._macro.series(("T10Y2Y", "UNRATE", "BAA-AAA", "TB3MS"), pins.asof)
+        found = await self._macro.series(("T10Y2Y", "UNRATE", "BAA-AAA", "TB3MS"), pins.asof, pins.pricing_pack_id)
         rows = (
             _component("yield curve", found.get("T10Y2Y"), "T10Y2Y", pins.asof, high_is_strained=False),
             _component("unemployment gap", found.get("UNRATE"), "UNRATE", pins.asof, gap=True),
@@ -145,9 +146,10 @@ class EconomyGroup(MacroDesk):
             warnings=_vintages(found.values(), pins.asof),
         )
 
-    async def _quarters(self, context: CapabilityContext, asof: date) -> tuple[list[Quarter], list[MacroSeries], str]:
+    async def _quarters(self, context: CapabilityContext, pins: Pins) -> tuple[list[Quarter], list[MacroSeries], str]:
         """Return quarters known in all three series, the series, and why the newest is no answer for the day."""
-        found = await self._macro.series(REGIME_SERIES, asof)
+        asof = pins.asof
+        found = await self._macro.series(REGIME_SERIES, asof, pins.pricing_pack_id)
         self._cite(context, found.values(), asof)
         missing = [name for name in REGIME_SERIES if name not in found or not found[name].observations]
         used = [found[name].known(quarterly(found[name].observations)) for name in REGIME_SERIES if name in found]

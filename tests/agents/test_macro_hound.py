@@ -2,6 +2,7 @@
 
 from datetime import date
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -119,7 +120,7 @@ async def test_drawdown_at_risk_of_real_days(example: Desk) -> None:
 
 async def test_series_are_read_once() -> None:
     macro = RecordedMacro()
-    first = await macro.series((), date(2005, 1, 1))
-    second = await macro.series(("UNRATE",), date(2004, 1, 1))
+    first = await macro.series((), date(2005, 1, 1), UUID(int=0))
+    second = await macro.series(("UNRATE",), date(2004, 1, 1), UUID(int=0))
     assert set(first) > {"UNRATE"} and len(second["UNRATE"].observations) < len(first["UNRATE"].observations)
     assert MacroHound(macro).name == "macro_hound"

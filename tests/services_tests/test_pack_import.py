@@ -18,6 +18,7 @@ from db.pack_policies import PolicyRepository
 from db.pack_watch import PackWatchRepository
 from db.pack_writer import PackWriter
 from db.postgres import Pool, open_pool
+from services.macro import RecordedMacro, StoredMacro
 from services.market_files import PRICE_COLUMNS, MarketFile, ParquetMissing, market_text, prices_of, rates_of
 from services.pack_import import (
     GivenIdentifier,
@@ -183,6 +184,37 @@ async def test_macro_vintages_never_change(owner_of_packs: Pool) -> None:
     assert await macro.asof(["SYN-GDP"], date(2024, 1, 3)) == ()
     with pytest.raises(TerminalError, match="a vintage never changes"):
         await macro.add([MacroRow("SYN-GDP", date(2023, 10, 1), date(2024, 1, 4), D("3.2"), "syn")])
+
+
+@pytestmark_db
+async def test_a_pack_sees_the_macro_rows_that_were_there_when_it_was_frozen(owner_of_packs: Pool) -> None:
+    macro = MacroRepository(owner_of_packs)
+
+    def gdp(quarter: int, vintage: date, value: str) -> MacroRow:
+        return MacroRow("GDPC1", date(2023, 3 * quarter - 2, 1), vintage, D(value), "fred")
+
+    published = date(2023, 12, 21)
+    await macro.add([gdp(1, date(2023, 4, 27), "100"), gdp(2, published, "101"), gdp(3, published, "102")])
+    first = await import_packs(owner_of_packs, WEEK, NOW)
+    friday = UUID(first.packs[1]["pack_id"])
+    stored = StoredMacro(macro, RecordedMacro())
+    before = await stored.series(("GDPC1", "UNRATE"), FRIDAY, friday)
+    assert [each.value for each in before["GDPC1"].observations] == [100, 101, 102]
+    last = before["GDPC1"].observations[-1]
+    assert (last.end, last.released, before["GDPC1"].per_year) == (date(2023, 9, 30), published, 4)
+    assert not before["GDPC1"].release_assumed and before["UNRATE"].release_assumed  # nobody loaded that one
+    # An older figure and an older revision arrive late; both were public that Friday, but this pack was made without.
+    await macro.add([gdp(1, date(2023, 5, 25), "99"), MacroRow("SYN-D", THURSDAY, THURSDAY, D("1.5"), "fred")])
+    assert await stored.series(("GDPC1", "UNRATE", "SYN-D"), FRIDAY, friday) == before
+    again = WEEK.model_copy(update={"prices": (price(THURSDAY), price(FRIDAY, "10.6"), price(MONDAY, "11"))})
+    [restated] = (await import_packs(owner_of_packs, again, NOW)).packs
+    after = await stored.series((), FRIDAY, UUID(restated["pack_id"]))
+    revised = after["GDPC1"].observations[0]
+    assert (revised.value, revised.released, revised.vintage) == (99, date(2023, 4, 27), date(2023, 5, 25))
+    assert after["GDPC1"].source != before["GDPC1"].source and after["SYN-D"].transform == "level"
+    assert set(after) > {"CPILFESL", "UNRATE"} and "T10Y2Y" not in after
+    # A pack of the day before sees what was public then, whenever it is made.
+    assert await macro.seen(["SYN-D"], UUID(first.packs[0]["pack_id"])) == ()
 
 
 def file(text: str, name: str = "file.csv") -> MarketFile:
