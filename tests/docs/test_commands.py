@@ -68,3 +68,9 @@ def test_commands_of_page(page: Path, tmp_path: Path) -> None:
             assert run.returncode == wanted, f"{command}\n{run.stdout[-3000:]}\n{run.stderr[-3000:]}"
     finally:
         subprocess.run(["dawsos", "down"], cwd=folder, env=environment, capture_output=True, check=False)
+
+
+def test_json_blocks_are_the_files_they_show() -> None:
+    page = (ROOT / "docs" / "patterns.md").read_text()
+    (shown,) = re.findall(r"^```json\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert shown == (ROOT / "docs" / "examples" / "exposure.json").read_text()
