@@ -132,12 +132,13 @@ class AgentRuntime:
         """Return the catalogue of the agents in this runtime."""
         return catalogue_of(type(agent) for agent in self.agents.values())
 
-    def version_of(self, capability: str, wanted: int) -> int | None:
+    def version_of(self, capability: str, wanted: int | None = None) -> int | None:
         """Return the wanted version of a capability if this runtime has it, else the newest; None without any."""
         bound = self._bound.get(capability)
         if bound is None:
             return None
-        return (bound.description.of_version(wanted) or bound.description).terms.version
+        former = None if wanted is None else bound.description.of_version(wanted)
+        return (former or bound.description).terms.version
 
     async def handle(self, request: CapabilityRequest) -> CapabilityResult:
         """Answer a request; an error is an answer too. Raises nothing but a cancellation."""
