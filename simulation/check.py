@@ -86,7 +86,8 @@ class Check:
         self._homes: dict[bytes, int] = {}
         self._take_overs = 0
         self._owner: dict[tuple[Process, int], int] = {}
-        self._found: dict[tuple[Process, int], dict[bytes, _Row]] = {}
+        self._newest = [0] * world.plan.partitions
+        self._late: list[list[Record]] = [[] for _ in range(world.plan.partitions)]
         self._replicas: dict[bytes, _Replica] = {}
         self._done: set[tuple[str, int, int]] = set()
         self._signals: dict[bytes, set[int]] = {}
@@ -123,15 +124,28 @@ class Check:
         assert key is not None
         assert writer is not None
         if key.startswith(b"@"):
+            for late in self._late[partition]:
+                self._survives(late)
+            self._late[partition].clear()
             self._take_overs += 1
-            self._owner[writer, partition] = self._take_overs
-            self._found[writer, partition] = dict(self._rows[partition])
-            return
+            self._owner[writer, partition] = self._newest[partition] = self._take_overs
+        elif self._owner.get((writer, partition), 0) < self._newest[partition]:
+            # The owner does not know it, folds its event itself, and outranks it then. Whoever comes next finds it only
+            # where the owner has not got so far.
+            self._rank(record)
+            self._late[partition].append(record)
+        else:
+            self._survives(record)
+
+    def _rank(self, record: Record) -> tuple[_Row | None, _Row]:
+        """Return the row that survives so far and the one that a record makes; see that their ranks are right."""
+        key, partition, writer = record.key, record.partition, record.writer
+        assert key is not None
+        assert writer is not None
         prefix = record.value[:_PREFIX] if record.value is not None else dict(record.headers)["fence"]
         payload = None if record.value is None else record.value[_PREFIX:]
         owner = self._owner.get((writer, partition), 0)
-        rows = self._rows[partition]
-        known = rows.get(key)
+        known = self._rows[partition].get(key)
         if known is not None and known.owner != owner:
             if owner < known.owner and prefix >= known.prefix:
                 raise self._broken(
@@ -141,14 +155,20 @@ class Check:
                 raise self._broken(
                     "versions never regress", f"{writer.name}'s row ranks below its predecessor's", key[:_ID]
                 )
-            if owner < known.owner:
-                return
         elif known is not None and prefix <= known.prefix:
             raise self._broken("versions never regress", f"{writer.name} wrote {prefix.hex()} twice", key[:_ID])
-        before = None if known is None else known.payload
-        rows[key] = _Row(prefix, payload, owner)
+        return known, _Row(prefix, payload, owner)
+
+    def _survives(self, record: Record) -> None:
+        """Take a record into the rows that survive, unless a newer owner's is there."""
+        key = record.key
+        assert key is not None
+        known, row = self._rank(record)
+        if known is not None and row.owner < known.owner:
+            return
+        self._rows[record.partition][key] = row
         if len(key) == _ID:
-            self._header(record, key, before, payload)
+            self._header(record, key, None if known is None else known.payload, row.payload)
 
     def _header(self, record: Record, key: bytes, before: bytes | None, payload: bytes | None) -> None:
         if payload is None:
@@ -253,9 +273,6 @@ class Check:
     def taken_over(self, worker: "Orchestrator", partitions: frozenset[int]) -> None:
         """Compare what a new owner recovered with what survives in the log.
 
-        What survives is told by the log up to its marker, and by its own rows after that. Rows of a former owner that
-        come later it does not know, and need not: it folds their events itself, and its rows rank above them.
-
         One that slept through the group's next deal after its marker was appended wakes up with older rows; what it
         writes ranks below its successor's.
         """
@@ -263,9 +280,7 @@ class Check:
         partitions = frozenset(each for each in partitions if owners.get(each) is worker)
         data, number = worker.table.store.data, worker.table.store.partition_of
         for partition in partitions:
-            owner = self._owner[worker.process, partition]
-            own = {key: row for key, row in self._rows[partition].items() if row.owner == owner}
-            for key, row in (self._found[worker.process, partition] | own).items():
+            for key, row in self._rows[partition].items():
                 got = data.get(key)
                 if (None if got is None else got[:_PREFIX]) != (None if row.payload is None else row.prefix):
                     raise self._broken(
