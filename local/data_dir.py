@@ -4,7 +4,7 @@
     instance.json   ports, passwords and cluster id; made once, readable by the owner only
     kafka/ postgres/ valkey/   data of the servers
     log/            one file per process
-    run/            processes.json (what was started), state.json (what is ready), NAME.ready (by workers)
+    run/            processes.json (what was started), state.json (what is ready), by workers NAME.starting, NAME.ready
 
 The lock goes with its process, however that ends, so it can never be stale; what it cannot tell is whether servers
 of a killed process are still alive. `stop_leftovers` finds those in processes.json and stops the ones it can prove

@@ -2,7 +2,8 @@
 
 A worker is ready when it has written JSON with its own pid to the file named by `DAWSOS_READY_FILE`
 (`run/NAME.ready` in the data directory); the file is removed before each start. A member `health` there is the URL of
-its health endpoint: once it says that the worker is stuck, or nobody answers there, the worker is started again.
+its health endpoint: once it says that the worker is stuck, or nobody answers there, the worker is started again. Before
+it is ready, `run/NAME.starting` says where that endpoint is: recovering much state may take longer than any timeout.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from local.data_dir import DataDir, read_json
 from local.errors import ServiceFailed
@@ -20,6 +23,7 @@ from local.process import POLL_S, Child
 
 HEALTH_EVERY_S = 5.0
 SILENT_MAX = 3
+STARTING = ".starting"
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 5.0
 # After this long without trouble the next end counts as the first again.
@@ -81,29 +85,45 @@ class Worker:
 
     def is_ready(self) -> bool:
         """Whether the process of this start has reported itself."""
-        if self.child is None:
+        said = self._said(self._ready_file)
+        if said is None:
             return False
-        value = read_json(self._ready_file)
-        if not isinstance(value, dict) or value.get("pid") != self.child.pid:
-            return False
-        self.health = value.get("health")
+        self.health = said.get("health")
         return True
+
+    def _said(self, path: Path) -> dict[str, Any] | None:
+        """Return what the process of this start has written to a file."""
+        value = read_json(path)
+        return value if self.child and isinstance(value, dict) and value.get("pid") == self.child.pid else None
+
+    async def _is_starting(self) -> bool:
+        """Whether its health endpoint says that it is alive."""
+        said = self._said(self._ready_file.with_suffix(STARTING))
+        verdict = await ask(str(said.get("health"))) if said else None
+        return verdict is not None and verdict.get("live") is True
 
     async def until_ready(self, timeout_s: float) -> None:
         """Wait for the ready file.
+
+        Args:
+            timeout_s: after which, and every so often from then on, its health endpoint has to say that it is alive.
 
         Raises:
             ServiceFailed: it ended before, or took too long; with the tail of its log.
         """
         child = self.child
         assert child is not None
+        until = self._begun + timeout_s
         while not self.is_ready():
             if child.exit_code is not None:
                 raise ServiceFailed(
                     f"worker {self.name} ended with code {child.exit_code} before it was ready; "
                     f"{child.log} says:\n{child.log_tail()}"
                 )
-            if time.monotonic() - self._begun > timeout_s:
+            if time.monotonic() > until:
+                if await self._is_starting():
+                    until = time.monotonic() + timeout_s
+                    continue
                 raise ServiceFailed(
                     f"worker {self.name} was not ready within {timeout_s:g} s; {child.log} says:\n{child.log_tail()}"
                 )

@@ -88,7 +88,7 @@ async def _main(settings: Settings, name: str, serve: Serve) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     health = Health(name, settings.liveness_s)
-    with _ready_file(settings.ready_file, health) as write_ready:
+    with _ready_file(settings.ready_file, health) as (write_starting, write_ready):
 
         def ready() -> None:
             # What was loaded so far stays; looking through it again and again costs milliseconds each time.
@@ -100,6 +100,7 @@ async def _main(settings: Settings, name: str, serve: Serve) -> None:
 
         try:
             _start_health(health, settings)
+            write_starting()
             if await _unless_stopped(stop, wait_for_kafka(settings)):
                 await serve(settings, stop, ready, health)
         except (KafkaUnavailable, TopicsWrong, CannotStart) as error:
@@ -136,23 +137,25 @@ def _start_health(health: Health, settings: Settings) -> None:
 
 
 @contextmanager
-def _ready_file(path: Path | None, health: Health) -> Iterator[Callable[[], None]]:
-    """Give a function that writes the ready file; the file goes when the worker does."""
+def _ready_file(path: Path | None, health: Health) -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:
+    """Give functions that write `NAME.starting` and the ready file; the files go when the worker does."""
 
-    def write() -> None:
+    def write(path: Path | None) -> None:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             fresh = path.with_suffix(".new")
             fresh.write_bytes(orjson.dumps({"pid": os.getpid(), "health": health.url}))
             fresh.replace(path)
 
-    if path is not None:
-        path.unlink(missing_ok=True)
+    starting = None if path is None else path.with_suffix(".starting")
+    files = [each for each in (path, starting) if each is not None]
+    for each in files:
+        each.unlink(missing_ok=True)
     try:
-        yield write
+        yield partial(write, starting), partial(write, path)
     finally:
-        if path is not None:
-            path.unlink(missing_ok=True)
+        for each in files:
+            each.unlink(missing_ok=True)
 
 
 async def _serve_orchestrator(
