@@ -35,7 +35,8 @@ def init_command(
 
       dawsos init house && cd house && dawsos patterns test
     """
-    there = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    # A repository that was just made is empty enough.
+    there = sorted(path.name for path in folder.iterdir() if path.name != ".git") if folder.exists() else []
     if there:
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""
         raise CommandFailed(f"expected an empty or new folder, {folder} holds {there[0]}{more}", Exit.USAGE)

@@ -13,7 +13,7 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -71,7 +71,7 @@ class Event:
         return str(self.execution["status"])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Result:
     """What came of an execution.
 
@@ -84,15 +84,18 @@ class Result:
 
     execution_id: str
     data: dict[str, Any]
-    charts: list[dict[str, Any]] = field(repr=False)
-    trace: dict[str, Any] = field(repr=False)
+    charts: list[dict[str, Any]]
+    trace: dict[str, Any]
     digest: str
+
+    def __repr__(self) -> str:
+        return f"<Result of {self.execution_id}: {', '.join(self.data)}; {len(self.charts)} charts>"
 
     def frame(self, path: str, *, exact: bool = False) -> pandas.DataFrame:
         """Return rows of the data as a pandas DataFrame; days become timestamps, decimal texts floats.
 
         Args:
-            path: dotted, into `data`: a list of objects (`lots.rows`), or an object whose lists are the columns.
+            path: dotted, into `data`: a list of objects (`lots.rows`), or an object whose longest lists are columns.
             exact: make decimal texts `Decimal` instead.
 
         Raises:
@@ -104,7 +107,8 @@ class Result:
 
         found = self._at(path)
         if isinstance(found, dict):
-            found = {name: column for name, column in found.items() if isinstance(column, list)}
+            lists = {name: column for name, column in found.items() if isinstance(column, list)}
+            found = {name: column for name, column in lists.items() if len(column) == max(map(len, lists.values()))}
         if not isinstance(found, list) and not (isinstance(found, dict) and found):
             raise TypeError(f"expected a list of rows or an object of lists at {path!r}")
         table = pandas.DataFrame(found)

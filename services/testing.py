@@ -29,6 +29,8 @@ def ask(agent: BaseAgent, capability: str, /, *, pins: Pins | None = None, **arg
     """
     clock = SystemClock()
     runtime = AgentRuntime([agent], LocalArtifacts(), None, None, clock.now_ms)
+    # No version is wanted in particular: the newest.
+    version = runtime.version_of(capability, wanted=0) or 1
     request = CapabilityRequest(
         execution_id=str(UUID(int=0)),
         tenant=TENANT,
@@ -36,7 +38,7 @@ def ask(agent: BaseAgent, capability: str, /, *, pins: Pins | None = None, **arg
         step_id="test",
         attempt=1,
         capability=capability,
-        version=runtime.version_of(capability) or 1,
+        version=version,
         args=arguments,
         pins=pins,
         deadline_at_ms=clock.now_ms() + _DEADLINE_MS,

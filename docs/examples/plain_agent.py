@@ -39,6 +39,7 @@ def answer(request):
 
 async def serve(bootstrap, prefix=""):
     """Answer requests for ever; a request whose answer was not confirmed is answered again after a restart."""
+    bootstrap = bootstrap.removeprefix("kafka://")
     consumer = AIOKafkaConsumer(
         f"{prefix}capability-requests.{AGENT}",
         bootstrap_servers=bootstrap,

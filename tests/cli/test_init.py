@@ -11,6 +11,7 @@ from tests.cli.command import ROOT, invoke, spawn
 
 def test_a_new_project_passes_its_own_tests(tmp_path: Path) -> None:
     folder = tmp_path / "house"
+    (folder / ".git").mkdir(parents=True)
     made = spawn("init", str(folder), "--json", cwd=tmp_path, PYTHONPATH=str(ROOT))
     assert made.returncode == Exit.OK, made.stderr
     listed = json.loads(made.stdout)

@@ -52,12 +52,17 @@ async def test_a_result_comes_back_with_tables(client: Client) -> None:
     assert "tax_lots" in {each["id"] for each in await called(client.patterns)}
 
 
-async def test_columns_of_an_object_are_a_table(client: Client) -> None:
+def test_columns_of_an_object_are_a_table() -> None:
     result = Result(
-        "id", {"history": {"dates": ["2012-01-02", "2012-01-03"], "nav": ["1.5", None], "n": 2}}, [], {}, ""
+        "id",
+        {"history": {"dates": ["2012-01-02", "2012-01-03"], "nav": ["1.5", None], "n": 2, "warnings": []}},
+        [],
+        {},
+        "",
     )
     table = result.frame("history")
     assert list(table.columns) == ["dates", "nav"] and table["nav"][0] == 1.5 and table["nav"].isna()[1]
+    assert repr(result) == "<Result of id: history; 0 charts>"
 
 
 async def test_an_execution_is_streamed_to_its_end(client: Client) -> None:
