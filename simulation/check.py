@@ -124,11 +124,16 @@ class Check:
         assert key is not None
         assert writer is not None
         if key.startswith(b"@"):
+            self._take_overs += 1
+            self._owner[writer, partition] = self._take_overs
+            now = self._world.groups[self._world.orchestrators_group].owners.get(partition)
+            if now is None or now.process is not writer:
+                # It was overtaken while the marker was on its way: whoever owns the partition goes on.
+                return
             for late in self._late[partition]:
                 self._survives(late)
             self._late[partition].clear()
-            self._take_overs += 1
-            self._owner[writer, partition] = self._newest[partition] = self._take_overs
+            self._newest[partition] = self._take_overs
         elif self._owner.get((writer, partition), 0) < self._newest[partition]:
             # The owner does not know it, folds its event itself, and outranks it then. Whoever comes next finds it only
             # where the owner has not got so far.
