@@ -80,9 +80,11 @@ async def _replay(
 ) -> list[Replay]:
     from cli.instance import app_pool, connected
     from db.executions import ExecutionRepository
+    from services.catalogue import load_catalogue
     from services.stored_replay import replay_stored
 
     found = connected()
+    catalogue = load_catalogue(found)
     async with app_pool(found) as pool:
         repository = ExecutionRepository(pool)
         if last is not None:
@@ -92,7 +94,7 @@ async def _replay(
                 say("no execution fits")
         replays: list[Replay] = []
         for execution_id in ids:
-            made = await replay_stored(found, pool, tenant, user_id, execution_id)
+            made = await replay_stored(found, catalogue, pool, tenant, user_id, execution_id)
             if made is None:
                 raise CommandFailed(f"there is no finished execution {execution_id} of this user")
             replays.append(made)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from services.catalogue import load_catalogue
+from orchestrator.catalogue import Catalogue
 from services.composition import build_runtime_postgres
 from services.kept_patterns import KeptPatterns
 from services.replay import OverlayArtifacts, Replay, replay
@@ -16,19 +16,20 @@ if TYPE_CHECKING:
 
 
 async def replay_stored(
-    settings: Settings, pool: Pool, tenant: str, user_id: UUID, execution_id: UUID
+    settings: Settings, catalogue: Catalogue, pool: Pool, tenant: str, user_id: UUID, execution_id: UUID
 ) -> Replay | None:
     """Recompute a stored execution on its pins; None when this user has no such finished execution.
 
     Args:
-        settings: agents and catalogues that are here, ledger repository, limits.
+        settings: agents that are here, ledger repository, limits.
+        catalogue: what is offered here.
         pool: the application's role, row-level security applies.
         tenant: whose.
         user_id: whose.
         execution_id: of a finished execution.
 
     Raises:
-        AgentNotLoadable, DuplicateCapability, PatternFaults: the agents, catalogues or patterns here cannot be read.
+        AgentNotLoadable, PatternFaults: the agents or patterns here cannot be read.
     """
     from db.artifacts import ArtifactRepository
     from db.executions import ExecutionRepository
@@ -36,7 +37,6 @@ async def replay_stored(
     result = await ExecutionRepository(pool).show(tenant, user_id, execution_id)
     if result is None:
         return None
-    catalogue = load_catalogue(settings)
     digest = result.trace.pattern_digest
     text = None if digest is None else await KeptPatterns(settings, catalogue, pool).get(digest)
     artifacts = OverlayArtifacts(ArtifactRepository(pool, settings.artifact_bytes_max))

@@ -17,6 +17,7 @@ from gateway.routes.executions import ExecutionBody, ExecutionIdPath, find_execu
 from provenance.comparison import Outcome, Verdict
 from provenance.verification import verify
 from services.result_diff import diff_results
+from services.stored_replay import replay_stored
 from services.tokens import Principal
 from topics.errors import Code
 
@@ -24,7 +25,9 @@ router = APIRouter(prefix="/executions", tags=["reproduction"])
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     202: {"description": "It is still under way.", "model": ExecutionBody},
-    **responses(Code.UNKNOWN_EXECUTION, Code.INVALID_REQUEST, Code.UPSTREAM_FAILED),
+    **responses(
+        *(Code.UNKNOWN_EXECUTION, Code.INVALID_REQUEST, Code.UPSTREAM_FAILED, Code.OVERLOADED, Code.DEADLINE_EXCEEDED)
+    ),
 }
 
 
@@ -157,7 +160,11 @@ async def verify_execution(execution_id: ExecutionIdPath, caller: Caller, connec
     result = await _whole(connected, caller, execution_id)
     if result is None:
         return not_yet(await find_execution(connected, caller, execution_id))
-    return _json(verify(result).as_json())
+
+    async def check(_: Any) -> dict[str, Any]:
+        return verify(result).as_json()
+
+    return _json(await connected.recomputer.run(check))
 
 
 @router.post(
@@ -165,14 +172,17 @@ async def verify_execution(execution_id: ExecutionIdPath, caller: Caller, connec
     operation_id="replayExecution",
     summary="Recompute an execution on its pins",
     response_model=ReplayBody,
-    responses={**_RESPONSES, **responses(Code.OVERLOADED, Code.UPSTREAM_FAILED, Code.DEADLINE_EXCEEDED)},
+    responses=_RESPONSES,
 )
 async def replay_execution(execution_id: ExecutionIdPath, caller: Caller, connected: Connected) -> Response:
     """Recompute every step of a pure capability and compare, as `dawsos replay --verify` does; nothing is stored.
 
-    Recomputations take turns; other requests are not held up.
+    Like checks and comparisons, recomputations take turns; other requests are not held up.
     """
-    made = await connected.recomputer.replay(caller, execution_id)
+    settings, catalogue = connected.settings, connected.catalogue
+    made = await connected.recomputer.run(
+        lambda pool: replay_stored(settings, catalogue, pool, caller.tenant, caller.user_id, execution_id)
+    )
     if made is None:
         return not_yet(await find_execution(connected, caller, execution_id))
     return _json(made.as_json())
@@ -198,7 +208,8 @@ async def diff_executions(
         if result is None:
             return not_yet(await find_execution(connected, caller, each))
         found.append(result)
-    difference = await diff_results(connected.settings, connected.catalogue, connected.pool, found[0], found[1])
+    settings, catalogue = connected.settings, connected.catalogue
+    difference = await connected.recomputer.run(lambda pool: diff_results(settings, catalogue, pool, *found))
     return _json(difference.as_json())
 
 

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docs" / "alerts.yml"
 RULES: list[dict[str, Any]] = [rule for group in yaml.safe_load(FILE.read_text())["groups"] for rule in group["rules"]]
 PLAYBOOK = (ROOT / "docs" / "playbook.md").read_text(encoding="utf-8")
+PROMTOOL = shutil.which("promtool")
 _TIME = re.compile(r"^\d+[smh]$")
 
 
@@ -44,7 +45,10 @@ async def test_rules_ask_for_metrics_there_are(gateway: Gateway) -> None:
     known: dict[str, set[str]] = {}
     async with httpx.AsyncClient() as client:
         for address in [*addresses, f"{gateway.url}/metrics"]:
-            for family in text_string_to_metric_families((await client.get(address)).text):
+            text = (await client.get(address)).text
+            if PROMTOOL is not None:
+                _promtool("check", "metrics", given=text)
+            for family in text_string_to_metric_families(text):
                 names = {family.name, f"{family.name}_total"} if family.type == "counter" else {family.name}
                 for name in names | {sample.name for sample in family.samples}:
                     labels = known.setdefault(name, set())
@@ -57,9 +61,13 @@ async def test_rules_ask_for_metrics_there_are(gateway: Gateway) -> None:
 
 
 def test_promtool_takes_the_rules() -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
+    if PROMTOOL is None:
         pytest.skip("needs promtool, which comes with Prometheus")
-    done = subprocess.run([promtool, "check", "rules", str(FILE)], capture_output=True, text=True, check=False)
+    assert f"{len(RULES)} rules found" in _promtool("check", "rules", str(FILE))
+
+
+def _promtool(*arguments: str, given: str = "") -> str:
+    assert PROMTOOL is not None
+    done = subprocess.run([PROMTOOL, *arguments], input=given, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{len(RULES)} rules found" in done.stdout
+    return done.stdout

@@ -1,5 +1,7 @@
 """Checking, recomputing and comparing over HTTP; announcing packs."""
 
+import asyncio
+import threading
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -9,6 +11,8 @@ import pytest
 from db.pack_content import PackContent, RateRow
 from db.pack_writer import PackWriter
 from db.postgres import open_pool
+from gateway.problems import Problem
+from gateway.recomputation import Recomputer
 from services.tokens import Role
 from tests.gateway.system import GROWTH, Gateway
 from tests.gateway.test_execute import problem
@@ -92,3 +96,22 @@ async def test_a_pipeline_announces_a_pack(gateway: Gateway) -> None:
     again = await announce()
     assert (again.status_code, again.json()) == (200, fresh.json())
     problem(await announce(content_sha256="0" * 64), 422, "INVALID_REQUEST")
+
+
+async def test_work_takes_turns_beside_the_event_loop(gateway: Gateway) -> None:
+    recomputer, go = Recomputer(gateway.settings), threading.Event()
+
+    async def blocked(_: Any) -> int:
+        assert go.wait(30)
+        return threading.get_ident()
+
+    waiting = [asyncio.create_task(recomputer.run(blocked)) for _ in range(8)]
+    await asyncio.sleep(0)
+    with pytest.raises(Problem, match="OVERLOADED"):
+        await recomputer.run(blocked)
+    # This loop goes on while the other one is blocked.
+    go.set()
+    threads = set(await asyncio.gather(*waiting))
+    assert len(threads) == 1 and threads != {threading.get_ident()}
+    assert {await recomputer.run(blocked)} == threads
+    recomputer.close()
