@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
+from uuid import UUID
 
 from db.postgres import open_pool
 from gateway.problems import Problem
+from services.tokens import Principal
 from settings import Settings
 from topics.errors import Code
 
@@ -16,7 +19,9 @@ if TYPE_CHECKING:
     from db.postgres import Pool
 
 T = TypeVar("T")
-_WAITING_MAX = 8
+Owner = tuple[str, UUID]
+_WAITING_MAX = 16
+_WAITING_USER_MAX = 4
 _PATIENCE_S = 60.0
 _POOL_SIZE = 2
 
@@ -31,25 +36,30 @@ class Recomputer:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._thread = ThreadPoolExecutor(1, "recomputation")
-        self._waiting = 0
+        self._waiting: Counter[Owner] = Counter()
 
-    async def run(self, work: Callable[[Pool], Awaitable[T]]) -> T:
+    async def run(self, caller: Principal, work: Callable[[Pool], Awaitable[T]]) -> T:
         """Return what some work gives.
 
         Args:
+            caller: on whose behalf; nobody fills the queue for others.
             work: gets a pool of the thread's own, with the application's role; may keep its loop busy.
 
         Raises:
-            Problem: OVERLOADED when too much waits; DEADLINE_EXCEEDED when it takes longer than a minute.
+            Problem: RATE_LIMITED, OVERLOADED when too much waits, of this user or of all; DEADLINE_EXCEEDED when it
+                takes longer than a minute.
             RetryableError: Postgres failed.
         """
-        if self._waiting >= _WAITING_MAX:
+        owner = (caller.tenant, caller.user_id)
+        if self._waiting[owner] >= _WAITING_USER_MAX:
+            raise Problem(Code.RATE_LIMITED, "too many recomputations of this user wait")
+        if self._waiting.total() >= _WAITING_MAX:
             raise Problem(Code.OVERLOADED, "too many recomputations wait; try again later")
-        self._waiting += 1
+        self._waiting[owner] += 1
         future = self._thread.submit(lambda: asyncio.run(self._run(work)))
         # Who leaves does not make room before the work is done.
         loop = asyncio.get_running_loop()
-        future.add_done_callback(lambda _: loop.is_closed() or loop.call_soon_threadsafe(self._done))
+        future.add_done_callback(lambda _: loop.is_closed() or loop.call_soon_threadsafe(self._done, owner))
         try:
             return await asyncio.wrap_future(future)
         except TimeoutError:
@@ -60,8 +70,10 @@ class Recomputer:
         """Begin nothing more."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _done(self) -> None:
-        self._waiting -= 1
+    def _done(self, owner: Owner) -> None:
+        self._waiting[owner] -= 1
+        if not self._waiting[owner]:
+            del self._waiting[owner]
 
     async def _run(self, work: Callable[[Pool], Awaitable[T]]) -> T:
         # Connections belong to the loop that opened them.

@@ -164,7 +164,7 @@ async def verify_execution(execution_id: ExecutionIdPath, caller: Caller, connec
     async def check(_: Any) -> dict[str, Any]:
         return verify(result).as_json()
 
-    return _json(await connected.recomputer.run(check))
+    return _json(await connected.recomputer.run(caller, check))
 
 
 @router.post(
@@ -181,7 +181,7 @@ async def replay_execution(execution_id: ExecutionIdPath, caller: Caller, connec
     """
     settings, catalogue = connected.settings, connected.catalogue
     made = await connected.recomputer.run(
-        lambda pool: replay_stored(settings, catalogue, pool, caller.tenant, caller.user_id, execution_id)
+        caller, lambda pool: replay_stored(settings, catalogue, pool, caller.tenant, caller.user_id, execution_id)
     )
     if made is None:
         return not_yet(await find_execution(connected, caller, execution_id))
@@ -209,7 +209,7 @@ async def diff_executions(
             return not_yet(await find_execution(connected, caller, each))
         found.append(result)
     settings, catalogue = connected.settings, connected.catalogue
-    difference = await connected.recomputer.run(lambda pool: diff_results(settings, catalogue, pool, *found))
+    difference = await connected.recomputer.run(caller, lambda pool: diff_results(settings, catalogue, pool, *found))
     return _json(difference.as_json())
 
 

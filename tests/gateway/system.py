@@ -12,6 +12,8 @@ import orjson
 from agents.base import BaseAgent
 from agents.capability import Retry, capability
 from agents.context import CapabilityContext
+from local.data_dir import DataDir
+from local.state import Part, running_state
 from services import demo_data
 from services.tokens import Role
 from settings import Settings
@@ -121,6 +123,12 @@ class Gateway:
     client: httpx.AsyncClient
     token: Callable[[str, UUID, Role], str]
     collector: Collector
+
+    def parts(self) -> dict[str, Part]:
+        """Its processes by name, as the supervisor sees them now."""
+        state = running_state(DataDir(self.settings.data_dir))
+        assert state is not None
+        return {part.name: part for part in state.parts}
 
     def headers(self, tenant: str = "demo", user_id: UUID = ALICE, role: Role = Role.VIEWER) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token(tenant, user_id, role)}"}

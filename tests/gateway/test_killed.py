@@ -1,7 +1,6 @@
 """A gateway that is killed with requests and a websocket open: its executions go on, nothing is lost or done twice."""
 
 import asyncio
-import json
 import os
 import signal
 from typing import Any
@@ -13,7 +12,6 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.bridge.client import receive, results, subscribe
 from tests.gateway.system import ACME_USER, Gateway, new_id
-from tests.gateway.test_cli import dawsos
 from topics.socket import SUBPROTOCOL
 
 pytestmark = pytest.mark.integration
@@ -30,7 +28,8 @@ async def test_killed_in_the_middle(gateway: Gateway) -> None:
     who = {"tenant": f"killed-{new_id()[-8:]}", "user_id": ACME_USER}
     headers = gateway.headers(**who)
     names = [new_id() for _ in range(COUNT)]
-    pid = await pid_of_gateway(gateway)
+    pid = gateway.parts()["gateway"].pid
+    assert pid is not None
 
     async def post(name: str) -> httpx.Response:
         return await gateway.execute("slow", inputs={"seconds": 2}, request_id=name, who=who)
@@ -61,12 +60,6 @@ async def test_killed_in_the_middle(gateway: Gateway) -> None:
     assert {each.json()["execution_id"] for each in again} == running
     listed = (await gateway.get("/executions?limit=100", who=who)).json()["executions"]
     assert sorted(each["request_id"] for each in listed) == sorted(names)
-
-
-async def pid_of_gateway(gateway: Gateway) -> int:
-    _, status, _ = await dawsos(gateway, "status", "--json")
-    [part] = [part for part in json.loads(status)["parts"] if part["name"] == "gateway"]
-    return part["pid"]
 
 
 async def read_to_the_end(socket: ClientConnection) -> Any:

@@ -5,6 +5,7 @@ import threading
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -13,7 +14,7 @@ from db.pack_writer import PackWriter
 from db.postgres import open_pool
 from gateway.problems import Problem
 from gateway.recomputation import Recomputer
-from services.tokens import Role
+from services.tokens import Principal, Role
 from tests.gateway.system import GROWTH, Gateway
 from tests.gateway.test_execute import problem
 
@@ -105,13 +106,15 @@ async def test_work_takes_turns_beside_the_event_loop(gateway: Gateway) -> None:
         assert go.wait(30)
         return threading.get_ident()
 
-    waiting = [asyncio.create_task(recomputer.run(blocked)) for _ in range(8)]
+    users = [Principal("acme", UUID(int=number), Role.VIEWER, "", 0.0) for number in range(5)]
+    waiting = [asyncio.create_task(recomputer.run(user, blocked)) for user in users[:4] for _ in range(4)]
     await asyncio.sleep(0)
-    with pytest.raises(Problem, match="OVERLOADED"):
-        await recomputer.run(blocked)
+    for user, code in ((users[0], "RATE_LIMITED"), (users[4], "OVERLOADED")):
+        with pytest.raises(Problem, match=code):
+            await recomputer.run(user, blocked)
     # This loop goes on while the other one is blocked.
     go.set()
     threads = set(await asyncio.gather(*waiting))
     assert len(threads) == 1 and threads != {threading.get_ident()}
-    assert {await recomputer.run(blocked)} == threads
+    assert {await recomputer.run(users[0], blocked)} == threads
     recomputer.close()
