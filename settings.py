@@ -228,6 +228,13 @@ class Settings(BaseSettings):
     pack_folder: Path | None = Field(
         None, description="Folder of the market source `folder`: prices.csv, fx.csv, macro.csv, or .parquet."
     )
+    pack_symbols: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="US shares of the market source `polygon`, separated by commas."
+    )
+    pack_series: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("GDPC1", "UNRATE", "CPILFESL", "CPIAUCSL", "TB3MS", "T10Y2Y"),
+        description="Series of the market sources `fred` and `fred_history`, separated by commas.",
+    )
     ecb_url: str = Field(
         "https://www.ecb.europa.eu/stats/eurofxref/eurofxref-hist.zip",
         pattern=r"^https?://",
@@ -345,7 +352,9 @@ class Settings(BaseSettings):
     def _split_paths(cls, value: object) -> object:
         return _items(os.pathsep, value)
 
-    @field_validator("agents", "cors_origins", "auth_algorithms", mode="before")
+    @field_validator(
+        "agents", "cors_origins", "auth_algorithms", "pack_tenants", "pack_symbols", "pack_series", mode="before"
+    )
     @classmethod
     def _split_agents(cls, value: object) -> object:
         return _items(",", value)

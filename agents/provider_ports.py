@@ -90,4 +90,6 @@ class SeriesFeed(Protocol):
     """Macroeconomic series with vintages."""
 
     async def series(self, series_id: str, asof: date) -> list[SeriesPoint]: ...  # noqa: D102
-    async def vintages(self, series_id: str) -> list[SeriesPoint]: ...  # noqa: D102
+    async def vintages(  # noqa: D102
+        self, series_id: str, start: date | None = None, end: date | None = None
+    ) -> list[SeriesPoint]: ...

@@ -124,8 +124,9 @@ def build_runtime_postgres(
     from services.pack_rows import RowPacks
     from services.pipeline_pool import OwnerPool, postgres_desk
 
+    clients = provider_clients(settings)
     services = {
-        **provider_clients(settings),
+        **clients,
         "portfolios": PortfolioRepository(pool),
         "ledgers": GitLedgers(ledger_repository(settings), SnapshotRepository(pool)),
         "packs": RowPacks(PackRepository(pool)),
@@ -135,7 +136,7 @@ def build_runtime_postgres(
         "rubric": bundled_rubric(),
         "policy": settings.policy,
         "pack_desk": postgres_desk(pipeline or OwnerPool(settings.postgres_pipeline_url())),
-        "market_sources": market_sources(settings),
+        "market_sources": market_sources(settings, clients),
         "pack_tenants": settings.pack_tenants,
         "effects": EffectRepository(pool),
     }

@@ -1,7 +1,4 @@
-"""Market sources of the pack builder: the bundled data, a folder of files, the European Central Bank.
-
-Providers with keys come from the data harvester; whoever adds one puts it into `market_sources`.
-"""
+"""Market sources of the pack builder: the bundled data, a folder of files, the European Central Bank, providers."""
 
 import asyncio
 import csv
@@ -10,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from agents.ports import MacroPoint, MarketSource, QuotedPrice, QuotedRate, RateRow
 from db.pack_content import CARRY_DAYS_MAX
@@ -25,6 +22,7 @@ from services.market_files import (
     read_market_file,
 )
 from services.price_files import FilesRejected
+from services.provider_sources import FredSource, PolygonSource
 from settings import Settings
 from topics.errors import Code, RetryableError, TerminalError
 
@@ -54,10 +52,23 @@ class NamedSources:
         return self._sources[name]
 
 
-def market_sources(settings: Settings) -> NamedSources:
-    """Return the sources of a worker; one that is not configured says so when it is asked."""
+def market_sources(settings: Settings, clients: Mapping[str, Any]) -> NamedSources:
+    """Return the sources of a worker; one that is not configured says so when it is asked.
+
+    Args:
+        settings: folder, addresses, symbols and series.
+        clients: from `services.provider_clients`, so that their limits are kept together with the DataHarvester's.
+    """
+    series = settings.pack_series
     return NamedSources(
-        {"bundled": BundledSource(), "folder": FolderSource(settings.pack_folder), "ecb": EcbSource(settings.ecb_url)}
+        {
+            "bundled": BundledSource(),
+            "folder": FolderSource(settings.pack_folder),
+            "ecb": EcbSource(settings.ecb_url),
+            "polygon": PolygonSource(clients["market"], settings.pack_symbols),
+            "fred": FredSource(clients["series"], series, whole=False),
+            "fred_history": FredSource(clients["series"], series, whole=True),
+        }
     )
 
 

@@ -57,9 +57,12 @@ class Fred:
         """Return the series as it was known on a day, oldest first; missing figures are left out."""
         return await self._observations(series_id, asof, asof)
 
-    async def vintages(self, series_id: str) -> list[SeriesPoint]:
-        """Return every version of every figure, by period and then by the day it began to stand."""
-        return await self._observations(series_id, FIRST_DAY, LAST_DAY)
+    async def vintages(self, series_id: str, start: date | None = None, end: date | None = None) -> list[SeriesPoint]:
+        """Return the versions that stood between two days, by period and then by the day each began to stand.
+
+        Without days that is every version; what stood already on `start` is dated to that day.
+        """
+        return await self._observations(series_id, start or FIRST_DAY, end or LAST_DAY)
 
     async def _observations(self, series_id: str, start: date, end: date) -> list[SeriesPoint]:
         found: list[SeriesPoint] = []
