@@ -20,21 +20,33 @@ def check(symbols):
     return {symbol: RESTRICTED[symbol] for symbol in symbols if symbol in RESTRICTED}
 
 
+def outcome(request):
+    """Return (None, value), or (error code, message)."""
+    if (request["capability"], request["version"]) != ("compliance.check", 1):
+        return "CODE_VERSION_UNAVAILABLE", "compliance.check is here, in version 1"
+    if request.get("refs"):
+        # Values above 8 KiB come as SHA-256; GET /artifacts/{sha256} of the gateway would return them.
+        return "INVALID_ARGS", "expected symbols inline, they are too many"
+    try:
+        value = check(**request["args"])
+    except TypeError as error:
+        return "INVALID_ARGS", str(error)
+    if len(json.dumps(value)) > request["inline_bytes_max"]:
+        return "OUTPUT_TOO_LARGE", f"expected an answer of at most {request['inline_bytes_max']} bytes"
+    return None, value
+
+
 def answer(request):
     """Return the CapabilityResult to a CapabilityRequest; a failure is an answer, too."""
-    result = {name: request[name] for name in ("execution_id", "tenant", "step_id", "attempt")}
-    result |= {"type": "CapabilityResult", "v": 1}
-    times = {"started_at_ms": time.time_ns() // 1_000_000}
-    if (request["capability"], request["version"]) != ("compliance.check", 1):
-        result["error"] = {"code": "CODE_VERSION_UNAVAILABLE", "message": "compliance.check is here in version 1"}
-    elif request.get("refs"):
-        # Values above 8 KiB come as SHA-256; GET /artifacts/{sha256} of the gateway would return them.
-        result["error"] = {"code": "INVALID_ARGS", "message": "expected symbols inline, they are too many"}
-    else:
-        result["value"] = check(**request["args"])
-    times["finished_at_ms"] = time.time_ns() // 1_000_000
-    result["metadata"] = {"agent": AGENT, "agent_version": VERSION, "version": 1, **times}
-    return result
+    started_at_ms = time.time_ns() // 1_000_000
+    code, found = outcome(request)
+    times = {"started_at_ms": started_at_ms, "finished_at_ms": time.time_ns() // 1_000_000}
+    return {
+        **{name: request[name] for name in ("v", "execution_id", "tenant", "step_id", "attempt")},
+        "type": "CapabilityResult",
+        "metadata": {"agent": AGENT, "agent_version": VERSION, "version": 1, **times},
+        **({"value": found} if code is None else {"error": {"code": code, "message": found}}),
+    }
 
 
 async def serve(bootstrap, prefix=""):

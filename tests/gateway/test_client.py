@@ -1,6 +1,8 @@
 """The Python client and the agent of docs/examples, both strangers to the code, on a whole system."""
 
 import asyncio
+import json
+import runpy
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +17,8 @@ from gateway.client import ApiProblem, Client, Event, Result
 from services.tokens import Role
 from tests.gateway.conftest import EXAMPLES
 from tests.gateway.system import ALICE, BOB, GROWTH, Gateway, new_id
+from topics.codec import decode, encode
+from topics.messages import CapabilityRequest, CapabilityResult
 
 pytestmark = pytest.mark.integration
 
@@ -102,6 +106,36 @@ async def test_what_takes_longer_goes_on_and_can_be_cancelled(client: Client) ->
     await called(client.cancel, execution_id, "the test has seen enough")
     with pytest.raises(ApiProblem, match="CANCELLED"):
         await called(client.result, execution_id)
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"version": 2}, "CODE_VERSION_UNAVAILABLE"),
+        ({"refs": {"/symbols": "0" * 64}}, "INVALID_ARGS"),
+        ({"args": {"symbols": 5}}, "INVALID_ARGS"),
+        ({"inline_bytes_max": 10}, "OUTPUT_TOO_LARGE"),
+        ({}, None),
+    ],
+)
+def test_the_plain_agent_answers_errors_in_the_form_of_the_contract(changed: dict[str, Any], code: str | None) -> None:
+    asked = CapabilityRequest(
+        execution_id=str(uuid4()),
+        tenant="demo",
+        user_id=ALICE,
+        step_id="restricted",
+        attempt=1,
+        capability="compliance.check",
+        version=1,
+        args={"symbols": ["IBM"]},
+        deadline_at_ms=0,
+        idempotency_key="x",
+    )
+    request = {**json.loads(encode(asked)), **changed}
+    answer = runpy.run_path(str(EXAMPLES / "plain_agent.py"))["answer"](request)
+    result = decode(json.dumps(answer).encode(), CapabilityResult)
+    assert isinstance(result, CapabilityResult)
+    assert (result.error and result.error.code) == code and (result.value is None) == (code is not None)
 
 
 @asynccontextmanager
