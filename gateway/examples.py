@@ -50,3 +50,16 @@ PARAMETER_EXAMPLES: dict[str, Any] = {
 }
 RESPONSE_EXAMPLES: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
 RESULT_EXAMPLE: Any = RESPONSE_EXAMPLES.get("execute")
+_TRACE: dict[str, Any] = (RESULT_EXAMPLE or {}).get("trace", {})
+ANNOUNCE_EXAMPLES: dict[str, Example] = {
+    "pack": {
+        "summary": "The pack of a day",
+        "value": {
+            "pack_id": _TRACE.get("pricing_pack_id"),
+            "policy": "nyse-close",
+            "asof_date": "2005-12-30",
+            "revision": 1,
+            "content_sha256": _TRACE.get("pack_sha256"),
+        },
+    },
+}

@@ -7,13 +7,14 @@ from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Body, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from db.pack_series import PackInfo
 from gateway.auth import Caller, Operator
 from gateway.connections import Connected
 from gateway.cursors import read_cursor, write_cursor
+from gateway.examples import ANNOUNCE_EXAMPLES
 from gateway.problems import Problem, responses
 from orchestrator.execution import Status
 from topics.errors import Code
@@ -125,7 +126,9 @@ async def list_packs(
         **responses(*(Code.FORBIDDEN, Code.UNKNOWN_PACK, Code.PACK_FAILED, Code.INVALID_REQUEST, Code.UPSTREAM_FAILED)),
     },
 )
-async def announce_pack(body: AnnouncementBody, caller: Operator, connected: Connected) -> Response:
+async def announce_pack(
+    body: Annotated[AnnouncementBody, Body(openapi_examples=ANNOUNCE_EXAMPLES)], caller: Operator, connected: Connected
+) -> Response:
     """Ask for a warming pack to be frozen, as a pipeline does on `pack-announcements`; repeating it is harmless.
 
     Packs are everybody's data: only operators of a tenant in `DAWSOS_PACK_TENANTS` may announce them.

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from gateway.examples import EXECUTE_EXAMPLES, FILE, RESPONSE_EXAMPLES
+from gateway.examples import ANNOUNCE_EXAMPLES, EXECUTE_EXAMPLES, FILE, RESPONSE_EXAMPLES
 from services.tokens import Role
 from settings import load_settings
 from tests.gateway.system import Gateway, new_id
@@ -106,6 +106,10 @@ async def _answers(gateway: Gateway) -> dict[str, Any]:
         assert found.status_code == 200, found.text
         return found.json()
 
+    announced = await gateway.client.post(
+        "/packs", json=ANNOUNCE_EXAMPLES["pack"]["value"], headers=gateway.headers(role=Role.OPERATOR)
+    )
+    assert announced.status_code == 200, announced.text
     capabilities = await got("/capabilities")
     agent = capabilities["agents"]["financial_analyst"]
     first = dict(sorted(agent["capabilities"].items())[:1])
@@ -125,6 +129,7 @@ async def _answers(gateway: Gateway) -> dict[str, Any]:
         "getPattern": overview,
         "listCapabilities": {"agents": {"financial_analyst": {**agent, "capabilities": first}}},
         "listPacks": await got("/packs?limit=1&status=fresh"),
+        "announcePack": announced.json(),
         "listPortfolios": await got("/portfolios"),
         "getHealth": await got("/health"),
         "getReady": await got("/ready"),
