@@ -9,7 +9,7 @@ from uuid import UUID
 
 import orjson
 
-from agents.ports import ArtifactStore
+from agents.store_ports import ArtifactStore
 from topics.canonical import canonical_bytes, sha256_hex
 from topics.errors import Code, TerminalError
 from topics.messages import Projection

@@ -17,7 +17,7 @@ TRIAL_MS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What a circuit says before a call; see `agents.ports.Admission`."""
+    """What a circuit says before a call; see `agents.store_ports.Admission`."""
 
     retry_after_s: float | None
     failures: int
@@ -38,7 +38,7 @@ class MemoryBreaker:
         self._circuits: dict[str, _Circuit] = {}
 
     async def admit(self, circuit: str, now_ms: int) -> Admission:
-        """See `agents.ports.BreakerStore`."""
+        """See `agents.store_ports.BreakerStore`."""
         state = self._circuits.get(circuit)
         if state is None:
             return Admission(None, 0)
@@ -50,11 +50,11 @@ class MemoryBreaker:
         return Admission(None, state.failures)
 
     async def succeeded(self, circuit: str, now_ms: int) -> None:
-        """See `agents.ports.BreakerStore`."""
+        """See `agents.store_ports.BreakerStore`."""
         self._circuits.pop(circuit, None)
 
     async def failed(self, circuit: str, now_ms: int) -> None:
-        """See `agents.ports.BreakerStore`."""
+        """See `agents.store_ports.BreakerStore`."""
         state = self._circuits.setdefault(circuit, _Circuit())
         state.failures += 1
         # Late failures of calls that began before the pause do not prolong it.

@@ -15,7 +15,7 @@ import orjson
 
 from agents.capability import Description
 from agents.context import Notes
-from agents.ports import Cache
+from agents.store_ports import Cache
 from topics.canonical import digest, sha256_hex
 from topics.messages import CapabilityRequest, Pins
 

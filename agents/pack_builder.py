@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from agents.base import BaseAgent
 from agents.capability import Retry, capability
 from agents.context import CapabilityContext
-from agents.ports import MacroPoint, MarketSources, PackDesk, PackRows, QuotedPrice, QuotedRate
+from agents.pack_ports import MacroPoint, MarketSources, PackDesk, PackRows, QuotedPrice, QuotedRate
 from topics.errors import Code, TerminalError
 from topics.messages import PackRef
 

@@ -21,7 +21,7 @@ from agents.capability import Description, describe
 from agents.context import CapabilityContext, Notes
 from agents.failures import CallTimeout, Failure, InvalidAnswer, InvalidArguments, classify
 from agents.limits import CallLimits
-from agents.ports import ArtifactStore, BreakerStore, Cache
+from agents.store_ports import ArtifactStore, BreakerStore, Cache
 from topics.canonical import NotCanonical, canonical_bytes, sha256_hex
 from topics.errors import Code, RetryableError, TerminalError
 from topics.messages import CapabilityRequest, CapabilityResult, ResultMetadata

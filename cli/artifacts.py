@@ -9,7 +9,7 @@ import orjson
 from cli.holdings import ReadArtifact, artifact_refs
 
 if TYPE_CHECKING:
-    from agents.ports import ArtifactStore
+    from agents.store_ports import ArtifactStore
     from topics.messages import ExecutionResult
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.base import BaseAgent
-from agents.ports import ArtifactStore, BreakerStore, Cache
 from agents.runtime import AgentRuntime
+from agents.store_ports import ArtifactStore, BreakerStore, Cache
 from db.memory_packs import MemoryPacks
 from services.catalogue import AgentNotLoadable, agent_classes
 from services.clock import NowClock, SystemClock

@@ -16,7 +16,7 @@ from uuid import UUID
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agents.ports import ArtifactStore
+from agents.store_ports import ArtifactStore
 from orchestrator.catalogue import Catalogue
 from orchestrator.pattern import CompiledPattern
 from orchestrator.validation import schema_faults, shown

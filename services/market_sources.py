@@ -9,7 +9,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agents.ports import MacroPoint, MarketSource, QuotedPrice, QuotedRate, RateRow
+from agents.pack_ports import MacroPoint, MarketSource, QuotedPrice, QuotedRate
+from agents.ports import RateRow
 from db.pack_content import CARRY_DAYS_MAX
 from services.market_files import (
     PRICE_COLUMNS,
@@ -34,7 +35,7 @@ _SUFFIXES = (".csv", ".parquet", ".zip")
 
 
 class NamedSources:
-    """See `agents.ports.MarketSources`.
+    """See `agents.pack_ports.MarketSources`.
 
     Args:
         sources: by name.
@@ -44,7 +45,7 @@ class NamedSources:
         self._sources = dict(sources)
 
     def get(self, name: str) -> MarketSource:
-        """See `agents.ports.MarketSources`."""
+        """See `agents.pack_ports.MarketSources`."""
         if name not in self._sources:
             raise TerminalError(
                 Code.INVALID_INPUT, f"expected a market source among {', '.join(sorted(self._sources))}, got {name!r}"
@@ -76,21 +77,21 @@ class BundledSource:
     """Closes of five US shares and ECB rates, 2000 to 2013; no macro series."""
 
     async def prices(self, asof: date) -> Sequence[QuotedPrice]:
-        """See `agents.ports.MarketSource`."""
+        """See `agents.pack_ports.MarketSource`."""
         from services.packs_build import bundled_closes
 
         rows = await asyncio.to_thread(lambda: list(bundled_closes(asof, asof)))
         return [QuotedPrice(row.symbol, row.close, row.currency, row.observed_on, row.source) for row in rows]
 
     async def rates(self, asof: date) -> Sequence[QuotedRate]:
-        """See `agents.ports.MarketSource`."""
+        """See `agents.pack_ports.MarketSource`."""
         from services.packs_build import bundled_rates
 
         rows = await asyncio.to_thread(lambda: list(bundled_rates(asof)))
         return newest_rates([(row.observed_on, row.base, row.quote, row.rate) for row in rows], asof, "ecb")
 
     async def macro(self, asof: date) -> Sequence[MacroPoint]:
-        """See `agents.ports.MarketSource`; the bundled data has none."""
+        """See `agents.pack_ports.MarketSource`; the bundled data has none."""
         return ()
 
 
@@ -105,12 +106,12 @@ class FolderSource:
         self._folder = folder
 
     async def prices(self, asof: date) -> Sequence[QuotedPrice]:
-        """See `agents.ports.MarketSource`."""
+        """See `agents.pack_ports.MarketSource`."""
         rows = await self._read("prices", PRICE_COLUMNS, prices_of)
         return [QuotedPrice(row[1], row[2], row[3], row[0], "folder") for row in rows if row[0] == asof]
 
     async def rates(self, asof: date) -> Sequence[QuotedRate]:
-        """See `agents.ports.MarketSource`."""
+        """See `agents.pack_ports.MarketSource`."""
         return newest_rates(await self._read("fx", RATE_COLUMNS, rates_of), asof, "folder")
 
     async def macro(self, asof: date) -> Sequence[MacroPoint]:
@@ -150,11 +151,11 @@ class EcbSource:
         self._url = url
 
     async def prices(self, asof: date) -> Sequence[QuotedPrice]:
-        """See `agents.ports.MarketSource`; the ECB publishes none."""
+        """See `agents.pack_ports.MarketSource`; the ECB publishes none."""
         raise TerminalError(Code.INVALID_INPUT, "the market source `ecb` has exchange rates only")
 
     async def rates(self, asof: date) -> Sequence[QuotedRate]:
-        """See `agents.ports.MarketSource`.
+        """See `agents.pack_ports.MarketSource`.
 
         Raises:
             RetryableError: no answer, 429 or 5xx, or a body that breaks off.
@@ -168,7 +169,7 @@ class EcbSource:
         return newest_rates(rows, asof, "ecb")
 
     async def macro(self, asof: date) -> Sequence[MacroPoint]:
-        """See `agents.ports.MarketSource`; this table has none."""
+        """See `agents.pack_ports.MarketSource`; this table has none."""
         raise TerminalError(Code.INVALID_INPUT, "the market source `ecb` has exchange rates only")
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Protocol
 from uuid import UUID
 
-from agents.ports import MacroPoint, PackRows
+from agents.pack_ports import MacroPoint, PackRows
 from analytics.fx import MINOR_UNITS
 from db.pack_checks import Finding, check_content
 from db.pack_content import PackContent, PackRejected, PriceRow, RateRow, require_valid
@@ -44,7 +44,7 @@ class Store(Protocol):
 
 
 class StorePackDesk:
-    """See `agents.ports.PackDesk`.
+    """See `agents.pack_ports.PackDesk`.
 
     Args:
         store: gives the pack store, opened for writing, for one call.
@@ -58,7 +58,7 @@ class StorePackDesk:
         self._add_macro = add_macro
 
     async def begin(self, policy: str, asof: date, now_ms: int) -> PackRef:
-        """See `agents.ports.PackDesk`."""
+        """See `agents.pack_ports.PackDesk`."""
         async with self._store() as store:
             revisions = await store.list(policy, asof, asof, limit=_PACKS_OF_A_DAY_MAX)
             newest = revisions[0] if revisions else None
@@ -69,7 +69,7 @@ class StorePackDesk:
             return await store.create(policy, asof, _time(now_ms), revision)
 
     async def check(self, pack_id: UUID, rows: PackRows) -> tuple[str, Sequence[Finding]]:
-        """See `agents.ports.PackDesk`."""
+        """See `agents.pack_ports.PackDesk`."""
         content = _content(rows)
         async with self._store() as store:
             pack = (await store.show(pack_id)).ref
@@ -82,7 +82,7 @@ class StorePackDesk:
             return content.sha256(), findings
 
     async def freeze(self, pack_id: UUID, rows: PackRows, sha256: str, now_ms: int) -> PackRef:
-        """See `agents.ports.PackDesk`."""
+        """See `agents.pack_ports.PackDesk`."""
         content = _content(rows)
         if content.sha256() != sha256:
             raise TerminalError(
@@ -136,7 +136,7 @@ class StorePackDesk:
             raise TerminalError(Code.INVALID_INPUT, str(rejected), faults=list(rejected.faults)) from rejected
 
     async def fail(self, pack_id: UUID, reason: str) -> PackRef:
-        """See `agents.ports.PackDesk`."""
+        """See `agents.pack_ports.PackDesk`."""
         async with self._store() as store:
             pack = (await store.show(pack_id)).ref
             if pack.status is PackStatus.WARMING:

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from agents.ports import MacroPoint
+from agents.pack_ports import MacroPoint
 from db.macro import MacroRepository, MacroRow
 from db.pack_writer import PackWriter
 from db.postgres import Pool, open_pool

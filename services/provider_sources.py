@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 
-from agents.ports import MacroPoint, QuotedPrice, QuotedRate
+from agents.pack_ports import MacroPoint, QuotedPrice, QuotedRate
 from agents.provider_ports import MarketFeed, SeriesFeed
 from topics.errors import Code, TerminalError
 
@@ -25,7 +25,7 @@ class PolygonSource:
         self._symbols = tuple(symbols)
 
     async def prices(self, asof: date) -> Sequence[QuotedPrice]:
-        """See `agents.ports.MarketSource`; a share that did not trade is absent."""
+        """See `agents.pack_ports.MarketSource`; a share that did not trade is absent."""
         if not self._symbols:
             raise _unset("polygon", "PACK_SYMBOLS")
         found: list[QuotedPrice] = []
@@ -35,11 +35,11 @@ class PolygonSource:
         return found
 
     async def rates(self, asof: date) -> Sequence[QuotedRate]:
-        """See `agents.ports.MarketSource`."""
+        """See `agents.pack_ports.MarketSource`."""
         raise _only("polygon", "prices")
 
     async def macro(self, asof: date) -> Sequence[MacroPoint]:
-        """See `agents.ports.MarketSource`."""
+        """See `agents.pack_ports.MarketSource`."""
         raise _only("polygon", "prices")
 
 
@@ -58,15 +58,15 @@ class FredSource:
         self._whole = whole
 
     async def prices(self, asof: date) -> Sequence[QuotedPrice]:
-        """See `agents.ports.MarketSource`."""
+        """See `agents.pack_ports.MarketSource`."""
         raise _only("fred", "macro series")
 
     async def rates(self, asof: date) -> Sequence[QuotedRate]:
-        """See `agents.ports.MarketSource`; FRED's rates come out a week late, too old for a pack."""
+        """See `agents.pack_ports.MarketSource`; FRED's rates come out a week late, too old for a pack."""
         raise _only("fred", "macro series")
 
     async def macro(self, asof: date) -> Sequence[MacroPoint]:
-        """See `agents.ports.MarketSource`."""
+        """See `agents.pack_ports.MarketSource`."""
         if not self._series:
             raise _unset("fred", "PACK_SERIES")
         since = None if self._whole else asof - _NEW_DAYS

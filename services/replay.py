@@ -14,8 +14,8 @@ from uuid import UUID, uuid4
 import orjson
 
 from agents.artifacts import Artifacts, pack
-from agents.ports import ArtifactStore
 from agents.runtime import AgentRuntime
+from agents.store_ports import ArtifactStore
 from orchestrator.catalogue import Catalogue
 from orchestrator.compiler import compile_pattern
 from orchestrator.faults import PatternFaults
@@ -114,16 +114,16 @@ class OverlayArtifacts:
         self._own = LocalArtifacts()
 
     async def put(self, tenant: str, user_id: UUID, data: bytes) -> str:
-        """See `agents.ports.ArtifactStore`."""
+        """See `agents.store_ports.ArtifactStore`."""
         return await self._own.put(tenant, user_id, data)
 
     async def get(self, tenant: str, user_id: UUID, sha256: str) -> bytes | None:
-        """See `agents.ports.ArtifactStore`."""
+        """See `agents.store_ports.ArtifactStore`."""
         found = await self._own.get(tenant, user_id, sha256)
         return found if found is not None else await self._below.get(tenant, user_id, sha256)
 
     async def touch(self, tenant: str, user_id: UUID, sha256: str) -> bool:
-        """See `agents.ports.ArtifactStore`."""
+        """See `agents.store_ports.ArtifactStore`."""
         return await self._own.touch(tenant, user_id, sha256)
 
 

@@ -235,27 +235,27 @@ class Redis:
             raise ConnectionError("the simulated Redis is away")
 
     async def get(self, key: str) -> bytes | None:
-        """See `agents.ports.Cache`."""
+        """See `agents.store_ports.Cache`."""
         self._check()
         return self._data.get(key)
 
     async def set(self, key: str, value: bytes, ttl_s: int | None) -> None:
-        """See `agents.ports.Cache`."""
+        """See `agents.store_ports.Cache`."""
         self._check()
         self._data[key] = value
 
     async def admit(self, circuit: str, now_ms: int) -> Any:
-        """See `agents.ports.BreakerStore`."""
+        """See `agents.store_ports.BreakerStore`."""
         self._check()
         return await self._circuits.admit(circuit, now_ms)
 
     async def succeeded(self, circuit: str, now_ms: int) -> None:
-        """See `agents.ports.BreakerStore`."""
+        """See `agents.store_ports.BreakerStore`."""
         self._check()
         await self._circuits.succeeded(circuit, now_ms)
 
     async def failed(self, circuit: str, now_ms: int) -> None:
-        """See `agents.ports.BreakerStore`."""
+        """See `agents.store_ports.BreakerStore`."""
         self._check()
         await self._circuits.failed(circuit, now_ms)
 
@@ -267,17 +267,17 @@ class Store:
         self._data: dict[tuple[str, str], bytes] = {}
 
     async def put(self, tenant: str, user_id: UUID, data: bytes) -> str:
-        """See `agents.ports.ArtifactStore`."""
+        """See `agents.store_ports.ArtifactStore`."""
         name = hashlib.sha256(data).hexdigest()
         self._data[tenant, name] = data
         return name
 
     async def get(self, tenant: str, user_id: UUID, sha256: str) -> bytes | None:
-        """See `agents.ports.ArtifactStore`."""
+        """See `agents.store_ports.ArtifactStore`."""
         return self._data.get((tenant, sha256))
 
     async def touch(self, tenant: str, user_id: UUID, sha256: str) -> bool:
-        """See `agents.ports.ArtifactStore`."""
+        """See `agents.store_ports.ArtifactStore`."""
         return (tenant, sha256) in self._data
 
 

@@ -6,8 +6,8 @@ from datetime import date
 from typing import Any
 from uuid import UUID, uuid4
 
-from agents.ports import Cache
 from agents.runtime import AgentRuntime
+from agents.store_ports import Cache
 from ledger.sources import from_text
 from services.composition import build_runtime_local
 from services.ledgers import TextLedger

@@ -9,8 +9,8 @@ from agents.base import BaseAgent
 from agents.capability import capability
 from agents.context import CapabilityContext
 from agents.fields import Money, Part
-from agents.ports import BreakerStore, Cache
 from agents.runtime import AgentRuntime
+from agents.store_ports import BreakerStore, Cache
 from services.local_artifacts import LocalArtifacts
 
 

@@ -1,7 +1,7 @@
 from typing import Any
 
 from agents.breaker import MemoryBreaker
-from agents.ports import Admission
+from agents.store_ports import Admission
 from tests.agents.desk import request
 from tests.agents.probe import Clock, ProbeAgent, runtime
 from topics.errors import Code, RetryableError, TerminalError

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from agents.ports import MacroPoint, QuotedPrice, QuotedRate
+from agents.pack_ports import MacroPoint, QuotedPrice, QuotedRate
 from services.market_sources import NamedSources, market_sources
 from services.provider_clients import provider_clients
 from services.providers.http import Manners

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from agents.pack_builder import PackBuilder
-from agents.ports import MacroPoint, QuotedPrice, QuotedRate
+from agents.pack_ports import MacroPoint, QuotedPrice, QuotedRate
 from agents.runtime import AgentRuntime, catalogue_of
 from db.memory_packs import MemoryPacks
 from db.pack_writer import PackWriter

@@ -1,0 +1,125 @@
+"""What the pack builder needs from the outside, as Protocols: market sources, and the desk where packs are built."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Protocol
+from uuid import UUID
+
+from topics.messages import PackRef
+
+
+@dataclass(frozen=True, slots=True)
+class QuotedPrice:
+    """A close as a provider quotes it; `currency` may be a price unit such as GBX."""
+
+    symbol: str
+    close: Decimal
+    currency: str
+    observed_on: date
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuotedRate:
+    """Units of `quote` for 1 `base`."""
+
+    base: str
+    quote: str
+    rate: Decimal
+    observed_on: date
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class MacroPoint:
+    """One observation as published on `vintage`; None for a value that was withdrawn."""
+
+    series_id: str
+    obs_date: date
+    vintage: date
+    value: Decimal | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackRows:
+    """What a pack is built of."""
+
+    prices: Sequence[QuotedPrice]
+    rates: Sequence[QuotedRate]
+    macro: Sequence[MacroPoint] = ()
+
+
+class PackFinding(Protocol):
+    """One thing the checks of a pack notice; a `fault` keeps it from being frozen."""
+
+    @property
+    def kind(self) -> str: ...  # noqa: D102
+    @property
+    def fault(self) -> bool: ...  # noqa: D102
+    @property
+    def subject(self) -> str: ...  # noqa: D102
+    @property
+    def message(self) -> str: ...  # noqa: D102
+
+
+class PackDesk(Protocol):
+    """Where packs are built. Every method may be repeated: the second time changes nothing."""
+
+    async def begin(self, policy: str, asof: date, now_ms: int) -> PackRef:
+        """Return the day's empty warming pack, making its next revision if there is none.
+
+        Raises:
+            TerminalError: INVALID_INPUT for an unknown policy or a day that is no session.
+        """
+        ...
+
+    async def check(self, pack_id: UUID, rows: PackRows) -> tuple[str, Sequence[PackFinding]]:
+        """Return the digest these rows give the pack, and everything noticed about them.
+
+        Raises:
+            TerminalError: INVALID_INPUT for rows that no pack can hold.
+        """
+        ...
+
+    async def freeze(self, pack_id: UUID, rows: PackRows, sha256: str, now_ms: int) -> PackRef:
+        """Put the rows into the pack and freeze it; the day's fresh pack when that has the same rows.
+
+        Raises:
+            TerminalError: INVALID_REQUEST when the pack holds other rows or the digest differs.
+        """
+        ...
+
+    async def fail(self, pack_id: UUID, reason: str) -> PackRef:
+        """Give a warming pack up; a frozen one stays as it is."""
+        ...
+
+
+class MarketSource(Protocol):
+    """Where market data of a day comes from: a provider, a folder, the bundled data."""
+
+    async def prices(self, asof: date) -> Sequence[QuotedPrice]:
+        """Return the closes of a day."""
+        ...
+
+    async def rates(self, asof: date) -> Sequence[QuotedRate]:
+        """Return the newest rates of a day, each at most a few days old."""
+        ...
+
+    async def macro(self, asof: date) -> Sequence[MacroPoint]:
+        """Return what was published on or shortly before a day."""
+        ...
+
+
+class MarketSources(Protocol):
+    """Sources by name."""
+
+    def get(self, name: str) -> MarketSource:
+        """Return a source.
+
+        Raises:
+            TerminalError: INVALID_INPUT naming those there are.
+        """
+        ...
