@@ -31,7 +31,7 @@ class Process:
     Attributes:
         alive: false once it was killed.
         paused: it was stopped (SIGSTOP) and has not gone on yet.
-        slept_s: length of the pause it has just woken from, until its watch has looked; what `PauseWatch` measures.
+        slept_s: length of the pauses it has just woken from, until its watch has looked; what `PauseWatch` measures.
         why: what ended it.
     """
 
@@ -91,7 +91,7 @@ class Process:
         if not self.alive:
             return
         self.paused = False
-        self.slept_s = seconds
+        self.slept_s += seconds
         self.loop.ready.extend(self.deferred)
         self.deferred.clear()
         self.loop.call_soon(self._beat, context=self._context)
