@@ -112,6 +112,11 @@ def resident_bytes(pid: int) -> int:
     return int((_PROC / str(pid) / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def cpu_s(pid: int) -> float:
+    """Return seconds of CPU time a process has used."""
+    return _ticks(pid) / os.sysconf("SC_CLK_TCK")
+
+
 def _ticks(pid: int) -> int:
     try:
         fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from bench.parked import park, warming_pack
-from bench.processes import Process, end, gauge, part, resident_bytes, until_again, until_gone
+from bench.processes import Process, cpu_s, end, gauge, part, resident_bytes, until_again, until_gone
 from bench.steps import load, machine, on_own_system
 from settings import Settings
 from streams.clients import start_consumer, topic_name
@@ -35,9 +35,10 @@ def run_recovery(records: int = RECORDS) -> dict[str, Any]:
         records: at least so many are in the changelog.
 
     Returns:
-        `{"rows": [{"records", "executions", "serving_s", "first_result_s", "resident_mb"}], "bytes_per_execution",
-        "bytes_per_execution_grown", "machine"}`: one row with the empty changelog and one with the full one. Seconds
-        count from the end of the old process. `grown` is of the process that parked them all.
+        `{"rows": [{"records", "executions", "serving_s", "cpu_s", "first_result_s", "resident_mb"}],
+        "bytes_per_execution", "bytes_per_execution_grown", "machine"}`: a row with the empty changelog and one with the
+        full one. Seconds count from the end of the old process; `cpu_s` is what the new one had used when it owned
+        every partition. `grown` is of the process that parked them all.
     """
     return on_own_system(lambda settings: measure(settings, records)) | {"machine": machine()}
 
@@ -73,7 +74,7 @@ async def _restart(settings: Settings, client: ExecutionClient, records: int, ex
         first = asyncio.create_task(load(client, 1, 1))
         now = await until_again(settings, "orchestrator", former)
         await _owns_all(settings, now)
-        serving_s = time.perf_counter() - begun
+        serving_s, used_s = time.perf_counter() - begun, cpu_s(now.pid)
         await first
     first_result_s = time.perf_counter() - begun
     await asyncio.sleep(_SETTLE_S)
@@ -81,6 +82,7 @@ async def _restart(settings: Settings, client: ExecutionClient, records: int, ex
         "records": records,
         "executions": executions,
         "serving_s": round(serving_s, 2),
+        "cpu_s": round(used_s, 2),
         "first_result_s": round(first_result_s, 2),
         "resident_mb": resident_bytes(now.pid) / 1024**2,
     }
