@@ -490,6 +490,9 @@ def variables() -> dict[str, tuple[str, str]]:
     table: dict[str, tuple[str, str]] = {}
     for name, info in Settings.model_fields.items():
         default = info.default
-        text = "" if default is None or default == () else str(default)
+        if isinstance(default, tuple):
+            text = ",".join(map(str, default))
+        else:
+            text = "" if default is None else str(default)
         table[f"{ENV_PREFIX}{name.upper()}"] = (text, info.description or "")
     return table
