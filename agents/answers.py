@@ -75,11 +75,11 @@ class ValuedRow(PositionRow):
     price: Exact | None = None
     price_currency: str | None = None
     fx_rate: Exact | None = None
-    value_local: Money | None = None
-    value_base: Money | None = None
-    unrealized_pl: Money | None = None
-    gain: Ratio | None = None
-    weight: Ratio | None = None
+    value_local: Money | None = Field(None, description="q·P")
+    value_base: Money | None = Field(None, description="q·P·S")
+    unrealized_pl: Money | None = Field(None, description="value − cost × rate of the purchase")
+    gain: Ratio | None = Field(None, description="(value − cost) / |cost|")
+    weight: Ratio | None = Field(None, description="value / NAV")
     price_age: int | None = None
     status: Status
 

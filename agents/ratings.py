@@ -35,9 +35,9 @@ class HoldingRating(Part):
     """All scores of one company; `accession` names the newest filing used."""
 
     symbol: str
-    weight: Ratio | None
-    overall: Ratio | None
-    coverage: Ratio
+    weight: Ratio | None = Field(description="value / Σ value of long equity")
+    overall: Ratio | None = Field(description="Σ w·s / Σ w over the three scores at hand, weights of the rubric")
+    coverage: Ratio = Field(description="share of the rubric's weight that has figures")
     accession: str | None
     reason: str | None
     scores: dict[str, ScoreRow]
@@ -58,10 +58,10 @@ class RatingBadges(Part):
         reasons: score → why it is null.
     """
 
-    avg_dividend_safety: Ratio | None
-    avg_moat_strength: Ratio | None
-    avg_resilience: Ratio | None
-    overall: Ratio | None
+    avg_dividend_safety: Ratio | None = Field(description="Σ w·s / Σ w over rated long equity")
+    avg_moat_strength: Ratio | None = Field(description="Σ w·s / Σ w over rated long equity")
+    avg_resilience: Ratio | None = Field(description="Σ w·s / Σ w over rated long equity")
+    overall: Ratio | None = Field(description="Σ w·s / Σ w over rated long equity")
     coverage: dict[str, Ratio | None]
     reasons: dict[str, str]
     holdings: tuple[HoldingRating, ...] = Field(strict=False)

@@ -21,6 +21,7 @@ from cli.report.charts import Chart, prepare
 from cli.report.evidence import problem, provenance, trace_panel, warnings
 from cli.report.markup import Child, Html, json_script, tag
 from cli.report.panels import (
+    VALUES_HOLDINGS,
     attribution_panel,
     holdings_panel,
     is_attribution,
@@ -136,11 +137,12 @@ def _outputs(
         if is_performance(value):
             figures.append(key_figures(value, freshness_badge(result, output, short=True), hover))
             if holdings:
-                tables.insert(0, holdings_panel(holdings, base, badge))
+                valued = next((step.as_ for step in result.trace.steps if step.capability == VALUES_HOLDINGS), "")
+                tables.insert(0, holdings_panel(holdings, base, badge, partial(hover_of, result, hints, valued)))
         elif is_attribution(value):
             tables.append(attribution_panel(value, badge, hover))
         elif is_ratings(value):
-            tables.append(ratings_panel(value, badge))
+            tables.append(ratings_panel(value, badge, hover))
         elif output != "charts":
             others.append(_plain_panel(output, value, badge))
     return [figures, _chart_panels(result, charts), tables, others]

@@ -28,6 +28,7 @@ _SCORES = (
     ("Moat strength", "avg_moat_strength", "moat"),
     ("Resilience", "avg_resilience", "resilience"),
 )
+VALUES_HOLDINGS = "pricing.apply_pack"
 # (path, value) → what a figure is and what it rests on.
 Hover = Callable[[str, Any], str]
 _KINDS = {"cash": "Cash", "receivable": "Dividend owed"}
@@ -119,11 +120,11 @@ def key_figures(metrics: Mapping[str, Any], badge: Html | None = None, hover: Ho
     return tag("div", tag("div", cards, class_="cards"), tag("div", periods, class_="periods"))
 
 
-def holdings_panel(rows: Sequence[Mapping[str, Any]], base: str, badge: Html | None) -> Html:
+def holdings_panel(rows: Sequence[Mapping[str, Any]], base: str, badge: Html | None, hover: Hover = _silent) -> Html:
     """Return all holdings, largest first, with their share of the portfolio."""
     shares = [abs(float(item["weight"])) for item in rows if item.get("weight") is not None]
     largest = max(shares, default=0.0)
-    body = [_holding(item, largest) for item in rows]
+    body = [_holding(item, largest, hover) for item in rows]
     value, cost = (_total(rows, name) for name in ("value_base", "cost_base"))
     gain = None if value is None or cost is None else value - cost
     total = sum_row(
@@ -172,7 +173,7 @@ def attribution_panel(attribution: Mapping[str, Any], badge: Html | None, hover:
     )
 
 
-def ratings_panel(ratings: Mapping[str, Any], badge: Html | None) -> Html:
+def ratings_panel(ratings: Mapping[str, Any], badge: Html | None, hover: Hover = _silent) -> Html:
     """Return the portfolio's scores with their coverage, and those of each company."""
     coverage = ratings.get("coverage")
     reasons = _mapping(ratings.get("reasons"))
@@ -183,14 +184,14 @@ def ratings_panel(ratings: Mapping[str, Any], badge: Html | None) -> Html:
             part, _mapping(coverage).get(key, None if isinstance(coverage, Mapping) else coverage)
         )
         why = str(reasons.get(part) or reasons.get(key) or "")
-        tiles.append(_score_tile(name, value, covered, why))
+        tiles.append(_score_tile(name, value, covered, why, hover(key, value)))
     rubric = ratings.get("rubric")
     version = f"{rubric.get('id')} v{rubric.get('version')}" if isinstance(rubric, Mapping) else str(rubric or "")
     holdings = [item for item in _list(ratings.get("holdings")) if isinstance(item, Mapping)]
     return panel(
         "Quality ratings",
         tag("div", tiles, class_="scores"),
-        _companies(holdings) if holdings else None,
+        _companies(holdings, hover) if holdings else None,
         [tag("p", str(each), class_="footnote") for each in _list(ratings.get("warnings"))],
         subtitle=f"weighted over rated long equity{f', rubric {version}' if version else ''}",
         badge=badge,
@@ -218,7 +219,7 @@ def _card(
     )
 
 
-def _holding(item: Mapping[str, Any], largest: float) -> Html:
+def _holding(item: Mapping[str, Any], largest: float, hover: Hover) -> Html:
     kind = str(item.get("kind") or "security")
     symbol = str(item.get("symbol"))
     name = str(item.get("name") or "")
@@ -239,15 +240,19 @@ def _holding(item: Mapping[str, Any], largest: float) -> Html:
     price_cell: Child = two_lines(f"{amount(price)} {currency}", fx_text) if price is not None else fx_text
     gain, cost = item.get("unrealized_pl"), item.get("cost_base")
     security = kind == "security"
+
+    def said(name: str) -> str:
+        return hover(f"0.{name}", item.get(name))
+
     return row(
         heading(two_lines(label, sub), " ", mark),
-        figure(quantity(item.get("qty_open")) if security else amount(item.get("qty_open"))),
-        tag("td", price_cell, class_=None if price is not None else "muted"),
-        figure(amount(item.get("value_base"))),
-        weight_bar(item.get("weight"), percent(item.get("weight")), largest),
-        figure(amount(cost) if security else ""),
-        figure(amount(gain, plus=True) if security else "", gain),
-        figure(percent(item.get("gain"), plus=True) if security else "", item.get("gain")),
+        figure(quantity(item.get("qty_open")) if security else amount(item.get("qty_open")), None, said("qty_open")),
+        tag("td", price_cell, class_=None if price is not None else "muted", title=said("price") or None),
+        figure(amount(item.get("value_base")), None, said("value_base")),
+        weight_bar(item.get("weight"), percent(item.get("weight")), largest, said("weight")),
+        figure(amount(cost) if security else "", None, said("cost_base")),
+        figure(amount(gain, plus=True) if security else "", gain, said("unrealized_pl")),
+        figure(percent(item.get("gain"), plus=True) if security else "", item.get("gain"), said("gain")),
     )
 
 
@@ -286,7 +291,7 @@ def _effect_name(item: Mapping[str, Any], *, by_position: bool) -> Html | str:
     return two_lines(name[:1].upper() + name[1:], currency)
 
 
-def _companies(holdings: list[Mapping[str, Any]]) -> Html:
+def _companies(holdings: list[Mapping[str, Any]], hover: Hover) -> Html:
     rows = []
     for item in holdings:
         scores = _mapping(item.get("scores"))
@@ -295,15 +300,16 @@ def _companies(holdings: list[Mapping[str, Any]]) -> Html:
             found = scores.get(part, item.get(part, item.get(key)))
             value = found.get("value", found.get("score")) if isinstance(found, Mapping) else found
             why = str(found.get("reason") or "") if isinstance(found, Mapping) else ""
-            cells.append(tag("td", score(value), class_="muted" if value is None else None, title=why or None))
+            said = "\n".join(filter(None, (why, hover(f"holdings.0.scores.{part}", value))))
+            cells.append(tag("td", score(value), class_="muted" if value is None else None, title=said or None))
         basis = item.get("reason") or (f"filing {item['accession']}" if item.get("accession") else "")
         rows.append(
             row(
                 heading(str(item.get("symbol"))),
-                figure(percent(item.get("weight"))),
-                figure(score(item.get("overall"))),
+                figure(percent(item.get("weight")), None, hover("holdings.0.weight", item.get("weight"))),
+                figure(score(item.get("overall")), None, hover("holdings.0.overall", item.get("overall"))),
                 *cells,
-                figure(percent(item.get("coverage"), 0)),
+                figure(percent(item.get("coverage"), 0), None, hover("holdings.0.coverage", item.get("coverage"))),
                 text(str(basis), wrap=True),
             )
         )
@@ -312,7 +318,7 @@ def _companies(holdings: list[Mapping[str, Any]]) -> Html:
     return tag("div", tag("h3", "By company"), found)
 
 
-def _score_tile(name: str, value: Any, coverage: Any, why: str) -> Html:
+def _score_tile(name: str, value: Any, coverage: Any, why: str, hover: str) -> Html:
     number = decimal(value)
     width = 0.0 if number is None else min(max(float(number) * 10, 0.0), 100.0)
     covered = f"covers {percent(coverage, 0)} of long equity" if decimal(coverage) is not None else ""
@@ -323,6 +329,7 @@ def _score_tile(name: str, value: Any, coverage: Any, why: str) -> Html:
         tag("div", tag("b", style=f"width:{width:.1f}%"), class_="meter"),
         tag("div", why or covered or "not available", class_="note"),
         class_="score",
+        title=hover or None,
     )
 
 

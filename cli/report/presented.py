@@ -55,7 +55,9 @@ def hints_of(pattern: CompiledPattern, catalogue: Catalogue) -> Hints:
     panels = presentation.get("panels") if isinstance(presentation, Mapping) else None
     made: dict[str, str] = {}
     schemas: dict[str, Mapping[str, Any]] = {}
-    for output, step_id in pattern.outputs.items():
+    # Holdings are shown too where a step values them, though it is no output.
+    shown = {step.as_: step.id for step in pattern.steps} | dict(pattern.outputs)
+    for output, step_id in shown.items():
         name = pattern.step_by_id[step_id].capability
         made[output] = name
         spec = catalogue.find(name)

@@ -72,10 +72,10 @@ def sum_row(*cells: Html) -> Html:
     return tag("tr", cells, class_="sum")
 
 
-def weight_bar(value: Any, shown: str, largest: float) -> Html:
+def weight_bar(value: Any, shown: str, largest: float, hover: str = "") -> Html:
     """Return a share with a bar as long as it is compared with the largest one."""
     share = min(abs(float(value)) / largest, 1.0) if value is not None and largest > 0 else 0.0
     bar = tag(
         "b", class_="short" if value is not None and float(value) < 0 else None, style=f"width:{share * 100:.1f}%"
     )
-    return tag("td", tag("span", tag("i", bar), tag("span", shown), class_="weight"))
+    return tag("td", tag("span", tag("i", bar), tag("span", shown), class_="weight"), title=hover or None)

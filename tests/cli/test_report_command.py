@@ -109,3 +109,17 @@ async def test_the_overview_explains_its_figures_too(settings: Any) -> None:
     titles = [str(attributes.get("title")) for _, attributes in page.tags]
     assert any(title.startswith("Π(1 + r_t) − 1, r_t") and "metrics.compute_twr v1" in title for title in titles)
     assert sum("metrics.currency_attribution v1" in title for title in titles) > 20
+
+
+async def test_holdings_and_ratings_explain_their_figures(settings: Any) -> None:
+    catalogue = load_catalogue(settings)
+    pattern = load_patterns(settings, catalogue).newest("portfolio_overview")
+    assert pattern is not None
+    result = await run(pattern)
+    held = [{"kind": "security", "symbol": "AAPL", "qty_open": "10", "value_base": "7", "weight": 0.5, "gain": 0.1}]
+    page = Page(render(result, hints=hints_of(pattern, catalogue), holdings=held))
+    titles = [str(attributes.get("title")) for _, attributes in page.tags]
+    for said in ("q·P·S\nexactly 7\npricing.apply_pack v1", "value / NAV\nexactly 0.5\npricing.apply_pack v1"):
+        assert any(title.startswith(said) for title in titles), said
+    assert any("rated long equity" in title and "ratings.aggregate v1" in title for title in titles)
+    assert sum("ratings.aggregate v1" in title and "pack " in title for title in titles) >= 4 + 6 * 3
