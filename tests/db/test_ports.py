@@ -1,4 +1,4 @@
-"""The stores fit the Protocols of agents/ports.py, although db/ does not import them."""
+"""The stores fit the Protocols of agents/ports.py and agents/store_ports.py, although db/ does not import them."""
 
 import inspect
 import subprocess
@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import pytest
 
-from agents import ports
+from agents import ports, store_ports
 from db.artifacts import ArtifactRepository
 from db.breaker import RedisBreaker
 from db.cache import RedisCache
@@ -39,12 +39,12 @@ from ledger.booked import COLUMNS as LEDGER_COLUMNS
         (MemorySnapshots, ports.SnapshotStore),
         (PackRepository, ports.PackPort),
         (MemoryPacks, ports.PackPort),
-        (ArtifactRepository, ports.ArtifactStore),
-        (MemoryArtifacts, ports.ArtifactStore),
-        (RedisCache, ports.Cache),
-        (MemoryCache, ports.Cache),
-        (RedisBreaker, ports.BreakerStore),
-        (MemoryBreaker, ports.BreakerStore),
+        (ArtifactRepository, store_ports.ArtifactStore),
+        (MemoryArtifacts, store_ports.ArtifactStore),
+        (RedisCache, store_ports.Cache),
+        (MemoryCache, store_ports.Cache),
+        (RedisBreaker, store_ports.BreakerStore),
+        (MemoryBreaker, store_ports.BreakerStore),
     ],
 )
 def test_methods(ours: type, port: type) -> None:
@@ -56,9 +56,16 @@ def test_methods(ours: type, port: type) -> None:
         ), name
 
 
-@pytest.mark.parametrize("ours", [Portfolio, Security, PackDecision, Admission])
-def test_values(ours: type) -> None:
-    port = getattr(ports, ours.__name__)
+@pytest.mark.parametrize(
+    ("ours", "port"),
+    [
+        (Portfolio, ports.Portfolio),
+        (Security, ports.Security),
+        (PackDecision, ports.PackDecision),
+        (Admission, store_ports.Admission),
+    ],
+)
+def test_values(ours: type, port: type) -> None:
     wanted = [name for name, value in vars(port).items() if isinstance(value, property)]
     assert wanted and set(wanted) <= {field.name for field in fields(ours)}
 
