@@ -43,6 +43,7 @@ class Rows(FencedRows):
         self._key_partition: dict[bytes, int] = {}
         self.epochs = {}
         self.outranked = {}
+        self.graves = {}
 
 
 class Table(OwnedRows):

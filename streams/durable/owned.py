@@ -145,11 +145,8 @@ class OwnedRows:
 
     async def _write_winners_again(self) -> None:
         outranked, self.store.outranked = self.store.outranked, {}
-        written = []
-        for key, partition in outranked.items():
-            payload = self.row(key)
-            if payload is not None:
-                written.append(await self.put(partition, key, payload))
+        self.store.graves.clear()
+        written = [await self.put(partition, key, self.row(key)) for key, partition in outranked.items()]
         if written:
             log.warning("wrote %s rows again that a former owner had overwritten", len(written))
             await asyncio.gather(*written)

@@ -6,6 +6,8 @@ from typing import Any
 from streams.durable.fence import FENCE_HEADER, PREFIX_BYTES, epoch_of
 
 _MARKER_PREFIX = b"@epoch/"
+# As many as are written in the minute after which a former owner's producer gives up what it has not sent.
+_GRAVES_MAX = 100_000
 
 
 def marker_key(partition: int) -> bytes:
@@ -21,12 +23,14 @@ class FencedRows:
         epochs: highest epoch seen by partition.
         outranked: keys whose newest record in the log is not the one that won; their owner writes the winner again,
             because compaction would keep the loser.
+        graves: the last deleted keys with partition and prefix of the tombstone, while a log is read.
     """
 
     data: Any
     _key_partition: Any
     epochs: dict[int, int]
     outranked: dict[bytes, int]
+    graves: dict[bytes, tuple[int, bytes]]
 
     def partition_of(self, key: bytes) -> int | None:
         """Return the partition a stored row is in, or None."""
@@ -59,6 +63,8 @@ class FencedRows:
             del self.epochs[partition]
         for key in [key for key, partition in self.outranked.items() if partition not in keep]:
             del self.outranked[key]
+        for key in [key for key, (partition, _) in self.graves.items() if partition not in keep]:
+            del self.graves[key]
 
     def apply(self, partition: int, key: bytes, value: bytes | None, headers: Any) -> None:
         """Fold one changelog record.
@@ -77,8 +83,15 @@ class FencedRows:
         if key.startswith(_MARKER_PREFIX):
             return
         old = self.data.get(key)
-        if old is not None and prefix and prefix < old[:PREFIX_BYTES]:
+        rank = old[:PREFIX_BYTES] if old is not None else self.graves.pop(key, (partition, b""))[1]
+        if prefix and prefix < rank:
             self.outranked[key] = partition
+            if old is None:
+                self.graves[key] = partition, rank
             return
         self.outranked.pop(key, None)
+        if value is None and prefix:
+            self.graves[key] = partition, prefix
+            if len(self.graves) > _GRAVES_MAX:
+                del self.graves[next(iter(self.graves))]
         self.put_row(partition, key, value)

@@ -22,6 +22,7 @@ class FencedStore(FencedRows, memory.Store):
         super().__post_init__()
         self.epochs = {}
         self.outranked = {}
+        self.graves = {}
 
     def apply_changelog_batch(
         self,

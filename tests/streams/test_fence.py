@@ -43,6 +43,22 @@ def test_prefixes_grow_with_version_and_epoch() -> None:
     assert epoch_of(first + b"row") == 2
 
 
+def test_a_former_owner_cannot_bring_back_what_was_deleted(store: FencedStore) -> None:
+    log = Log(store)
+    log.write(b"k", 1, b"old")
+    log.write(b"k", 2, None)
+    log.write(b"k", 1, b"zombie")
+    log.write(b"k", 1, b"again")
+    assert store.get_row(b"k") is None
+    # The owner writes the tombstone again.
+    assert store.outranked == {b"k": 0}
+    log.write(b"k", 2, b"new")
+    assert (store.get_row(b"k"), store.outranked, store.graves) == (b"new", {}, {})
+    log.write(b"k", 2, None)
+    store.drop_partitions({1})
+    assert store.graves == {}
+
+
 @pytest.mark.parametrize("epoch", [0, -1, EPOCH_MAX + 1])
 def test_an_epoch_out_of_range_is_refused(epoch: int) -> None:
     with pytest.raises(OverflowError):
