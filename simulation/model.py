@@ -7,6 +7,7 @@ that may be.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 
@@ -57,7 +58,15 @@ def answers(asked: Asked) -> list[dict[str, Any]]:
         case "sim_foreach":
             return [{"answer": list(range(count))}]
         case "sim_odd":
-            return [{"answer": [number if number % 2 else 0 for number in range(count)]}]
+            odd = [number for number in range(count) if number % 2]
+            # An item whose retry would come after the deadline fails at once, and its policy puts 0 in its place.
+            gone = [
+                set(each) for size in range(len(odd) + 1 if asked.hurried else 1) for each in combinations(odd, size)
+            ]
+            return [
+                {"answer": [number if number % 2 and number not in none else 0 for number in range(count)]}
+                for none in gone
+            ]
         case "sim_undo":
             return [] if inputs.get("fail") else [{"answer": n}]
         case "sim_fan_undo":
