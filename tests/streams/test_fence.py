@@ -2,6 +2,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from faust.types import TP
 
 from streams.durable.fence import EPOCH_MAX, FENCE_HEADER, Fence, epoch_of
 from streams.durable.rows import marker_key
@@ -14,11 +15,18 @@ class Log:
     def __init__(self, store: FencedStore) -> None:
         self._store = store
         self._fences: dict[int, Fence] = {}
+        self._offset = -1
+
+    def skip(self, count: int) -> None:
+        """Leave records out."""
+        self._offset += count
 
     def write(self, key: bytes, epoch: int, value: bytes | None, partition: int = 0) -> None:
         prefix = self._fences.setdefault(epoch, Fence(epoch)).next_prefix()
+        self._offset += 1
         message = SimpleNamespace(
             partition=partition,
+            offset=self._offset,
             key=key,
             value=None if value is None else prefix + value,
             headers=[(FENCE_HEADER, prefix)] if value is None else [],
@@ -41,6 +49,18 @@ def test_prefixes_grow_with_version_and_epoch() -> None:
     assert written == sorted(set(written))
     assert written[-1] < first
     assert epoch_of(first + b"row") == 2
+
+
+async def test_gaps_in_what_was_read_are_told(store: FencedStore, caplog: pytest.LogCaptureFixture) -> None:
+    log = Log(store)
+    log.write(b"k", 1, b"one")
+    await store.on_recovery_completed({TP("changelog", 0)}, set())
+    assert not caplog.records
+    log.write(b"k", 1, b"two")
+    log.skip(3)
+    log.write(b"k", 1, b"three")
+    await store.on_recovery_completed({TP("changelog", 0)}, set())
+    assert [record.message for record in caplog.records] == ["the changelog was read with 1 gaps, the first: 0/2-4"]
 
 
 def test_a_former_owner_cannot_bring_back_what_was_deleted(store: FencedStore) -> None:
