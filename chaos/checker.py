@@ -177,7 +177,7 @@ def _stuck(evidence: Evidence, known: Mapping[str, Submission]) -> list[str]:
     for record in evidence.changelog:
         if record.key is None or len(record.key) != ID_BYTES:
             continue
-        key, prefix = _text(record.key), _prefix(record)
+        key, prefix = _text(record.key), prefix_of(record)
         if key not in newest or prefix >= newest[key][0]:
             newest[key] = (prefix, record.value)
     stuck = []
@@ -210,7 +210,7 @@ def _row_order(changelog: Sequence[Record]) -> tuple[int, list[str]]:
     last: dict[tuple[int, bytes], bytes] = {}
     late = 0
     for record in changelog:
-        prefix = _prefix(record)
+        prefix = prefix_of(record)
         if record.key is None or not prefix:
             continue
         key = (record.partition, record.key)
@@ -248,7 +248,8 @@ def _worst_pause(submissions: Sequence[Submission], results: Mapping[str, Sequen
     return round(worst / 1000, 2), worst_at
 
 
-def _prefix(record: Record) -> bytes:
+def prefix_of(record: Record) -> bytes:
+    """Return the fence of a changelog record; empty for none."""
     if record.value is not None:
         return record.value[:PREFIX_BYTES]
     return next((value for key, value in record.headers if key == "fence"), b"")

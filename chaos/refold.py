@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from chaos.checker import ID_BYTES, PREFIX_BYTES
+from chaos.checker import ID_BYTES, PREFIX_BYTES, prefix_of
 from chaos.reading import Record
 from orchestrator.events import Event
 from orchestrator.execution import Execution
@@ -22,6 +22,7 @@ from orchestrator.machine import advance, cut
 from orchestrator.pattern import CompiledPattern
 from orchestrator.registry import PatternRegistry
 from orchestrator.rows import HEADER, encode_rows
+from streams.durable.fence import epoch_of
 from topics.codec import Undecodable, decode, execution_id_of
 from topics.messages import CancelExecution, CapabilityResult, ExecuteRequest, GateOpened, StartExecution, TimerFired
 from topics.table import CAPABILITY_RESULTS, EXECUTION_REQUESTS, EXECUTION_SIGNALS
@@ -38,7 +39,7 @@ class Refolded:
         executions: with at least one row.
         rows: header rows that were made again, byte for byte.
         repeated: rows that say what the row before them says: written again by a new owner.
-        outranked: rows of a former owner, written after a newer owner's; they do not count.
+        outranked: rows of a former owner, appended after its successor's marker; they do not count.
         differences: one line for each row no event makes.
     """
 
@@ -73,10 +74,19 @@ def refold(
         origin = f"{_LETTERS[record.topic]}:{record.offset}"
         sources[key].append(Event(message, record.at_ms, origin))  # type: ignore[arg-type]
     rows: dict[bytes, list[Record]] = defaultdict(list)
+    epochs: dict[int, int] = defaultdict(int)
+    late = 0
     for record in changelog:
+        prefix = prefix_of(record)
+        if prefix:
+            epoch = epoch_of(prefix)
+            if epoch < epochs[record.partition]:
+                late += 1
+                continue
+            epochs[record.partition] = epoch
         if record.key is not None and len(record.key) >= ID_BYTES and not record.key.startswith(b"@"):
             rows[record.key[:ID_BYTES]].append(record)
-    found = Refolded(executions=len(rows))
+    found = Refolded(executions=len(rows), outranked=late)
     for key, own in rows.items():
         _Replay(key, sources[key], patterns, limits, found).run(own)
     return found
@@ -100,7 +110,6 @@ class _Replay:
 
     def run(self, records: Sequence[Record]) -> None:
         """Go through the execution's changelog records in order."""
-        highest = b""
         for record in records:
             assert record.key is not None
             suffix = record.key[ID_BYTES:]
@@ -111,11 +120,7 @@ class _Replay:
                 if suffix == HEADER:
                     self._state, self._rows, self._live = None, {}, {}
                 continue
-            prefix, payload = record.value[:PREFIX_BYTES], record.value[PREFIX_BYTES:]
-            if prefix < highest:
-                self._found.outranked += 1
-                continue
-            highest = prefix
+            payload = record.value[PREFIX_BYTES:]
             self._live[suffix] = payload
             if suffix == HEADER:
                 self._compare(record, payload)

@@ -17,6 +17,7 @@ from orchestrator.machine import advance, cut
 from orchestrator.rows import encode_rows
 from simulation.log import Cause, Record
 from simulation.loop import Process
+from streams.durable.fence import epoch_of
 from topics.messages import CapabilityResult, ExecuteRequest, TimerFired
 from topics.table import (
     CAPABILITY_RESULTS,
@@ -86,8 +87,8 @@ class Check:
         self._homes: dict[bytes, int] = {}
         self._take_overs = 0
         self._owner: dict[tuple[Process, int], int] = {}
+        self._epoch: dict[tuple[Process, int], int] = {}
         self._newest = [0] * world.plan.partitions
-        self._late: list[list[Record]] = [[] for _ in range(world.plan.partitions)]
         self._replicas: dict[bytes, _Replica] = {}
         self._done: set[tuple[str, int, int]] = set()
         self._signals: dict[bytes, set[int]] = {}
@@ -124,21 +125,16 @@ class Check:
         assert key is not None
         assert writer is not None
         if key.startswith(b"@"):
+            assert record.value is not None
+            epoch = epoch_of(record.value)
             self._take_overs += 1
             self._owner[writer, partition] = self._take_overs
-            now = self._world.groups[self._world.orchestrators_group].owners.get(partition)
-            if now is None or now.process is not writer:
-                # It was overtaken while the marker was on its way: whoever owns the partition goes on.
-                return
-            for late in self._late[partition]:
-                self._survives(late)
-            self._late[partition].clear()
-            self._newest[partition] = self._take_overs
-        elif self._owner.get((writer, partition), 0) < self._newest[partition]:
-            # The owner does not know it, folds its event itself, and outranks it then. Whoever comes next finds it only
-            # where the owner has not got so far.
+            self._epoch[writer, partition] = epoch
+            # Also one that is overtaken while its marker is on its way: nothing of those before it counts any more.
+            self._newest[partition] = max(self._newest[partition], epoch)
+        elif self._epoch.get((writer, partition), 0) < self._newest[partition]:
+            # The owner does not know it and folds its event itself; whoever comes next must not know it either.
             self._rank(record)
-            self._late[partition].append(record)
         else:
             self._survives(record)
 

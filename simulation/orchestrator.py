@@ -41,9 +41,7 @@ class Rows(FencedRows):
     def __init__(self) -> None:
         self.data: dict[bytes, bytes] = {}
         self._key_partition: dict[bytes, int] = {}
-        self.epochs = {}
-        self.outranked = {}
-        self.graves = {}
+        self.clear_rows()
 
 
 class Table(OwnedRows):
@@ -153,7 +151,6 @@ class Orchestrator:
         self._positions: dict[_TopicPartition, int] = {}
         self._acked: dict[_TopicPartition, set[int]] = {}
         self._offsets: dict[_TopicPartition, int] = {}
-        self._recovered: dict[int, int] = {}
         self._held: frozenset[_TopicPartition] = frozenset()
         self._buffer: deque[Message] = deque()
         self._unacked: set[Message] = set()
@@ -352,7 +349,6 @@ class Orchestrator:
         self.partitions = partitions
         self.table.close_partitions()
         self.table.store.drop_partitions(set(partitions))
-        self._recovered = {each: offset for each, offset in self._recovered.items() if each in partitions}
         self.process.spawn(self._recovering(generation))
 
     async def _recovering(self, generation: int) -> None:
@@ -379,7 +375,7 @@ class Orchestrator:
                     return
                 self._read_changelog(partition)
             try:
-                undisturbed = await table.take_over({each: self._recovered[each] for each in self.partitions})
+                undisturbed = await table.take_over(self.partitions)
             except NotOwner:
                 return
             if undisturbed:
@@ -405,12 +401,11 @@ class Orchestrator:
         self._awake()
 
     def _read_changelog(self, partition: int) -> None:
-        log = self._world.log.topics[STATE_CHANGELOG][partition]
-        position = self._recovered.get(partition, -1) + 1
-        for record in log[position:]:
+        store, log = self.table.store, self._world.log.topics[STATE_CHANGELOG][partition]
+        for offset in range(store.positions.setdefault(partition, 0), len(log)):
+            record = log[offset]
             assert record.key is not None
-            self.table.store.apply(partition, record.key, record.value, record.headers)
-        self._recovered[partition] = len(log) - 1
+            store.fold(partition, offset, record.key, record.value, record.headers)
 
     def _seek(self) -> None:
         places = [(topic, partition) for topic in self._sources for partition in sorted(self.partitions)]

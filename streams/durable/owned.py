@@ -5,7 +5,8 @@ No Faust here: `table.py` puts this on a Faust table, `simulation/` on its own l
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import orjson
@@ -90,8 +91,17 @@ class OwnedRows:
         headers = [(FENCE_HEADER, prefix)] if value is None else None
         future = await self._append(partition, key, value, headers)
         self._pending.add(future)
-        future.add_done_callback(self._pending.discard)
+        future.add_done_callback(self._delivered)
         return future
+
+    def _delivered(self, future: asyncio.Future[Any]) -> None:
+        """Count what is known to follow the records read before as read: it need not be read at the next take-over."""
+        self._pending.discard(future)
+        if future.cancelled() or future.exception() is not None:
+            return
+        record, positions = future.result(), self.store.positions
+        if positions.get(record.partition) == record.offset:
+            positions[record.partition] = record.offset + 1
 
     def close_partitions(self) -> None:
         """Refuse writes until the next recovery is complete."""
@@ -103,11 +113,17 @@ class OwnedRows:
         while self._pending:
             await asyncio.wait(self._pending)
 
-    async def take_over(self, recovered: dict[int, int]) -> bool:
+    def _marked(self, partition: int, epoch: int, marker: asyncio.Future[Any]) -> None:
+        if marker.cancelled() or marker.exception() is not None:
+            return
+        if self.store.positions.get(partition) == marker.result().offset + 1:
+            self.store.epochs[partition] = epoch
+
+    async def take_over(self, partitions: Iterable[int]) -> bool:
         """Take the next epoch of each partition and open it for writes.
 
         Args:
-            recovered: offset of the last changelog record that was read, by partition; -1 for none.
+            partitions: whose changelogs were read to their ends.
 
         Returns:
             False if somebody wrote to a changelog partition after it was read: read on, then call again.
@@ -115,28 +131,30 @@ class OwnedRows:
         Raises:
             NotOwner: the partitions were closed meanwhile: they may be somebody else's by now.
         """
-        closings = self._closings
-        fences = {partition: Fence(self.store.epochs.get(partition, 0) + 1) for partition in recovered}
+        closings, store = self._closings, self.store
+        read = {partition: store.positions.get(partition, 0) for partition in partitions}
+        fences = {partition: Fence(store.epochs.get(partition, 0) + 1) for partition in read}
         note = orjson.dumps({"owner": self._owner})
         markers = {}
         for partition, fence in fences.items():
             prefix = fence.next_prefix()
-            markers[partition] = await self._write(partition, marker_key(partition), prefix + note, prefix)
+            marker = await self._write(partition, marker_key(partition), prefix + note, prefix)
+            # Together with the position that goes past it: what a former owner appends from here on is late.
+            marker.add_done_callback(partial(self._marked, partition, fence.epoch))
+            markers[partition] = marker
         undisturbed = True
         for partition, marker in markers.items():
             record = await marker
-            self.taken_over_at_ms, offset = record.timestamp, record.offset
-            if offset != recovered[partition] + 1:
-                log.warning(
-                    "changelog partition %s: read up to %s, marker at %s", partition, recovered[partition], offset
-                )
+            self.taken_over_at_ms = record.timestamp
+            if record.offset != read[partition]:
+                log.warning("changelog partition %s: read %s, marker at %s", partition, read[partition], record.offset)
                 undisturbed = False
+        # Markers are confirmed together; their callbacks have not all run yet.
+        await asyncio.sleep(0)
         if self._closings != closings:
             raise NotOwner(f"another rebalance began while {self.name} was taken over")
         if not undisturbed:
             return False
-        for partition, fence in fences.items():
-            self.store.epochs[partition] = fence.epoch
         self._fences = fences
         await self._write_winners_again()
         if self.on_take_over is not None:
@@ -145,7 +163,6 @@ class OwnedRows:
 
     async def _write_winners_again(self) -> None:
         outranked, self.store.outranked = self.store.outranked, {}
-        self.store.graves.clear()
         written = [await self.put(partition, key, self.row(key)) for key, partition in outranked.items()]
         if written:
             log.warning("wrote %s rows again that a former owner had overwritten", len(written))

@@ -1,111 +1,159 @@
-"""Recovery that seeks before it resumes, and takes over with a new epoch.
+"""Recovery that reads the changelog itself, seeks before it resumes, and takes over with a new epoch.
 
 After recovery and each rebalance stock Faust resumes the stream partitions, then seeks, then clears the queues, with
 fetches in flight all the while: records drained in between are dropped and counted as acknowledged. Here the seek
-happens while the partitions are still paused, and between clearing the queues and resuming there is no `await`.
+happens while the partitions are still paused, and between clearing the queues and resuming there is no `await`. How
+the changelog is read instead of by Faust: `changelog.py`.
 """
 
 # ruff: noqa: D102 - what overrides is documented upstream
 
+import asyncio
 import logging
+import time
+from asyncio import Event
 from typing import Any
 
+from aiokafka.errors import IllegalStateError, KafkaError
 from faust.tables.manager import TableManager
-from faust.tables.recovery import RebalanceAgain, Recovery
 from faust.types import TP
+from mode import Service
 
+from streams.durable.changelog import read_to_end
 from streams.durable.owned import NotOwner
 from streams.durable.table import FencedTable
 from streams.lease import GroupLease
 
 log = logging.getLogger(__name__)
 
+_AGAIN_S = 0.5
 
-class DurableRecovery(Recovery):
-    """Faust's recovery service with its last part replaced."""
 
-    _rebalances_at_assignment = 0
+class ChangelogRecovery(Service):
+    """Brings the tables up to the end of their changelogs after each rebalance, then lets the streams go on.
 
-    def revoke(self, tp: TP) -> None:
-        """Forget a lost partition's rows at once: a tombstone may pass while somebody else owns it."""
-        super().revoke(tp)
-        table = self.tables._changelogs.get(tp.topic)
-        if isinstance(table, FencedTable):
-            kept = {own.partition for own in self.app.assignor.assigned_actives() if own.topic == tp.topic}
-            table.store.drop_partitions(kept)
+    Args:
+        app: a `DurableApp`.
+        tables: its table manager.
+        kwargs: of the service.
+
+    Attributes:
+        completed: set by the first recovery.
+    """
+
+    def __init__(self, app: Any, tables: TableManager, **kwargs: Any) -> None:
+        self.completed = Event()
+        self._app = app
+        self._tables = tables
+        self._asked = Event()
+        self._generation = 0
+        self._rebalances = 0
+        self._partitions: frozenset[int] = frozenset()
+        super().__init__(**kwargs)
+
+    def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Nothing to do: rows are kept until it is known which partitions stay."""
 
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
-        self._rebalances_at_assignment = self.app.rebalancing_count
-        for table in self._fenced_tables():
+        rebalances = self._app.rebalancing_count
+        tables = self._fenced_tables()
+        for table in tables:
             table.close_partitions()
             # What this worker still has under way must be in the log before its end is looked up.
             await table.drain()
-        await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
+        if generation_id != self._app.consumer_generation_id:
+            log.info("another rebalance has begun already")
+            return
+        self._generation, self._rebalances = generation_id, rebalances
+        self._partitions = frozenset(tp.partition for tp in assigned)
+        for table in tables:
+            # At once: a tombstone may pass while somebody else owns the partition.
+            table.store.drop_partitions(set(self._partitions))
+        self._asked.set()
 
-    async def on_recovery_completed(self, generation_id: int = 0) -> None:
-        app: Any = self.app
-        consumer = app.consumer
-        await app.on_rebalance_complete.send()
-        self._set_recovery_ended()
-        for table in self._fenced_tables():
-            actives = self.actives_for_table[table]
-            await table.on_recovery_completed(actives, self.standbys_for_table[table])
-            if self._overtaken(generation_id):
-                return
-            # The changelog queue may have been read further than the buffers were applied.
-            self.flush_buffers()
-            recovered = {tp.partition: self.active_offsets[tp] for tp in actives}
-            lease: GroupLease | None = app.lease
-            if lease is not None:
-                # A worker that is out without knowing must not outrank the one that came after it.
-                await lease.held()
-                if self._overtaken(generation_id):
-                    return
+    @Service.task
+    async def _recover_when_asked(self) -> None:
+        while not await self.wait_for_stopped(self._asked):  # type: ignore[arg-type]
+            self._asked.clear()
+            # The next rebalance cuts off whatever this one's recovery is at.
+            await self.wait_first(self._recover_until_done(), self._asked.wait())
+
+    async def _recover_until_done(self) -> None:
+        while True:
             try:
-                undisturbed = await table.take_over(recovered)
+                await self._recover()
+                return
             except NotOwner:
                 log.info("another rebalance began during take-over")
                 return
-            if not undisturbed:
-                self.signal_recovery_start.set()
-                raise RebalanceAgain
+            except IllegalStateError as error:
+                log.info("another rebalance began during recovery: %s", error)
+                return
+            except KafkaError as error:
+                log.warning("recovery failed, starting it over: %r", error)
+                await asyncio.sleep(_AGAIN_S)
+
+    async def _recover(self) -> None:
+        app = self._app
+        consumer = app.consumer
+        await app.on_rebalance_complete.send()
+        for table in self._fenced_tables():
+            if not await self._take_over(table):
+                return
         assignment = consumer.assignment()
         if assignment:
-            await self._wait(consumer.perform_seek(), timeout=app.conf.broker_request_timeout)
-        if self._overtaken(generation_id):
+            await asyncio.wait_for(consumer.perform_seek(), app.conf.broker_request_timeout)
+        if self._overtaken():
             return
         self.completed.set()
         # No await from here: flow_control.resume() clears the queues.
         app.flow_control.resume()
-        consumer.resume_partitions({tp for tp in assignment if not self._is_changelog_tp(tp)})
+        consumer.resume_partitions(assignment)
         consumer.resume_flow()
         await app._fetcher.maybe_start()
-        self.tables.on_actives_ready()
-        self.tables.on_standbys_ready()
+        self._tables.on_actives_ready()
+        self._tables.on_standbys_ready()
         app.on_rebalance_end()
         log.info("recovered; owning %s partitions", len(assignment))
 
-    def _overtaken(self, generation_id: int) -> bool:
-        app: Any = self.app
-        newer = app.consumer_generation_id != generation_id
-        if newer or app.rebalancing_count != self._rebalances_at_assignment:
+    async def _take_over(self, table: FencedTable) -> bool:
+        """Read to the end and open the partitions for writes; False if another rebalance has begun."""
+        lease: GroupLease | None = self._app.lease
+        begun_s, count = time.monotonic(), 0
+        async with self._app.consumer.log_reader("none") as reader:
+            undisturbed = False
+            while not undisturbed:
+                count += await read_to_end(reader, table.changelog_topic_name, self._partitions, table.store)
+                if lease is not None:
+                    # A worker that is out without knowing must not outrank the one that came after it.
+                    await lease.held()
+                if self._overtaken():
+                    return False
+                undisturbed = await table.take_over(self._partitions)
+        log.info("read %s records of %s in %.2f s", count, table.changelog_topic_name, time.monotonic() - begun_s)
+        return True
+
+    def _overtaken(self) -> bool:
+        app = self._app
+        if app.consumer_generation_id != self._generation or app.rebalancing_count != self._rebalances:
             log.info("another rebalance began during recovery")
             return True
         return False
 
     def _fenced_tables(self) -> list[FencedTable]:
-        return [table for table in self.tables.values() if isinstance(table, FencedTable)]
+        return [table for table in self._tables.values() if isinstance(table, FencedTable)]
 
 
 class DurableTableManager(TableManager):
-    """Makes the recovery above, and closes partitions for writes when a rebalance begins."""
+    """Makes the recovery above, and leaves the changelogs out of what the streams' consumer subscribes to."""
 
     @property
-    def recovery(self) -> Recovery:
+    def recovery(self) -> Any:
         if self._recovery is None:
-            self._recovery = DurableRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+            recovery: Any = ChangelogRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+            self._recovery = recovery
         return self._recovery
 
     async def on_start(self) -> None:
@@ -113,3 +161,9 @@ class DurableTableManager(TableManager):
         if not self.should_stop:
             await self._update_channels()
             await self.recovery.start()
+
+    async def _update_channels(self) -> None:
+        self._tables_finalized.set()
+        for table in self.values():
+            await table.maybe_start()
+        self._tables_registered.set()

@@ -6,8 +6,6 @@ from typing import Any
 from streams.durable.fence import FENCE_HEADER, PREFIX_BYTES, epoch_of
 
 _MARKER_PREFIX = b"@epoch/"
-# As many as are written in the minute after which a former owner's producer gives up what it has not sent.
-_GRAVES_MAX = 100_000
 
 
 def marker_key(partition: int) -> bytes:
@@ -16,21 +14,26 @@ def marker_key(partition: int) -> bytes:
 
 
 class FencedRows:
-    """Bytes rows, each with the prefix of the write that made it.
+    """Bytes rows, each with the prefix of the write that made it: the fold of each partition's changelog.
 
     Attributes:
         data: key → prefix and payload.
+        positions: offset of the changelog record to read next, by partition. Everything before it is folded; rows this
+            worker has written itself may be newer. A partition that is not here has no rows here either.
         epochs: highest epoch seen by partition.
         outranked: keys whose newest record in the log is not the one that won; their owner writes the winner again,
             because compaction would keep the loser.
-        graves: the last deleted keys with partition and prefix of the tombstone, while a log is read.
     """
 
     data: Any
     _key_partition: Any
+    positions: dict[int, int]
     epochs: dict[int, int]
     outranked: dict[bytes, int]
-    graves: dict[bytes, tuple[int, bytes]]
+
+    def clear_rows(self) -> None:
+        """Begin with no rows of any partition."""
+        self.positions, self.epochs, self.outranked = {}, {}, {}
 
     def partition_of(self, key: bytes) -> int | None:
         """Return the partition a stored row is in, or None."""
@@ -56,42 +59,42 @@ class FencedRows:
             yield key, self._key_partition[key], value[PREFIX_BYTES:]
 
     def drop_partitions(self, keep: set[int]) -> None:
-        """Forget the rows of all partitions but these."""
+        """Forget all partitions but these, with how far they were read."""
         for key in [key for key, partition in self._key_partition.items() if partition not in keep]:
             self.put_row(0, key, None)
-        for partition in [partition for partition in self.epochs if partition not in keep]:
-            del self.epochs[partition]
+        for known in (self.positions, self.epochs):
+            for partition in [partition for partition in known if partition not in keep]:
+                del known[partition]
         for key in [key for key, partition in self.outranked.items() if partition not in keep]:
             del self.outranked[key]
-        for key in [key for key, (partition, _) in self.graves.items() if partition not in keep]:
-            del self.graves[key]
 
-    def apply(self, partition: int, key: bytes, value: bytes | None, headers: Any) -> None:
+    def fold(self, partition: int, offset: int, key: bytes, value: bytes | None, headers: Any) -> None:
         """Fold one changelog record.
 
+        What a former owner still appends after its successor's marker never counts: the successor read up to that
+        marker, and goes on from what it had read.
+
         Raises:
-            ValueError: no row of ours.
+            ValueError: no row of ours, or not behind everything that was folded.
         """
+        position = self.positions.get(partition, 0)
+        if offset < position:
+            raise ValueError(f"partition {partition}: expected offset {position} or later, got {offset}")
         if value is None:
             prefix = next((data for name, data in headers or () if name == FENCE_HEADER), b"")
         else:
             prefix = value[:PREFIX_BYTES]
             if len(prefix) < PREFIX_BYTES:
                 raise ValueError(f"partition {partition}, key {key!r}: expected an 8-byte prefix, got {value!r}")
-        if prefix:
-            self.epochs[partition] = max(self.epochs.get(partition, 0), epoch_of(prefix))
+        self.positions[partition] = offset + 1
+        epoch, newest = epoch_of(prefix) if prefix else 0, self.epochs.get(partition, 0)
+        if epoch > newest:
+            self.epochs[partition] = epoch
         if key.startswith(_MARKER_PREFIX):
             return
         old = self.data.get(key)
-        rank = old[:PREFIX_BYTES] if old is not None else self.graves.pop(key, (partition, b""))[1]
-        if prefix and prefix < rank:
+        if prefix and (epoch < newest or (old is not None and prefix < old[:PREFIX_BYTES])):
             self.outranked[key] = partition
-            if old is None:
-                self.graves[key] = partition, rank
             return
         self.outranked.pop(key, None)
-        if value is None and prefix:
-            self.graves[key] = partition, prefix
-            if len(self.graves) > _GRAVES_MAX:
-                del self.graves[next(iter(self.graves))]
         self.put_row(partition, key, value)

@@ -18,7 +18,8 @@ What changes against stock, and why:
 import asyncio
 import logging
 import types
-from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import aiokafka
@@ -35,6 +36,7 @@ from streams.failstop import fail_stop
 log = logging.getLogger(__name__)
 
 _GAP_READ_TIMEOUT_S = 15.0
+_READER_WAIT_MS = 20
 _YIELD_EVERY = 100
 # A few milliseconds of handling, of which everything goes out in one produce request.
 _HANDLED_AT_ONCE = 16
@@ -94,8 +96,8 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
     def set_fetching(self, partitions: Iterable[TP], fetch: bool) -> None:
         """Let aiokafka know too which partitions are wanted.
 
-        Stock pauses on its own side only: aiokafka goes on asking for each changelog partition in every fetch, and an
-        unwanted record it then holds makes all others wait.
+        Stock pauses on its own side only: aiokafka goes on asking for each partition in every fetch, and an unwanted
+        record it then holds makes all others wait.
         """
         consumer: Any = self._ensure_consumer()
         assigned = consumer.assignment()
@@ -169,7 +171,7 @@ class DurableConsumer(driver.Consumer):
         would be skipped.
         """
         await super().perform_seek()
-        streams = [tp for tp in self.assignment() if self.app.topics.acks_enabled_for(tp.topic)]
+        streams = self.assignment()
         fresh = [tp for tp in streams if not self._committed_offset[tp]]
         if fresh:
             earliest = await self.earliest_offsets(*fresh)
@@ -229,13 +231,6 @@ class DurableConsumer(driver.Consumer):
             if active is not None and tp not in active and tp not in self._buffered_partitions:
                 continue
             offset = record.offset
-            if not app.topics.acks_enabled_for(tp.topic):
-                read = self._read_offset[tp]
-                if read is None or offset >= read:
-                    await self._deliver(self.callback(self._to_message(tp, record)))
-                    self._read_offset[tp] = offset
-                    handed = await _now_and_then(handed, _YIELD_EVERY)
-                continue
             expected = self._next_offset.get(tp)
             if expected is not None and offset != expected:
                 if offset < expected:
@@ -277,18 +272,30 @@ class DurableConsumer(driver.Consumer):
         await self._add_gap(tp, expected, arrived - 1)
 
     async def _first_offset_from(self, tp: TP, offset: int) -> int:
-        reader = aiokafka.AIOKafkaConsumer(
-            **self._loop_consumer.fetch_settings(),
-            auto_offset_reset="earliest",
-            enable_auto_commit=False,
-            fetch_max_wait_ms=20,
-        )
-        await reader.start()
-        try:
+        async with self.log_reader("earliest") as reader:
             partition = aiokafka.TopicPartition(tp.topic, tp.partition)
             reader.assign([partition])
             reader.seek(partition, offset)
             return (await reader.getone(partition)).offset
+
+    @asynccontextmanager
+    async def log_reader(self, reset: str) -> AsyncIterator[aiokafka.AIOKafkaConsumer]:
+        """Give a started consumer of the same log in no group, to read partitions from chosen offsets.
+
+        Args:
+            reset: where it goes on if an offset does not exist, `earliest`; `none` to raise OffsetOutOfRangeError.
+        """
+        reader = aiokafka.AIOKafkaConsumer(
+            **self._loop_consumer.fetch_settings(),
+            auto_offset_reset=reset,
+            enable_auto_commit=False,
+            fetch_max_wait_ms=_READER_WAIT_MS,
+        )
+        try:
+            await reader.start()
+            fetcher: Any = reader._fetcher
+            fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
+            yield reader
         finally:
             await reader.stop()
 

@@ -20,7 +20,6 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.producer.sender import Sender
 from faust.app.base import App
-from faust.stores import memory
 from faust.tables.base import Collection
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
@@ -40,13 +39,11 @@ PARTS: tuple[Callable[..., Any], ...] = (
     driver.Producer.flush,
     driver.Producer._settings_extra,
     driver.Consumer._new_consumer_thread,
-    memory.Store.apply_changelog_batch,
-    memory.Store.on_recovery_completed,
     Collection._new_store_by_url,
-    Recovery.on_recovery_completed,
-    Recovery.on_rebalance,
-    Recovery.revoke,
     TableManager.on_start,
+    TableManager._update_channels,
+    TableManager.on_rebalance,
+    TableManager.on_partitions_revoked,
     TableManager.recovery.fget,  # type: ignore[attr-defined]
     App._new_transport,
     App._new_producer_transport,
@@ -68,6 +65,11 @@ PARTS: tuple[Callable[..., Any], ...] = (
     GroupCoordinator._on_join_complete,
     GroupCoordinator.reset_generation,
     # relied on
+    # (the recovery of Faust itself is not used: what it does beside reading changelogs must be known)
+    Recovery.on_rebalance,
+    Recovery._restart_recovery.fun,  # type: ignore[attr-defined]
+    Recovery._resume_streams,
+    Recovery.on_recovery_completed,
     GroupCoordinator._heartbeat_routine,
     GroupCoordinator._do_rejoin_group,
     MessageAccumulator.drain_by_nodes,
@@ -83,8 +85,6 @@ PARTS: tuple[Callable[..., Any], ...] = (
     consumer.Consumer.ack,
     consumer.Consumer.wait_empty,
     consumer.Consumer.on_partitions_revoked,
-    Recovery._restart_recovery.fun,  # type: ignore[attr-defined]
-    Recovery._slurp_changelogs.fun,  # type: ignore[attr-defined]
     App._on_partitions_revoked,
     App._on_partitions_assigned,
     ServiceThread._serve,
@@ -100,13 +100,11 @@ HASHES: Mapping[str, str] = {
     "faust.transport.drivers.aiokafka.Producer.flush": "36d0cb3615f65b01",
     "faust.transport.drivers.aiokafka.Producer._settings_extra": "a4c7bc41b6382223",
     "faust.transport.drivers.aiokafka.Consumer._new_consumer_thread": "0870ec53dea75083",
-    "faust.stores.memory.Store.apply_changelog_batch": "71863e3cd727aac2",
-    "faust.stores.memory.Store.on_recovery_completed": "a00bef343e139602",
     "faust.tables.base.Collection._new_store_by_url": "343a8125107d3f69",
-    "faust.tables.recovery.Recovery.on_recovery_completed": "6ef567acf072e46d",
-    "faust.tables.recovery.Recovery.on_rebalance": "aa4d997a1795ceae",
-    "faust.tables.recovery.Recovery.revoke": "779302ebfab0b2db",
     "faust.tables.manager.TableManager.on_start": "365dd25fbc0e0684",
+    "faust.tables.manager.TableManager._update_channels": "88e3941facc934d6",
+    "faust.tables.manager.TableManager.on_rebalance": "2d2c23a07bf54328",
+    "faust.tables.manager.TableManager.on_partitions_revoked": "382852adff42ab99",
     "faust.tables.manager.TableManager.recovery": "f0bf5de78b4c3d23",
     "faust.app.base.App._new_transport": "42db531312dd776f",
     "faust.app.base.App._new_producer_transport": "eb3b4aa6a8961275",
@@ -126,6 +124,10 @@ HASHES: Mapping[str, str] = {
     "aiokafka.consumer.group_coordinator.GroupCoordinator._do_heartbeat": "dc1d6632aaa68e96",
     "aiokafka.consumer.group_coordinator.GroupCoordinator._on_join_complete": "0b0b3d204b408f3c",
     "aiokafka.consumer.group_coordinator.GroupCoordinator.reset_generation": "537aa37c531b4de9",
+    "faust.tables.recovery.Recovery.on_rebalance": "aa4d997a1795ceae",
+    "faust.tables.recovery.Recovery._restart_recovery": "6bd8a8558a2dffe4",
+    "faust.tables.recovery.Recovery._resume_streams": "d986a6710c1aca98",
+    "faust.tables.recovery.Recovery.on_recovery_completed": "6ef567acf072e46d",
     "aiokafka.consumer.group_coordinator.GroupCoordinator._heartbeat_routine": "61d01028952239d0",
     "aiokafka.consumer.group_coordinator.GroupCoordinator._do_rejoin_group": "3cb016c98a087a71",
     "aiokafka.producer.message_accumulator.MessageAccumulator.drain_by_nodes": "fc995afbfc5718e2",
@@ -141,8 +143,6 @@ HASHES: Mapping[str, str] = {
     "faust.transport.consumer.Consumer.ack": "5fcf41cf45153475",
     "faust.transport.consumer.Consumer.wait_empty": "e4662fe24f094819",
     "faust.transport.consumer.Consumer.on_partitions_revoked": "d04b7ae72c6fc206",
-    "faust.tables.recovery.Recovery._restart_recovery": "6bd8a8558a2dffe4",
-    "faust.tables.recovery.Recovery._slurp_changelogs": "7825c7e50f766d5a",
     "faust.app.base.App._on_partitions_revoked": "d5c895bbe57dc73a",
     "faust.app.base.App._on_partitions_assigned": "de932b7927db85b3",
     "mode.threads.ServiceThread._serve": "67809eae09573ac7",

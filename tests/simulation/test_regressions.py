@@ -127,10 +127,10 @@ class SlowTable(OwnedRows):
 
 async def test_partitions_closed_while_they_are_taken_over_stay_closed() -> None:
     table = SlowTable()
-    taking = asyncio.create_task(table.take_over({0: -1}))
+    taking = asyncio.create_task(table.take_over({0}))
     await asyncio.sleep(0)
     table.close_partitions()
-    table.delivery.set_result(SimpleNamespace(timestamp=AT_MS, offset=0))
+    table.delivery.set_result(SimpleNamespace(timestamp=AT_MS, partition=0, offset=0))
     with pytest.raises(NotOwner):
         await taking
     assert not table.owns(0)

@@ -1,8 +1,4 @@
-from types import SimpleNamespace
-from typing import Any
-
 import pytest
-from faust.types import TP
 
 from streams.durable.fence import EPOCH_MAX, FENCE_HEADER, Fence, epoch_of
 from streams.durable.rows import marker_key
@@ -10,29 +6,17 @@ from streams.durable.store import FencedStore
 
 
 class Log:
-    """A changelog partition as text: each record is (key, epoch, version or None for a tombstone)."""
+    """A changelog: each record is (key, epoch, value or None for a tombstone) in a partition."""
 
     def __init__(self, store: FencedStore) -> None:
         self._store = store
         self._fences: dict[int, Fence] = {}
-        self._offset = -1
-
-    def skip(self, count: int) -> None:
-        """Leave records out."""
-        self._offset += count
 
     def write(self, key: bytes, epoch: int, value: bytes | None, partition: int = 0) -> None:
         prefix = self._fences.setdefault(epoch, Fence(epoch)).next_prefix()
-        self._offset += 1
-        message = SimpleNamespace(
-            partition=partition,
-            offset=self._offset,
-            key=key,
-            value=None if value is None else prefix + value,
-            headers=[(FENCE_HEADER, prefix)] if value is None else [],
-        )
-        event: Any = SimpleNamespace(message=message)
-        self._store.apply_changelog_batch([event], lambda k: k, lambda v: v)
+        headers = [(FENCE_HEADER, prefix)] if value is None else []
+        offset = self._store.positions.get(partition, 0)
+        self._store.fold(partition, offset, key, None if value is None else prefix + value, headers)
 
 
 @pytest.fixture
@@ -51,16 +35,27 @@ def test_prefixes_grow_with_version_and_epoch() -> None:
     assert epoch_of(first + b"row") == 2
 
 
-async def test_gaps_in_what_was_read_are_told(store: FencedStore, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_record_cannot_be_folded_twice(store: FencedStore) -> None:
     log = Log(store)
     log.write(b"k", 1, b"one")
-    await store.on_recovery_completed({TP("changelog", 0)}, set())
-    assert not caplog.records
     log.write(b"k", 1, b"two")
-    log.skip(3)
-    log.write(b"k", 1, b"three")
-    await store.on_recovery_completed({TP("changelog", 0)}, set())
-    assert [record.message for record in caplog.records] == ["the changelog was read with 1 gaps, the first: 0/2-4"]
+    row = Fence(1).next_prefix() + b"one"
+    with pytest.raises(ValueError, match="partition 0: expected offset 2 or later, got 1"):
+        store.fold(0, 1, b"k", row, [])
+    # Compaction leaves holes.
+    store.fold(0, 9, b"other", row, [])
+    assert store.positions == {0: 10}
+
+
+def test_what_a_former_owner_appends_after_the_marker_never_counts(store: FencedStore) -> None:
+    log = Log(store)
+    log.write(b"k", 1, b"read by the successor")
+    log.write(marker_key(0), 2, b"{}")
+    log.write(b"k", 1, b"late")
+    log.write(b"new", 1, b"late")
+    assert store.get_row(b"k") == b"read by the successor"
+    assert store.get_row(b"new") is None
+    assert store.outranked == {b"k": 0, b"new": 0}
 
 
 def test_a_former_owner_cannot_bring_back_what_was_deleted(store: FencedStore) -> None:
@@ -73,10 +68,7 @@ def test_a_former_owner_cannot_bring_back_what_was_deleted(store: FencedStore) -
     # The owner writes the tombstone again.
     assert store.outranked == {b"k": 0}
     log.write(b"k", 2, b"new")
-    assert (store.get_row(b"k"), store.outranked, store.graves) == (b"new", {}, {})
-    log.write(b"k", 2, None)
-    store.drop_partitions({1})
-    assert store.graves == {}
+    assert (store.get_row(b"k"), store.outranked) == (b"new", {})
 
 
 @pytest.mark.parametrize("epoch", [0, -1, EPOCH_MAX + 1])
@@ -110,6 +102,7 @@ def test_a_former_owner_cannot_delete(store: FencedStore) -> None:
 def test_reading_the_same_log_again_ends_the_same(store: FencedStore) -> None:
     for _ in range(2):
         log = Log(store)
+        store.positions.clear()
         log.write(b"k", 1, b"one")
         log.write(b"k", 1, b"two")
         log.write(b"gone", 1, b"one")
@@ -132,4 +125,4 @@ def test_rows_of_lost_partitions_are_forgotten_also_those_written_live(store: Fe
     store.put_row(1, b"c", Fence(1).next_prefix() + b"live")
     store.drop_partitions({0})
     assert [key for key, _, _ in store.rows()] == [b"a"]
-    assert store.epochs == {0: 1}
+    assert (store.epochs, store.positions) == ({0: 1}, {0: 1})
