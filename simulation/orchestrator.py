@@ -127,7 +127,7 @@ class Orchestrator:
         process = self.process
         self._watch = PauseWatch(_PAUSE_LIMIT_S, lambda: process.slept_s)
         # The coordinator of the simulated group is always reached; a worker that sleeps is the watch's business.
-        self._lease = GroupLease(float("inf"), lambda: 0.0)
+        self._lease = GroupLease(float("inf"), float("inf"), lambda: 0.0)
         self._lease.renew(0.0)
         self.processor = Processor(
             world.settings, self, self.table, self.acks, world.patterns_now(), self._watch, self._lease, self.clock

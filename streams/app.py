@@ -16,7 +16,7 @@ from settings import KafkaAddress, Settings
 from streams.clients import MESSAGE_BYTES_MAX, start_producer, topic_name
 from streams.compacted import CompactedReader
 from streams.durable.acks import OrderedAcks
-from streams.durable.app import SESSION_TIMEOUT_S, make_app
+from streams.durable.app import REBALANCE_TIMEOUT_S, SESSION_TIMEOUT_S, make_app
 from streams.durable.table import FencedTable
 from streams.failstop import PauseWatch, fail_stop
 from streams.kafka_port import FaustPort
@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 GROUP = "orchestrator"
 TABLE = "executions"
 _STOP_TIMEOUT_S = 20.0
-# A second less than the session: heartbeats come every 1.5 s.
-_LEASE_S = SESSION_TIMEOUT_S - 1.0
+# Heartbeats come every 1.5 s.
+_LESS_S = 1.0
 # While state is recovered nothing is committed; a million rows take minutes.
 _RECOVERY_PATIENCE = 20.0
 
@@ -68,7 +68,7 @@ class OrchestratorWorker:
         self._table = table
         self._acks = OrderedAcks(kafka)
         self._pause_watch = PauseWatch(SESSION_TIMEOUT_S / 2)
-        lease = self._app.lease = GroupLease(_LEASE_S)
+        lease = self._app.lease = GroupLease(SESSION_TIMEOUT_S - _LESS_S, REBALANCE_TIMEOUT_S - _LESS_S)
         self._patterns = PatternBook(settings, registry, catalogue)
         self.processor = Processor(settings, kafka, table, self._acks, self._patterns, self._pause_watch, lease)
         self._packs = CompactedReader(settings, PACK_EVENTS, "orchestrator-packs", self.processor.freshness.on_record)

@@ -24,27 +24,46 @@ class GroupLease:
     """Runs from the moment a heartbeat or join was sent that the coordinator then confirmed.
 
     The coordinator counts the session from when that request arrived, which is later: while the lease runs nobody
-    else can have been given the partitions.
+    else can have been given the partitions. While the group is rebalancing, heartbeats keep a member in it only until
+    the rebalance timeout has passed; so far the lease runs at most.
 
     Args:
         limit_s: how long it runs; less than the group's session timeout.
+        rebalance_s: how long it runs at most from the last heartbeat before a rebalance; less than the group's
+            rebalance timeout.
         now_s: seconds that go on while the process does not; None for the machine's boot clock.
         patience_s: how long whoever needs it waits for the coordinator's word once it has run out.
     """
 
     def __init__(
-        self, limit_s: float, now_s: Callable[[], float] | None = None, patience_s: float = _PATIENCE_S
+        self,
+        limit_s: float,
+        rebalance_s: float,
+        now_s: Callable[[], float] | None = None,
+        patience_s: float = _PATIENCE_S,
     ) -> None:
         self._limit_s = limit_s
+        self._rebalance_s = rebalance_s
         self._now_s = now_s or boot_clock_s
         self._patience_s = patience_s
         self._until_s = float("-inf")
+        self._calm_at_s = float("-inf")
         self._expelled = False
         self._news = asyncio.Event()
 
-    def renew(self, sent_at_s: float) -> None:
-        """Let it run on from the moment something was sent that is confirmed by now."""
-        self._until_s = max(self._until_s, sent_at_s + self._limit_s)
+    def renew(self, sent_at_s: float, *, rebalancing: bool = False) -> None:
+        """Let it run on from the moment something was sent that is confirmed by now.
+
+        Args:
+            sent_at_s: by the lease's clock.
+            rebalancing: the group waits for its members to join again.
+        """
+        until_s = sent_at_s + self._limit_s
+        if rebalancing:
+            until_s = min(until_s, self._calm_at_s + self._rebalance_s)
+        else:
+            self._calm_at_s = max(self._calm_at_s, sent_at_s)
+        self._until_s = max(self._until_s, until_s)
         self._expelled = False
         self._news.set()
 
@@ -83,7 +102,7 @@ class GroupLease:
             sent_at_s = self._now_s()
             confirmed = await heartbeat()
             if confirmed:
-                self.renew(sent_at_s)
+                self.renew(sent_at_s, rebalancing=stock._rejoin_needed_fut.done())
             return confirmed
 
         async def on_join_complete(*args: Any) -> None:

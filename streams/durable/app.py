@@ -16,6 +16,7 @@ from streams.durable.transport import DurableTransport
 from streams.lease import GroupLease
 
 SESSION_TIMEOUT_S = 6.0
+REBALANCE_TIMEOUT_S = 30.0
 
 
 class DurableApp(faust.App):
@@ -83,7 +84,7 @@ def make_app(
         broker_client_id=group,
         broker_session_timeout=SESSION_TIMEOUT_S,
         broker_heartbeat_interval=SESSION_TIMEOUT_S / 4,
-        broker_rebalance_timeout=30,
+        broker_rebalance_timeout=REBALANCE_TIMEOUT_S,
         broker_request_timeout=60,
         broker_commit_interval=1.0,
         # A commit inside the drain loop would stall it; the timer above commits.
