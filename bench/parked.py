@@ -36,7 +36,7 @@ def run_parked(parked: int = PARKED, count: int = 4000) -> dict[str, Any]:
         count: executions in each of the rounds, three without and three with those.
 
     Returns:
-        `{"rows": [{"parked", "per_s", "cpu_ms"}], "ratio", "cpu_ratio", "bytes_per_parked", "parking_s", "machine"}`:
+        `{"rows": [{"parked", "per_s", "cpu_ms", "cpu_ms_of"}], "ratio", "cpu_ratio", "bytes_per_parked", "parking_s", "machine"}`:
         the ratios compare the medians with parked executions to those without.
     """
     return on_own_system(lambda settings: measure(settings, parked, count)) | {"machine": machine()}
@@ -69,8 +69,8 @@ async def measure(settings: Settings, parked: int, count: int) -> dict[str, Any]
 async def _round(client: ExecutionClient, meter: CpuMeter, parked: int, count: int) -> dict[str, Any]:
     before = meter.read_ms()
     taken, seconds = await load(client, CONCURRENCY, count)
-    cpu = per_execution_ms(before, meter.read_ms(), len(taken))["total"]
-    return {"parked": parked, "per_s": round(len(taken) / seconds, 1), "cpu_ms": cpu}
+    cpu = per_execution_ms(before, meter.read_ms(), len(taken))
+    return {"parked": parked, "per_s": round(len(taken) / seconds, 1), "cpu_ms": cpu.pop("total"), "cpu_ms_of": cpu}
 
 
 def _median(rows: list[dict[str, Any]], name: str) -> float:

@@ -116,7 +116,7 @@ class ChangelogRecovery(Service):
         self._tables.on_actives_ready()
         self._tables.on_standbys_ready()
         app.on_rebalance_end()
-        log.info("recovered; owning %s partitions", len(assignment))
+        log.info("recovered; owning partitions %s", sorted(self._partitions))
 
     async def _take_over(self, table: FencedTable) -> bool:
         """Read to the end and open the partitions for writes; False if another rebalance has begun."""
