@@ -87,7 +87,7 @@ golden: setup ## Rewrite the recorded expectations; read the diff before committ
 	@DAWSOS_AGENTS= DAWSOS_CATALOGUES= $(DAWSOS) capabilities --markdown > docs/capabilities.md
 	@$(DAWSOS) patterns test --record tests/cli/fixtures
 	@cd cli/scaffold && env $$(grep -v '^#' env.txt) ../../$(DAWSOS) patterns test --record
-	@UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/topics tests/orchestrator tests/services_tests/test_golden_overview.py tests/services_tests/test_golden_patterns.py $(ARGS)
+	@UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/topics tests/orchestrator tests/provenance tests/gateway/test_openapi.py tests/services_tests/test_golden_overview.py tests/services_tests/test_golden_patterns.py $(ARGS)
 
 lock: ## Resolve pyproject.toml into the lock files again (needs uv)
 	@$(LOCK) pyproject.toml --group embedded --group dev --group oracles -o requirements.lock

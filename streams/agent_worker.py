@@ -238,7 +238,6 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
 
     async def _answer(self, record: Any, entry: _Entry) -> Awaitable[Any]:
         """Run one request and send its answer; returns the answer's delivery."""
-        self._clock.observe(record.timestamp)
         try:
             request = decode(record.value, CapabilityRequest, bytes_max=MESSAGE_BYTES_MAX)
         except Undecodable as error:
