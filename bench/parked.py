@@ -36,8 +36,9 @@ def run_parked(parked: int = PARKED, count: int = 4000) -> dict[str, Any]:
         count: executions in each of the rounds, three without and three with those.
 
     Returns:
-        `{"rows": [{"parked", "per_s", "cpu_ms", "cpu_ms_of"}], "ratio", "cpu_ratio", "bytes_per_parked", "parking_s", "machine"}`:
-        the ratios compare the medians with parked executions to those without.
+        `{"rows": [{"parked", "per_s", "cpu_ms", "cpu_ms_of"}], "ratio", "cpu_ratio", "bytes_per_parked", "parking_s",
+        "machine"}`: CPU per execution, `cpu_ms_of` by process; the ratios compare the medians with parked executions
+        to those without.
     """
     return on_own_system(lambda settings: measure(settings, parked, count)) | {"machine": machine()}
 

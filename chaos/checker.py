@@ -16,6 +16,7 @@ from chaos.reading import Record
 from chaos.record import Submission
 
 PREFIX_BYTES = 8
+EPOCH_BYTES = 3
 ID_BYTES = 36
 _TERMINAL = {"succeeded", "failed", "rejected", "cancelled", "timed_out"}
 _NAMED_MAX = 20
@@ -54,7 +55,7 @@ class Findings:
         submitted: confirmed requests; `resent`: of those, sent more than once.
         statuses: how executions ended; `errors`: with which codes those that did not succeed.
         duplicates: results beyond the first that say the same: allowed.
-        late_rows: rows of a former owner that arrived after newer ones: they rank below those and do not survive.
+        late_rows: records of a former owner that came after its successor's first: they do not count.
         pause_s: longest time without a result while executions were under way, and when it began.
     """
 
@@ -131,11 +132,12 @@ def check(evidence: Evidence) -> Findings:
             errors[f"{each.pattern_id}: {body['error'].get('code')}"] += 1
         found["wrong_answer"] += _wrong_answer(each, body)
     found["unasked"] = [f"a result for {key}, which nobody asked for" for key in results if key not in known]
-    found["stuck"] = _stuck(evidence, known)
+    late = _late(evidence.changelog)
+    found["stuck"] = _stuck(evidence, known, late)
     home = {each.execution_id: each.partition for each in evidence.submissions}
     for records in (evidence.results, evidence.signals, evidence.answers, evidence.changelog):
         found["wrong_partition"] += _misplaced(records, home)
-    late_rows, found["outranked_rows"] = _row_order(evidence.changelog)
+    found["outranked_rows"] = _outranked(evidence.changelog, late)
     found["dead_letters"] = [
         f"{_text(letter.key)}: {letter.header('dlq-stage')}: {letter.header('dlq-reason')}"
         for letter in evidence.dead_letters
@@ -149,7 +151,7 @@ def check(evidence: Evidence) -> Findings:
         statuses=dict(statuses),
         errors=dict(sorted(errors.items())),
         duplicates=sum(len(records) - len({record.value for record in records}) for records in results.values()),
-        late_rows=late_rows,
+        late_rows=len(late),
         pause_s=pause_s,
         pause_at_ms=pause_at_ms,
     )
@@ -171,17 +173,14 @@ def _wrong_answer(each: Submission, body: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _stuck(evidence: Evidence, known: Mapping[str, Submission]) -> list[str]:
+def _stuck(evidence: Evidence, known: Mapping[str, Submission], late: set[int]) -> list[str]:
     """Executions whose newest header row is not terminal although their time is over."""
-    newest: dict[str, tuple[bytes, bytes | None]] = {}
-    for record in evidence.changelog:
-        if record.key is None or len(record.key) != ID_BYTES:
-            continue
-        key, prefix = _text(record.key), prefix_of(record)
-        if key not in newest or prefix >= newest[key][0]:
-            newest[key] = (prefix, record.value)
+    newest: dict[str, bytes | None] = {}
+    for index, record in enumerate(evidence.changelog):
+        if record.key is not None and len(record.key) == ID_BYTES and index not in late:
+            newest[_text(record.key)] = record.value
     stuck = []
-    for key, (_, value) in newest.items():
+    for key, value in newest.items():
         if value is None:
             continue
         status = orjson.loads(value[PREFIX_BYTES:]).get("s")
@@ -204,26 +203,28 @@ def _misplaced(records: Iterable[Record], home: Mapping[str, int]) -> list[str]:
     return found
 
 
-def _row_order(changelog: Sequence[Record]) -> tuple[int, list[str]]:
-    """Count rows that came after a higher-ranking one, and name keys whose newest record is not their highest."""
-    highest: dict[tuple[int, bytes], bytes] = {}
-    last: dict[tuple[int, bytes], bytes] = {}
-    late = 0
-    for record in changelog:
-        prefix = prefix_of(record)
-        if record.key is None or not prefix:
-            continue
-        key = (record.partition, record.key)
-        late += prefix < highest.get(key, b"")
-        highest[key] = max(prefix, highest.get(key, b""))
-        last[key] = prefix
-    # A key's loser may stand last only until its owner's next take-over, which writes the winner again.
-    outranked = [
-        f"{_text(key)}: partition {partition}, its newest record ranks below an older one"
-        for (partition, key), prefix in last.items()
-        if prefix < highest[partition, key]
+def _late(changelog: Sequence[Record]) -> set[int]:
+    """Return the places in the changelog of records whose writer had been succeeded: they do not count."""
+    newest: dict[int, bytes] = {}
+    late = set()
+    for index, record in enumerate(changelog):
+        epoch = prefix_of(record)[:EPOCH_BYTES]
+        if epoch and epoch < newest.get(record.partition, b""):
+            late.add(index)
+        elif epoch:
+            newest[record.partition] = epoch
+    return late
+
+
+def _outranked(changelog: Sequence[Record], late: set[int]) -> list[str]:
+    """Name keys whose newest record does not count."""
+    last = {(each.partition, each.key): index for index, each in enumerate(changelog) if prefix_of(each) and each.key}
+    # It may stand last only until the owner's next take-over, which writes the winner again.
+    return [
+        f"{_text(key)}: partition {partition}, its newest record is one of a former owner"
+        for (partition, key), index in last.items()
+        if index in late
     ]
-    return late, outranked
 
 
 def _worst_pause(submissions: Sequence[Submission], results: Mapping[str, Sequence[Record]]) -> tuple[float, int]:

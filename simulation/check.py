@@ -87,7 +87,6 @@ class Check:
         self._homes: dict[bytes, int] = {}
         self._take_overs = 0
         self._owner: dict[tuple[Process, int], int] = {}
-        self._epoch: dict[tuple[Process, int], int] = {}
         self._newest = [0] * world.plan.partitions
         self._replicas: dict[bytes, _Replica] = {}
         self._done: set[tuple[str, int, int]] = set()
@@ -124,15 +123,13 @@ class Check:
         key, partition, writer = record.key, record.partition, record.writer
         assert key is not None
         assert writer is not None
+        epoch = epoch_of(_prefix(record))
         if key.startswith(b"@"):
-            assert record.value is not None
-            epoch = epoch_of(record.value)
             self._take_overs += 1
             self._owner[writer, partition] = self._take_overs
-            self._epoch[writer, partition] = epoch
             # Also one that is overtaken while its marker is on its way: nothing of those before it counts any more.
             self._newest[partition] = max(self._newest[partition], epoch)
-        elif self._epoch.get((writer, partition), 0) < self._newest[partition]:
+        elif epoch < self._newest[partition]:
             # The owner does not know it and folds its event itself; whoever comes next must not know it either.
             self._rank(record)
         else:
@@ -143,7 +140,7 @@ class Check:
         key, partition, writer = record.key, record.partition, record.writer
         assert key is not None
         assert writer is not None
-        prefix = record.value[:_PREFIX] if record.value is not None else dict(record.headers)["fence"]
+        prefix = _prefix(record)
         payload = None if record.value is None else record.value[_PREFIX:]
         owner = self._owner.get((writer, partition), 0)
         known = self._rows[partition].get(key)
@@ -323,7 +320,7 @@ class Check:
 
     def _timer(self, processor: Any, key: bytes, execution: Execution) -> None:
         due = execution.next_due_at_ms()
-        armed = processor._timers._armed.get(key)
+        armed = processor._timers.due_at_ms(key)
         if due is not None and (armed is None or armed > max(due, self._world.log.now_ms()) + _LOOK_AGAIN_MS):
             raise self._broken(
                 "timers exist for everything outstanding", f"{key.decode()}: due {due}, armed {armed}", key
@@ -384,6 +381,10 @@ def _differ(expected: bytes | None, got: bytes | None) -> str:
     place = next((i for i in range(shorter) if expected[i] != got[i]), shorter)
     begin, end = max(0, place - 60), place + 100
     return f"expected …{expected[begin:end]!r}, got …{got[begin:end]!r} at byte {place}"
+
+
+def _prefix(record: Record) -> bytes:
+    return record.value[:_PREFIX] if record.value is not None else dict(record.headers)["fence"]
 
 
 def _at(record: Record) -> str:

@@ -364,9 +364,10 @@ class Orchestrator:
         def overtaken() -> bool:
             return generation != self.generation or number != self._rebalances
 
-        await table.drain()
+        await table.close()
         if overtaken():
             return
+        table.forget_all_but(self.partitions)
         while True:
             for partition in sorted(self.partitions):
                 world.passes(Point.RECOVER, self.process)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.protocol.group import SyncGroupRequest
 
 from streams.failstop import boot_clock_s, fail_stop
 
@@ -96,7 +97,15 @@ class GroupLease:
         if not isinstance(coordinator, GroupCoordinator):
             return
         stock: Any = coordinator
-        heartbeat, joined, reset = stock._do_heartbeat, stock._on_join_complete, stock.reset_generation
+        send, heartbeat = stock._send_req, stock._do_heartbeat
+        joined, reset = stock._on_join_complete, stock.reset_generation
+        synced_at_s = self._now_s()
+
+        async def send_req(request: Any) -> Any:
+            nonlocal synced_at_s
+            if isinstance(request, SyncGroupRequest):
+                synced_at_s = self._now_s()
+            return await send(request)
 
         async def do_heartbeat() -> bool:
             sent_at_s = self._now_s()
@@ -106,14 +115,15 @@ class GroupLease:
             return confirmed
 
         async def on_join_complete(*args: Any) -> None:
-            # The session begins when the coordinator answers; this answer has only just come.
-            self.renew(self._now_s())
+            # The session begins when the coordinator answers this request.
+            self.renew(synced_at_s)
             await joined(*args)
 
         def reset_generation() -> None:
             self.end()
             reset()
 
+        stock._send_req = send_req
         stock._do_heartbeat = do_heartbeat
         stock._on_join_complete = on_join_complete
         stock.reset_generation = reset_generation

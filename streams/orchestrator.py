@@ -267,7 +267,7 @@ class Processor:
         if after is not None:
             self.census.move(None if before is None else before.status, after.status)
             rows = await self._rows.save(partition, key, before, after, headers)
-            if self._timers.later_than(key, after.timer_at_ms):
+            if not after.is_terminal and self._timers.later_than(key, after.timer_at_ms):
                 # The engine asks for no timer that it takes to be armed; this one has come and gone meanwhile.
                 self._timers.arm(key, after.next_due_at_ms() or after.timer_at_ms)
         deliveries: list[Delivery] = list(rows)
@@ -289,12 +289,22 @@ class Processor:
             elif isinstance(emit, PublishResult):
                 results.append(emit.result)
         if after is not None and (before is None or before.status is not after.status):
+            self._set_timer(key, after)
             await self._moved(partition, key, before, after)
         if not results:
             return deliveries
         self._finishing.add(key)
         finish = self._finish(partition, key, deliveries, results, headers)
         return [asyncio.create_task(finish)]
+
+    def _set_timer(self, key: bytes, after: Execution) -> None:
+        """Let an execution that waits, or has ended, not come up because of what it did before."""
+        if after.is_terminal:
+            self._timers.disarm(key)
+        elif after.status not in IN_FLIGHT:
+            due = after.next_due_at_ms()
+            if due is not None:
+                self._timers.postpone(key, due)
 
     async def _finish(
         self,

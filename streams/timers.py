@@ -65,16 +65,21 @@ class BrokerClock:
 class TimerHeap:
     """Earliest due time of each execution.
 
-    `arm` never postpones: an entry that comes up too early is armed again by whoever looks at the execution then.
+    One that is postponed or disarmed keeps its place in the heap until that time has come, and costs nothing more then.
     """
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, bytes]] = []
         self._armed: dict[bytes, int] = {}
+        self._later: dict[bytes, int] = {}
         self._nearer = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._armed)
+
+    def due_at_ms(self, key: bytes) -> int | None:
+        """Return when an execution comes up; None if it does not."""
+        return self._later.get(key) or self._armed.get(key)
 
     def arm(self, key: bytes, due_at_ms: int) -> None:
         """Make sure the execution comes up at this time or before."""
@@ -83,11 +88,27 @@ class TimerHeap:
             if not self._heap or due_at_ms < self._heap[0][0]:
                 self._nearer.set()
             self._armed[key] = due_at_ms
+            self._later.pop(key, None)
             heapq.heappush(self._heap, (due_at_ms, key))
+        elif due_at_ms < self._later.get(key, 0):
+            self._later[key] = due_at_ms
+
+    def postpone(self, key: bytes, due_at_ms: int) -> None:
+        """Let the execution come up at this time and not before."""
+        if due_at_ms > self._armed.get(key, due_at_ms):
+            self._later[key] = due_at_ms
+        else:
+            self._later.pop(key, None)
+            self.arm(key, due_at_ms)
+
+    def disarm(self, key: bytes) -> None:
+        """Let the execution not come up."""
+        self._armed.pop(key, None)
+        self._later.pop(key, None)
 
     def later_than(self, key: bytes, due_at_ms: int) -> bool:
         """Tell whether an execution that is to come up at a time (0: never) comes up later, or not at all."""
-        return due_at_ms != 0 and self._armed.get(key, due_at_ms + 1) > due_at_ms
+        return due_at_ms != 0 and (self.due_at_ms(key) or due_at_ms + 1) > due_at_ms
 
     async def until_nearer(self, wait_s: float) -> None:
         """Wait; return sooner if something is armed that comes up before everything else."""
@@ -99,9 +120,14 @@ class TimerHeap:
         """Return when something comes up next; None if nothing is armed."""
         while self._heap:
             due, key = self._heap[0]
-            if self._armed.get(key) == due:
+            if self._armed.get(key) != due:
+                heapq.heappop(self._heap)
+                continue
+            later = self._later.pop(key, None)
+            if later is None:
                 return due
-            heapq.heappop(self._heap)
+            self._armed[key] = later
+            heapq.heapreplace(self._heap, (later, key))
         return None
 
     def pop_due(self, now_ms: int, count_max: int) -> list[bytes]:
@@ -120,3 +146,4 @@ class TimerHeap:
         """Forget everything."""
         self._heap.clear()
         self._armed.clear()
+        self._later.clear()

@@ -29,6 +29,7 @@ class OwnedRows:
 
     Attributes:
         on_take_over: called with the owned partitions after each recovery, before any event is processed.
+        on_stray: called with a partition in which somebody else's record stands between this owner's.
         taken_over_at_ms: the broker's time when the last marker was appended; None before the first.
     """
 
@@ -36,14 +37,18 @@ class OwnedRows:
     _fences: dict[int, Fence]
     _pending: set[asyncio.Future[Any]]
     _closings: int
+    _strayed: set[int]
     on_take_over: Callable[[frozenset[int]], Awaitable[None]] | None
+    on_stray: Callable[[int], None] | None
     taken_over_at_ms: int | None
 
     def _begin(self) -> None:
         self._fences = {}
         self._pending = set()
         self._closings = 0
+        self._strayed = set()
         self.on_take_over = None
+        self.on_stray = None
         self.taken_over_at_ms = None
 
     @property
@@ -85,39 +90,52 @@ class OwnedRows:
         prefix = fence.next_prefix()
         value = None if payload is None else prefix + payload
         self.store.put_row(partition, key, value)
-        return await self._write(partition, key, value, prefix)
-
-    async def _write(self, partition: int, key: bytes, value: bytes | None, prefix: bytes) -> asyncio.Future[Any]:
-        headers = [(FENCE_HEADER, prefix)] if value is None else None
-        future = await self._append(partition, key, value, headers)
+        future = await self._append(partition, key, value, [(FENCE_HEADER, prefix)] if value is None else None)
         self._pending.add(future)
         future.add_done_callback(self._delivered)
         return future
 
     def _delivered(self, future: asyncio.Future[Any]) -> None:
-        """Count what is known to follow the records read before as read: it need not be read at the next take-over."""
         self._pending.discard(future)
         if future.cancelled() or future.exception() is not None:
             return
-        record, positions = future.result(), self.store.positions
-        if positions.get(record.partition) == record.offset:
-            positions[record.partition] = record.offset + 1
+        record = future.result()
+        partition = record.partition
+        if self._follows(record) or partition in self._strayed or partition not in self.store.positions:
+            return
+        self._strayed.add(partition)
+        if self.on_stray is not None and self.owns(partition):
+            self.on_stray(partition)
+
+    def _follows(self, record: Any) -> bool:
+        """Tell whether a record of ours directly follows what was read; then it need not be read any more."""
+        positions = self.store.positions
+        if positions.get(record.partition) != record.offset:
+            return False
+        positions[record.partition] = record.offset + 1
+        return True
+
+    def _marked(self, partition: int, epoch: int, future: asyncio.Future[Any]) -> None:
+        self._pending.discard(future)
+        if not future.cancelled() and future.exception() is None and self._follows(future.result()):
+            # Together with the position that goes past the marker: what a former owner appends from here on is late.
+            self.store.epochs[partition] = epoch
 
     def close_partitions(self) -> None:
         """Refuse writes until the next recovery is complete."""
         self._fences.clear()
         self._closings += 1
 
-    async def drain(self) -> None:
-        """Wait until every write is confirmed or failed."""
+    async def close(self) -> None:
+        """Refuse writes, and wait until every one that was begun is confirmed or failed."""
+        self.close_partitions()
         while self._pending:
             await asyncio.wait(self._pending)
 
-    def _marked(self, partition: int, epoch: int, marker: asyncio.Future[Any]) -> None:
-        if marker.cancelled() or marker.exception() is not None:
-            return
-        if self.store.positions.get(partition) == marker.result().offset + 1:
-            self.store.epochs[partition] = epoch
+    def forget_all_but(self, partitions: Iterable[int]) -> None:
+        """Drop the rows of lost partitions, and of those where rows of this worker may have come too late to count."""
+        self.store.drop_partitions(set(partitions) - self._strayed)
+        self._strayed.clear()
 
     async def take_over(self, partitions: Iterable[int]) -> bool:
         """Take the next epoch of each partition and open it for writes.
@@ -138,10 +156,9 @@ class OwnedRows:
         markers = {}
         for partition, fence in fences.items():
             prefix = fence.next_prefix()
-            marker = await self._write(partition, marker_key(partition), prefix + note, prefix)
-            # Together with the position that goes past it: what a former owner appends from here on is late.
+            marker = markers[partition] = await self._append(partition, marker_key(partition), prefix + note, None)
+            self._pending.add(marker)
             marker.add_done_callback(partial(self._marked, partition, fence.epoch))
-            markers[partition] = marker
         undisturbed = True
         for partition, marker in markers.items():
             record = await marker
@@ -162,8 +179,10 @@ class OwnedRows:
         return True
 
     async def _write_winners_again(self) -> None:
-        outranked, self.store.outranked = self.store.outranked, {}
+        outranked = dict(self.store.outranked)
         written = [await self.put(partition, key, self.row(key)) for key, partition in outranked.items()]
         if written:
             log.warning("wrote %s rows again that a former owner had overwritten", len(written))
             await asyncio.gather(*written)
+            for key in outranked:
+                self.store.outranked.pop(key, None)

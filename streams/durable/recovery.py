@@ -20,8 +20,7 @@ from faust.types import TP
 from mode import Service
 
 from streams.durable.changelog import read_to_end
-from streams.durable.owned import NotOwner
-from streams.durable.table import FencedTable
+from streams.durable.owned import NotOwner, OwnedRows
 from streams.lease import GroupLease
 
 log = logging.getLogger(__name__)
@@ -45,61 +44,74 @@ class ChangelogRecovery(Service):
         self.completed = Event()
         self._app = app
         self._tables = tables
-        self._asked = Event()
+        self._recovering: asyncio.Task[None] | None = None
         self._generation = 0
         self._rebalances = 0
         self._partitions: frozenset[int] = frozenset()
         super().__init__(**kwargs)
 
     def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Nothing to do: rows are kept until it is known which partitions stay."""
+        """Cut off the recovery that is under way: it would read, write and wait for a place that may be lost."""
+        if self._recovering is not None:
+            self._recovering.cancel()
 
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
-        rebalances = self._app.rebalancing_count
-        tables = self._fenced_tables()
+        # Its next step must not fold what is dropped below.
+        await self._cut_off()
+        tables = self._owned_tables()
         for table in tables:
-            table.close_partitions()
             # What this worker still has under way must be in the log before its end is looked up.
-            await table.drain()
-        if generation_id != self._app.consumer_generation_id:
-            log.info("another rebalance has begun already")
-            return
-        self._generation, self._rebalances = generation_id, rebalances
+            await table.close()
+        self._generation, self._rebalances = generation_id, self._app.rebalancing_count
         self._partitions = frozenset(tp.partition for tp in assigned)
         for table in tables:
             # At once: a tombstone may pass while somebody else owns the partition.
-            table.store.drop_partitions(set(self._partitions))
-        self._asked.set()
+            table.forget_all_but(self._partitions)
+        self._recovering = asyncio.create_task(self._recover_or_crash(), name="recovery")
 
-    @Service.task
-    async def _recover_when_asked(self) -> None:
-        while not await self.wait_for_stopped(self._asked):  # type: ignore[arg-type]
-            self._asked.clear()
-            # The next rebalance cuts off whatever this one's recovery is at.
-            await self.wait_first(self._recover_until_done(), self._asked.wait())
+    async def on_stop(self) -> None:
+        await self._cut_off()
+
+    async def _cut_off(self) -> None:
+        if self._recovering is not None:
+            self._recovering.cancel()
+            await asyncio.wait([self._recovering])
+
+    async def _recover_or_crash(self) -> None:
+        try:
+            await self._recover_until_done()
+        except Exception as error:
+            await self.crash(error)
 
     async def _recover_until_done(self) -> None:
         while True:
             try:
                 await self._recover()
                 return
-            except NotOwner:
-                log.info("another rebalance began during take-over")
-                return
-            except IllegalStateError as error:
-                log.info("another rebalance began during recovery: %s", error)
+            except (NotOwner, IllegalStateError) as error:
+                if not self._overtaken():
+                    raise
+                log.info("cut off by another rebalance: %s", error)
                 return
             except KafkaError as error:
                 log.warning("recovery failed, starting it over: %r", error)
-                await asyncio.sleep(_AGAIN_S)
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                # aiokafka's fetcher, when it is closed while it waits to try again.
+                log.warning("recovery was cut off by a consumer that was being closed, starting it over")
+            await asyncio.sleep(_AGAIN_S)
+            for table in self._owned_tables():
+                await table.close()
 
     async def _recover(self) -> None:
         app = self._app
         consumer = app.consumer
         await app.on_rebalance_complete.send()
-        for table in self._fenced_tables():
+        for table in self._owned_tables():
             if not await self._take_over(table):
                 return
         assignment = consumer.assignment()
@@ -118,14 +130,17 @@ class ChangelogRecovery(Service):
         app.on_rebalance_end()
         log.info("recovered; owning partitions %s", sorted(self._partitions))
 
-    async def _take_over(self, table: FencedTable) -> bool:
+    async def _take_over(self, table: Any) -> bool:
         """Read to the end and open the partitions for writes; False if another rebalance has begun."""
         lease: GroupLease | None = self._app.lease
+        table.on_stray = self._read_again
         begun_s, count = time.monotonic(), 0
         async with self._app.consumer.log_reader("none") as reader:
             undisturbed = False
             while not undisturbed:
                 count += await read_to_end(reader, table.changelog_topic_name, self._partitions, table.store)
+                if self._overtaken():
+                    return False
                 if lease is not None:
                     # A worker that is out without knowing must not outrank the one that came after it.
                     await lease.held()
@@ -135,6 +150,11 @@ class ChangelogRecovery(Service):
         log.info("read %s records of %s in %.2f s", count, table.changelog_topic_name, time.monotonic() - begun_s)
         return True
 
+    def _read_again(self, partition: int) -> None:
+        """Join the group again, to read the partition anew and write its winners before compaction keeps losers."""
+        log.warning("a former owner wrote to changelog partition %s: reading it again", partition)
+        self._app.consumer.rejoin()
+
     def _overtaken(self) -> bool:
         app = self._app
         if app.consumer_generation_id != self._generation or app.rebalancing_count != self._rebalances:
@@ -142,8 +162,8 @@ class ChangelogRecovery(Service):
             return True
         return False
 
-    def _fenced_tables(self) -> list[FencedTable]:
-        return [table for table in self._tables.values() if isinstance(table, FencedTable)]
+    def _owned_tables(self) -> list[Any]:
+        return [table for table in self._tables.values() if isinstance(table, OwnedRows)]
 
 
 class DurableTableManager(TableManager):

@@ -159,6 +159,11 @@ class DurableConsumer(driver.Consumer):
             active = self._get_active_partitions()
             self._loop_consumer.set_fetching([tp for tp in released if tp in active], True)
 
+    def rejoin(self) -> None:
+        """Let the group deal its partitions again."""
+        consumer: Any = self._loop_consumer._ensure_consumer()
+        consumer._coordinator.request_rejoin()
+
     @property
     def _loop_consumer(self) -> LoopConsumer:
         assert isinstance(self._thread, LoopConsumer)

@@ -16,7 +16,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher
-from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.consumer.group_coordinator import CoordinatorGroupRebalance, GroupCoordinator
 from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.producer.sender import Sender
 from faust.app.base import App
@@ -61,6 +61,7 @@ PARTS: tuple[Callable[..., Any], ...] = (
     AIOKafkaProducer.send,
     consumer.Consumer.getmany,
     # wrapped, by streams/lease.py
+    GroupCoordinator._send_req,
     GroupCoordinator._do_heartbeat,
     GroupCoordinator._on_join_complete,
     GroupCoordinator.reset_generation,
@@ -73,6 +74,7 @@ PARTS: tuple[Callable[..., Any], ...] = (
     GroupCoordinator._heartbeat_routine,
     GroupCoordinator._do_rejoin_group,
     GroupCoordinator.request_rejoin,
+    CoordinatorGroupRebalance._send_sync_group_request,
     MessageAccumulator.drain_by_nodes,
     MessageAccumulator.add_message,
     Fetcher.close,
@@ -122,6 +124,7 @@ HASHES: Mapping[str, str] = {
     "aiokafka.conn.AIOKafkaConnection.send": "5909ea32f4efca49",
     "aiokafka.producer.producer.AIOKafkaProducer.send": "08ce81263f439838",
     "faust.transport.consumer.Consumer.getmany": "4b168d84882a70d6",
+    "aiokafka.consumer.group_coordinator.GroupCoordinator._send_req": "fa4b12e914ce9fcf",
     "aiokafka.consumer.group_coordinator.GroupCoordinator._do_heartbeat": "dc1d6632aaa68e96",
     "aiokafka.consumer.group_coordinator.GroupCoordinator._on_join_complete": "0b0b3d204b408f3c",
     "aiokafka.consumer.group_coordinator.GroupCoordinator.reset_generation": "537aa37c531b4de9",
@@ -132,6 +135,7 @@ HASHES: Mapping[str, str] = {
     "aiokafka.consumer.group_coordinator.GroupCoordinator._heartbeat_routine": "61d01028952239d0",
     "aiokafka.consumer.group_coordinator.GroupCoordinator._do_rejoin_group": "3cb016c98a087a71",
     "aiokafka.consumer.group_coordinator.GroupCoordinator.request_rejoin": "f70a261c91c38cb5",
+    "aiokafka.consumer.group_coordinator.CoordinatorGroupRebalance._send_sync_group_request": "7429ca078ddf9bb7",
     "aiokafka.producer.message_accumulator.MessageAccumulator.drain_by_nodes": "fc995afbfc5718e2",
     "aiokafka.producer.message_accumulator.MessageAccumulator.add_message": "56ff7e6c19185f83",
     "aiokafka.consumer.fetcher.Fetcher.close": "1cd24bc1c442149e",

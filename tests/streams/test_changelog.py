@@ -9,6 +9,7 @@ from typing import Any
 
 import aiokafka
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import OffsetOutOfRangeError
 
@@ -18,6 +19,7 @@ from streams.clients import start_producer
 from streams.durable.changelog import read_to_end
 from streams.durable.fence import Fence
 from streams.durable.owned import OwnedRows
+from streams.durable.recovery import ChangelogRecovery
 from streams.durable.rows import FencedRows, marker_key
 
 RECORDS = 20_000
@@ -101,7 +103,7 @@ async def test_a_log_that_is_shorter_than_what_was_read_is_read_anew(service_set
 class Table(OwnedRows):
     """A table whose changelog is a list; strangers append to it too."""
 
-    name = "rows"
+    name = changelog_topic_name = "rows"
 
     def __init__(self) -> None:
         self._begin()
@@ -128,13 +130,148 @@ async def test_what_the_owner_itself_wrote_need_not_be_read_again() -> None:
     table = Table()
     assert await table.take_over({0})
     for number in range(5):
-        await (await table.put(0, b"k", b"%d" % number))
-    await asyncio.sleep(0)
+        await table.put(0, b"k", b"%d" % number)
+    await table.close()
     assert table.store.positions == {0: 6}
+    table.forget_all_but({0})
+    assert table.row(b"k") == b"4"
+
+
+async def test_a_stranger_s_record_between_the_owner_s_is_told_once_and_the_partition_forgotten() -> None:
+    table, told = Table(), []
+    table.on_stray = told.append
+    assert await table.take_over({0})
+    await table.put(0, b"k", b"before the stranger")
     table.log.append((b"k", Fence(1).next_prefix() + b"a stranger's"))
-    await (await table.put(0, b"k", b"after the stranger"))
+    for number in range(3):
+        await table.put(0, b"k", b"after the stranger, %d" % number)
     await asyncio.sleep(0)
-    assert table.store.positions == {0: 6}
+    assert told == [0]
+    assert table.store.positions == {0: 2}
+    await table.close()
+    # What this worker has in memory may be what others take for late.
+    table.forget_all_but({0})
+    assert (table.store.positions, table.row(b"k")) == ({}, None)
+
+
+class Reader:
+    """A reader that never waits: one record of each partition per call, until told to end."""
+
+    def __init__(self) -> None:
+        self.offsets: dict[Any, int] = {}
+        self.end = 10_000
+
+    def assign(self, partitions: list[Any]) -> None:
+        self.offsets = dict.fromkeys(partitions, 0)
+
+    async def beginning_offsets(self, partitions: list[Any]) -> dict[Any, int]:
+        return dict.fromkeys(partitions, 0)
+
+    async def end_offsets(self, partitions: list[Any]) -> dict[Any, int]:
+        return dict.fromkeys(partitions, self.end)
+
+    def seek(self, partition: Any, offset: int) -> None:
+        self.offsets[partition] = offset
+
+    def pause(self, *partitions: Any) -> None: ...
+
+    async def position(self, partition: Any) -> int:
+        return self.offsets[partition]
+
+    async def getmany(self, timeout_ms: int) -> dict[Any, list[Any]]:
+        found = {}
+        for partition, offset in self.offsets.items():
+            key = b"%d/%d" % (partition.partition, offset)
+            row = Fence(1).next_prefix() + b"row"
+            found[partition] = [SimpleNamespace(offset=offset, key=key, value=row, headers=[])]
+            self.offsets[partition] = offset + 1
+        return found
+
+
+class TableReader(Reader):
+    """Reads what a table wrote."""
+
+    def __init__(self, table: Table) -> None:
+        super().__init__()
+        self._log = table.log
+
+    async def end_offsets(self, partitions: list[Any]) -> dict[Any, int]:
+        return dict.fromkeys(partitions, len(self._log))
+
+    async def getmany(self, timeout_ms: int) -> dict[Any, list[Any]]:
+        found = {}
+        for partition, offset in self.offsets.items():
+            key, value = self._log[offset]
+            found[partition] = [SimpleNamespace(offset=offset, key=key, value=value, headers=[])]
+            self.offsets[partition] = offset + 1
+        return found
+
+
+class Worker:
+    """What a recovery needs of its app: a consumer that gives readers, and a generation."""
+
+    def __init__(self, table: Table, reader: Reader) -> None:
+        self.table, self.reader = table, reader
+        self.rebalancing_count = self.consumer_generation_id = 0
+        self.lease, self.closing_error = None, None
+        self.consumer: Any = self
+        self.on_rebalance_complete: Any = SimpleNamespace(send=lambda: asyncio.sleep(0))
+        self.recovery = ChangelogRecovery(self, {"rows": table})  # type: ignore[arg-type]
+        self.taken_over: list[frozenset[int]] = []
+        self.done = asyncio.Event()
+        table.on_take_over = self._taken_over
+
+    async def _taken_over(self, partitions: frozenset[int]) -> None:
+        self.taken_over.append(partitions)
+
+    @asynccontextmanager
+    async def log_reader(self, reset: str) -> AsyncIterator[Reader]:
+        try:
+            yield self.reader
+        finally:
+            error, self.closing_error = self.closing_error, None
+            if error is not None:
+                raise error
+
+    def assignment(self) -> set[Any]:
+        # The last thing a recovery asks for before it lets the streams go on.
+        self.done.set()
+        raise asyncio.CancelledError
+
+    async def assign(self, *partitions: int) -> None:
+        self.rebalancing_count += 1
+        self.consumer_generation_id += 1
+        self.recovery.on_partitions_revoked(set())
+        assigned: Any = {TopicPartition("requests", number) for number in partitions}
+        await self.recovery.on_rebalance(assigned, set(), set(), self.consumer_generation_id)
+
+
+async def test_a_recovery_that_is_cut_off_folds_nothing_more() -> None:
+    for turns in range(60):
+        table = Table()
+        table.store.positions.clear()
+        worker = Worker(table, Reader())
+        await worker.assign(0, 1, 2, 3)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await worker.assign(0, 1)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert set(table.store.positions) <= {0, 1}
+        assert {key[:1] for key in table.store.data} <= {b"0", b"1"}
+        await worker.recovery.stop()
+
+
+async def test_a_cancellation_nobody_asked_for_does_not_end_the_recovery() -> None:
+    # aiokafka's fetcher raises one when it is closed while it waits to try again.
+    table = Table()
+    table.store.positions.clear()
+    worker = Worker(table, TableReader(table))
+    worker.closing_error = asyncio.CancelledError()
+    await worker.assign(0)
+    await asyncio.wait_for(worker.done.wait(), 10)
+    assert worker.taken_over == [frozenset({0}), frozenset({0})]
+    await worker.recovery.stop()
 
 
 async def test_a_marker_behind_a_stranger_s_record_takes_nothing_over() -> None:

@@ -1,5 +1,7 @@
 import asyncio
 
+import pytest
+
 from streams.timers import BrokerClock, TimerHeap
 
 
@@ -22,6 +24,47 @@ def test_arming_again_only_brings_forward() -> None:
     heap.arm(b"a", 10)
     assert heap.pop_due(15, 10) == [b"a"]
     assert heap.next_due_at_ms() is None
+
+
+def test_one_that_is_postponed_comes_up_then_and_not_before() -> None:
+    heap = TimerHeap()
+    heap.arm(b"a", 100)
+    heap.arm(b"b", 200)
+    heap.postpone(b"a", 900)
+    assert heap.due_at_ms(b"a") == 900
+    assert heap.later_than(b"a", 100)
+    assert heap.pop_due(500, 9) == [b"b"]
+    assert heap.next_due_at_ms() == 900
+    assert heap.pop_due(900, 9) == [b"a"]
+    assert heap.next_due_at_ms() is None
+
+
+@pytest.mark.parametrize(("again", "due"), [(100, 100), (50, 50), (300, 300), (950, 900)])
+def test_arming_brings_a_postponed_one_forward(again: int, due: int) -> None:
+    heap = TimerHeap()
+    heap.arm(b"a", 100)
+    heap.postpone(b"a", 900)
+    heap.arm(b"a", again)
+    assert heap.due_at_ms(b"a") == heap.next_due_at_ms() == due
+    assert heap.pop_due(due - 1, 9) == []
+    assert heap.pop_due(due, 9) == [b"a"]
+
+
+def test_postponing_to_a_nearer_time_arms() -> None:
+    heap = TimerHeap()
+    heap.postpone(b"a", 100)
+    heap.postpone(b"a", 50)
+    assert heap.pop_due(50, 9) == [b"a"]
+    assert heap.pop_due(100, 9) == []
+
+
+def test_one_that_is_disarmed_does_not_come_up() -> None:
+    heap = TimerHeap()
+    heap.arm(b"a", 100)
+    heap.postpone(b"a", 200)
+    heap.disarm(b"a")
+    heap.disarm(b"unknown")
+    assert (len(heap), heap.due_at_ms(b"a"), heap.next_due_at_ms()) == (0, None, None)
 
 
 def test_at_most_so_many_come_up() -> None:
