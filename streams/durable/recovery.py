@@ -58,13 +58,14 @@ class ChangelogRecovery(Service):
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
+        rebalances = self._app.rebalancing_count
         # Its next step must not fold what is dropped below.
         await self._cut_off()
         tables = self._owned_tables()
         for table in tables:
             # What this worker still has under way must be in the log before its end is looked up.
             await table.close()
-        self._generation, self._rebalances = generation_id, self._app.rebalancing_count
+        self._generation, self._rebalances = generation_id, rebalances
         self._partitions = frozenset(tp.partition for tp in assigned)
         for table in tables:
             # At once: a tombstone may pass while somebody else owns the partition.
