@@ -61,6 +61,7 @@ class Artifacts:
                 Code.OUTPUT_TOO_LARGE, f"expected an answer of at most {self._bytes_max} bytes, got {len(data)}"
             )
         sha = await self._store.put(tenant, user_id, data)
+        self._note_lease(tenant, sha)
         self._remember(tenant, sha, data)
         return sha
 
@@ -98,14 +99,17 @@ class Artifacts:
 
     async def keep(self, tenant: str, user_id: UUID, sha: str, data: bytes) -> None:
         """Renew an artifact's lease, writing it again if it is gone; one renewal in a while is enough."""
-        now_ms = self._clock()
-        if now_ms - self._leased_ms.get((tenant, sha), -_LEASE_RENEWED_MS) < _LEASE_RENEWED_MS:
+        if self._clock() - self._leased_ms.get((tenant, sha), -_LEASE_RENEWED_MS) < _LEASE_RENEWED_MS:
             return
-        if not await self._store.touch(tenant, user_id, sha):
+        if await self._store.touch(tenant, user_id, sha):
+            self._note_lease(tenant, sha)
+        else:
             await self.put(tenant, user_id, data)
+
+    def _note_lease(self, tenant: str, sha: str) -> None:
         if len(self._leased_ms) >= _LEASES_MAX:
             self._leased_ms.clear()
-        self._leased_ms[tenant, sha] = now_ms
+        self._leased_ms[tenant, sha] = self._clock()
 
     def _remember(self, tenant: str, sha: str, data: bytes) -> None:
         key = (tenant, sha)
