@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from db.executions import ExecutionSummary
     from orchestrator.view import ExecutionView
 
-app = typer.Typer(no_args_is_help=True, help="Find, show, explain, cancel and rerun executions.")
+app = typer.Typer(no_args_is_help=True, help="List executions, show them, say why one waits, cancel and rerun them.")
 app.command(name="why")(execution_control.why)
 app.command(name="cancel")(execution_control.cancel)
 app.command(name="rerun")(execution_control.rerun)

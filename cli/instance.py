@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from settings import Settings
 
 
+_ADDRESSES = ("kafka", "postgres", "postgres_admin", "redis")
+
+
 def set_data_dir(folder: Path | None) -> None:
     """Use another data directory, here and in processes started from here."""
     if folder is not None:
@@ -54,7 +57,8 @@ def connected() -> Settings:
             "start an instance with `dawsos up --detach`, or set the addresses",
             Exit.UNAVAILABLE,
         )
-    return state.addresses.apply(found)
+    given = {name: value for name in _ADDRESSES if (value := getattr(found, name)) is not None}
+    return state.addresses.apply(found).model_copy(update=given)
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.console import say
 from cli.options import DEMO_TENANT, DEMO_USER, AsJson, Asof, Inputs, Report, Switch, Tenant, User
 
 if TYPE_CHECKING:
@@ -130,6 +131,8 @@ async def _run(order: _Order, as_json: bool, report: Path | None) -> None:
             request_id=order.request_id,
         )
         result = await execute(found, pool, request, f"{order.pattern} over Kafka", quiet=as_json)
+        if order.portfolio is None and result.error is not None and "'portfolio_id' is missing" in result.error.message:
+            say("hint: this pattern is about a portfolio; name it with --portfolio")
         stored = await complete(pool, result, details=report is not None or not as_json)
     deliver(
         stored.result,

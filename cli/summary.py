@@ -187,10 +187,11 @@ def _pins(result: ExecutionResult) -> RenderableType:
     grid.add_row("pattern", f"{escape(trace.pattern_id)}{version}{digest}")
     grid.add_row("digest", result.digest)
     hits = sum(step.cache == "hit" for step in trace.steps)
+    begun = sum(step.started_at_ms is not None for step in trace.steps)
+    steps = f"{begun} steps" if begun == len(trace.steps) else f"{begun} of {len(trace.steps)} steps"
     grid.add_row(
         "run",
-        f"{result.execution_id}, {len(trace.steps)} steps, {hits} from cache, "
-        f"{duration(result.started_at_ms, result.finished_at_ms)}",
+        f"{result.execution_id}, {steps}, {hits} from cache, {duration(result.started_at_ms, result.finished_at_ms)}",
     )
     return Group(Text(), grid)
 

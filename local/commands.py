@@ -64,7 +64,7 @@ def up(
         return _detach(data_dir, settings, argv, as_json=as_json)
     try:
         supervisor = Supervisor(settings, workers, prepare, report=_progress)
-        asyncio.run(supervisor.run(lambda ready: _ready(data_dir, ready, as_json=as_json)))
+        asyncio.run(supervisor.run(lambda ready: _ready(data_dir, ready, "Ctrl-C or `dawsos down`", as_json=as_json)))
     except LocalError as error:
         _progress(f"error: {error}")
         return EXIT_FAILED
@@ -172,7 +172,7 @@ def _detach(data_dir: DataDir, settings: Settings, argv: Sequence[str], *, as_js
         if state and state.status == "ready" and state.supervisor.pid == supervisor.pid:
             # Its end is nobody's to wait for any more.
             supervisor.returncode = 0
-            _ready(data_dir, state, as_json=as_json)
+            _ready(data_dir, state, "`dawsos down`", as_json=as_json)
             return EXIT_OK
         if supervisor.poll() is not None:
             break
@@ -180,6 +180,10 @@ def _detach(data_dir: DataDir, settings: Settings, argv: Sequence[str], *, as_js
     else:
         supervisor.terminate()
         supervisor.wait()
+    state = running_state(data_dir)
+    if state is not None and state.supervisor.pid != supervisor.pid:
+        # Somebody else started one in the same moment, and was first.
+        return _already_up(data_dir, state, as_json=as_json)
     with log.open("rb") as file:
         file.seek(begun)
         _progress(file.read().decode("utf-8", "replace").rstrip())
@@ -198,10 +202,10 @@ def _stop(data_dir: DataDir, state: State) -> None:
         time.sleep(POLL_S)
 
 
-def _ready(data_dir: DataDir, state: State, *, as_json: bool) -> None:
+def _ready(data_dir: DataDir, state: State, how: str, *, as_json: bool) -> None:
     if state.gateway is not None:
         _progress(f"gateway at {state.gateway}")
-    _progress(f"ready; data in {data_dir.path}; stop with Ctrl-C or `dawsos down`")
+    _progress(f"ready; data in {data_dir.path}; stop with {how}")
     if as_json:
         typer.echo(json.dumps(state.public()))
         sys.stdout.flush()

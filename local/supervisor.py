@@ -227,7 +227,7 @@ class Supervisor:
         while True:
             assert worker.child is not None
             code, why = await self._end_of(worker, worker.child)
-            pause_s = worker.note_end()
+            pause_s = worker.note_end(code)
             worker.ready_s = None
             self._report(f"{worker.name:<14} {why or f'ended with code {code}'}, again in {pause_s:.1f} s")
             self._write_state()

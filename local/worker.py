@@ -145,8 +145,13 @@ class Worker:
             if silent >= SILENT_MAX:
                 return f"its health endpoint did not answer {silent} times"
 
-    def note_end(self) -> float:
-        """Count an end nobody asked for; the pause before the next start."""
-        self.failures = 1 if time.monotonic() - self._begun > STEADY_S else self.failures + 1
+    def note_end(self, code: int | None = None) -> float:
+        """Count an end; the pause before the next start.
+
+        Args:
+            code: exit code; one that ended as it should, since somebody told it to, comes back at once.
+        """
+        steady = code == 0 or time.monotonic() - self._begun > STEADY_S
+        self.failures = 1 if steady else self.failures + 1
         self.restarts += 1
         return backoff_s(self.failures)

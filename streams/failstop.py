@@ -63,7 +63,7 @@ class PauseWatch:
         """End the process if the last beat is older than the limit."""
         pause_s = self._now_s() - self._beat_at
         if pause_s > self._limit_s:
-            fail_stop(f"paused for {pause_s:.1f} s, longest harmless pause is {self._limit_s:.1f} s")
+            fail_stop(f"paused for {pause_s:.2f} s, longest harmless pause is {self._limit_s:g} s")
 
     async def run(self) -> None:
         """Beat four times a second until cancelled."""

@@ -7,14 +7,18 @@ Give fields with `extra=`: `log.info("parked", extra={"execution_id": …, "posi
 
 import logging
 import sys
+import time
+from collections.abc import Callable
 from typing import Any, Literal
 
 import orjson
 
-_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
 _FIELDS_FIRST = ("execution_id", "step_id", "position")
 # Libraries that log each group change or retry at INFO.
-_QUIET = ("aiokafka", "faust", "mode")
+_QUIET = ("aiokafka", "faust", "mode", "uvicorn")
+_SAME_EVERY_S = 10.0
+_SAME_KEPT_MAX = 1000
 
 
 class JsonFormatter(logging.Formatter):
@@ -44,10 +48,39 @@ class TextFormatter(logging.Formatter):
         return super().formatMessage(record) + fields
 
 
+class SameOnlyNowAndThen(logging.Filter):
+    """Lets one of the same messages of a library through in ten seconds, and says how many it stands for.
+
+    While a broker is away aiokafka complains of every try to every node, hundreds of times a second.
+    """
+
+    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._now_s = now_s
+        self._told: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] not in _QUIET:
+            return True
+        key, now_s = (record.name, str(record.msg)), self._now_s()
+        told_s, held_back = self._told.get(key, (float("-inf"), 0))
+        if now_s - told_s < _SAME_EVERY_S:
+            self._told[key] = (told_s, held_back + 1)
+            return False
+        if len(self._told) >= _SAME_KEPT_MAX:
+            self._told.clear()
+        self._told[key] = (now_s, 0)
+        if held_back:
+            record.msg, record.args = f"{record.getMessage()} (and {held_back} times before)", ()
+        return True
+
+
 def configure(level: Literal["DEBUG", "INFO", "WARNING", "ERROR"], *, as_json: bool) -> None:
     """Send the logs of this process to stderr, replacing what was configured before."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
+    if level != "DEBUG":
+        handler.addFilter(SameOnlyNowAndThen())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

@@ -29,7 +29,7 @@ from topics.table import STATE_CHANGELOG
 log = logging.getLogger(__name__)
 
 _ENDED_KEPT_MAX = 2000
-_ENDED_BYTES_MAX = 64 * 1024
+_ENDED_BYTES_MAX = 32 * 1024 * 1024
 _WATCH_KEYS_MAX = 10_000
 _GATHER_MS = 50
 PatternByDigest = Callable[[str], CompiledPattern | None]
@@ -73,6 +73,11 @@ class _Entry:
         self.status = Status.QUEUED
         self.started_at_ms = 0
         self.progress: Progress | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of its rows; they do not change any more once it has ended."""
+        return sum(map(len, self.rows.values()))
 
 
 class Watch:
@@ -133,6 +138,7 @@ class ProgressFeed:
         self._patterns = patterns
         self._live: dict[bytes, _Entry] = {}
         self._ended: OrderedDict[bytes, _Entry] = OrderedDict()
+        self._ended_bytes = 0
         self._by_owner: dict[Owner, dict[bytes, _Entry]] = {}
         self._watches: dict[Owner, set[Watch]] = {}
         self._reader = CompactedReader(settings, STATE_CHANGELOG, client_id, self.on_record, self._gather_ms)
@@ -257,13 +263,11 @@ class ProgressFeed:
 
     def _end(self, entry: _Entry) -> None:
         self._drop(entry)
-        if sum(map(len, entry.rows.values())) > _ENDED_BYTES_MAX:
-            # Too big to keep for those who might ask; whoever watches gets it now.
-            self._progress(entry)
-            entry.rows = {}
         self._ended[entry.key] = entry
-        if len(self._ended) > _ENDED_KEPT_MAX:
-            self._ended.popitem(last=False)
+        self._ended_bytes += entry.size
+        while len(self._ended) > _ENDED_KEPT_MAX or self._ended_bytes > _ENDED_BYTES_MAX:
+            _, oldest = self._ended.popitem(last=False)
+            self._ended_bytes -= oldest.size
 
     def _forget(self, name: bytes, version: int) -> None:
         entry = self._live.get(name)
@@ -272,6 +276,7 @@ class ProgressFeed:
         ended = self._ended.get(name)
         if ended is not None and version > ended.version:
             del self._ended[name]
+            self._ended_bytes -= ended.size
 
     def _drop(self, entry: _Entry) -> None:
         self._live.pop(entry.key, None)

@@ -39,5 +39,5 @@ def test_a_worker_that_was_paused_too_long_ends_before_it_publishes(monkeypatch:
     now = 103.0
     watch.check()
     now = 103.5
-    with pytest.raises(Ended, match=r"paused for 3\.5 s, longest harmless pause is 3\.0 s"):
+    with pytest.raises(Ended, match=r"paused for 3\.50 s, longest harmless pause is 3 s"):
         watch.check()

@@ -2,7 +2,7 @@ import json
 import logging
 import sys
 
-from streams.logs import JsonFormatter, TextFormatter
+from streams.logs import JsonFormatter, SameOnlyNowAndThen, TextFormatter
 
 
 def record(**extra: object) -> logging.LogRecord:
@@ -31,3 +31,27 @@ def test_a_json_line_stays_one_line_with_a_traceback() -> None:
 
 def test_a_text_line_ends_with_the_fields() -> None:
     assert TextFormatter().format(record(position="t/1/2")).endswith("WARNING streams.x: refused it position=t/1/2")
+
+
+def refused(node: int, name: str = "aiokafka.client") -> logging.LogRecord:
+    return logging.LogRecord(name, logging.ERROR, "x.py", 1, "Unable connect to node with id %s", (node,), None)
+
+
+def test_a_library_that_says_the_same_all_the_time_is_heard_now_and_then() -> None:
+    now_s = 0.0
+    same = SameOnlyNowAndThen(lambda: now_s)
+    assert same.filter(refused(1))
+    assert not any(same.filter(refused(node)) for node in range(200))
+    now_s = 10.0
+    told = refused(7)
+    assert same.filter(told)
+    assert told.getMessage() == "Unable connect to node with id 7 (and 200 times before)"
+    now_s = 20.0
+    again = refused(7)
+    assert same.filter(again)
+    assert again.getMessage() == "Unable connect to node with id 7"
+
+
+def test_our_own_messages_are_all_heard() -> None:
+    same = SameOnlyNowAndThen(lambda: 0.0)
+    assert all(same.filter(refused(1, "streams.x")) for _ in range(3))
