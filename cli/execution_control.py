@@ -105,7 +105,8 @@ def cancel(
     else:
         for view in found:
             typer.echo(f"{view.execution_id}  {view.status.value}  {view.pattern_id}  waits for {view.waits_for}")
-        say(f"{len(found)} {'would be' if dry_run else 'were'} told to stop")
+        if found or not missing:
+            say(f"{len(found)} {'would be' if dry_run else 'were'} told to stop")
     if missing:
         raise CommandFailed(f"not under way: {', '.join(missing)}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
@@ -98,6 +99,17 @@ def make_request(
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors(include_url=False))
         raise CommandFailed(faults, Exit.USAGE) from None
+
+
+def parse_commit(text: str | None) -> str | None:
+    """Return a ledger commit; None for none.
+
+    Raises:
+        CommandFailed: not 40 hex digits.
+    """
+    if text is None or re.fullmatch("[0-9a-f]{40}", text):
+        return text
+    raise CommandFailed(f"--commit: expected the 40 hex digits of a commit, got {text!r}", Exit.USAGE)
 
 
 def parse_uuid(text: str, option: str) -> UUID:

@@ -87,7 +87,7 @@ def run_command(
     import asyncio
 
     from cli.instance import find_user
-    from cli.requests import parse_gate, parse_inputs, parse_uuid
+    from cli.requests import parse_commit, parse_gate, parse_inputs, parse_uuid
 
     order = _Order(
         pattern=pattern,
@@ -99,7 +99,7 @@ def run_command(
         user_id=find_user(user),
         deadline_s=deadline,
         pack_id=parse_uuid(pack, "--pack") if pack else None,
-        commit=commit,
+        commit=parse_commit(commit),
         request_id=request_id,
     )
     asyncio.run(_run(order, as_json, report))
