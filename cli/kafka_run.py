@@ -43,12 +43,14 @@ async def execute(found: Settings, pool: Pool, request: ExecuteRequest, title: s
     async with ExecutionClient(found, "cli") as client:
         with StepProgress(title, quiet=quiet) as progress:
             try:
-                return await client.execute(
+                result = await client.execute(
                     request,
                     (request.deadline_s or _DEADLINE_S_DEFAULT) + _GRACE_S,
                     on_progress=progress.update,
                     stored=stored,
                 )
+                progress.complete(result.trace.steps)
+                return result
             except asyncio.CancelledError:
                 await client.cancel(
                     CancelExecution(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from cli.console import err
 if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
+
+    from topics.trace import StepTrace
 
 _MARKS = {
     "queued": ("[yellow]…[/]", "queued"),
@@ -55,7 +58,19 @@ class StepProgress:
         """Note that a step was `queued` or `requested`, is `retrying`, has `succeeded` or `failed`."""
         now = time.monotonic()
         begun = self._steps[step_id][1] if step_id in self._steps else now
-        ended = now if status in ("succeeded", "failed") else None
+        self._note(step_id, status, begun, now if status in ("succeeded", "failed") else None)
+
+    def complete(self, steps: Iterable[StepTrace]) -> None:
+        """Show the steps of a finished execution whose answers were not seen: its result may be quicker than they."""
+        for step in steps:
+            if step.started_at_ms is None or step.finished_at_ms is None:
+                continue
+            if step.step_id in self._steps and self._steps[step.step_id][2] is not None:
+                continue
+            now, took_s = time.monotonic(), (step.finished_at_ms - step.started_at_ms) / 1000
+            self._note(step.step_id, "failed" if step.error else "succeeded", now - took_s, now)
+
+    def _note(self, step_id: str, status: str, begun: float, ended: float | None) -> None:
         self._steps[step_id] = (status, begun, ended)
         if self._quiet or self._live is not None or ended is None:
             return

@@ -5,6 +5,7 @@ its group's coordinator, and from nothing else; a second one ends that.
 """
 
 import asyncio
+import logging
 import signal
 import time
 from collections import defaultdict
@@ -309,6 +310,7 @@ async def running(settings: Settings, *, orchestrator: bool = True):
 
 async def serve(registry: PatternRegistry, catalogue: Catalogue) -> None:
     """Run an orchestrator until SIGTERM."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     settings = load_settings(_env_file=None)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
@@ -323,7 +325,13 @@ async def serve(registry: PatternRegistry, catalogue: Catalogue) -> None:
     def cut_off_or_back() -> None:
         coordinator._send_req = send if coordinator._send_req is unreachable else unreachable
 
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, cut_off_or_back)
+    def cut_off_and_blind_or_back() -> None:
+        cut_off_or_back()
+        # What somebody else writes beside it does not make it join again either.
+        worker._app.consumer.rejoin = lambda: None
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, cut_off_and_blind_or_back)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR2, cut_off_or_back)
     assert settings.ready_file is not None
     settings.ready_file.write_text("ready")
     await worker.run_until(stop)

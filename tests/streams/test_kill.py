@@ -118,3 +118,36 @@ async def test_a_worker_the_group_has_given_up_publishes_no_result_though_it_sti
             for process in (deaf, second):
                 await process.end(signal.SIGKILL)
     assert sorted(record.key for record in results if record.key in keys) == sorted(keys)
+
+
+async def test_a_worker_the_group_has_given_up_stops_at_the_first_row_it_writes_beside_another(
+    services: Addresses, service_settings: Settings, tmp_path: Path
+) -> None:
+    settings = service_settings.model_copy(update={"partitions": 4})
+    async with running(settings, orchestrator=False) as system:
+        deaf, second = Process(services, settings, "deaf"), Process(services, settings, "second")
+        await deaf.start()
+        try:
+            await deaf.ready()
+            deaf.send(signal.SIGUSR2)
+            await second.start()
+            await second.ready()
+            asked = [request(inputs={"value": number}) for number in range(20)]
+            await submit_all(system, asked)
+            keys = {key_of(execution_id_of(one.tenant, one.request_id)) for one in asked}
+            await finished(system, keys)
+            async with asyncio.timeout(20):
+                while "reading it again" not in deaf.log:  # noqa: ASYNC110 - a file tells nobody
+                    await asyncio.sleep(0.1)
+            # The group answers again, and both go on.
+            deaf.send(signal.SIGUSR2)
+            more = [request(inputs={"value": number}) for number in range(20)]
+            await submit_all(system, more)
+            keys |= {key_of(execution_id_of(one.tenant, one.request_id)) for one in more}
+            await finished(system, keys)
+            assert await second.end(signal.SIGTERM) == 0
+        finally:
+            for process in (deaf, second):
+                await process.end(signal.SIGKILL)
+        results = by_key(await read_all(settings, EXECUTION_RESULTS))
+    assert {key: len(results[key]) for key in keys} == dict.fromkeys(keys, 1)

@@ -91,11 +91,14 @@ export const Copy = ({ text, label }) => {
 export function useLoad(load, keys) {
   const [state, set] = useState({ data: null, problem: null, loading: true });
   const turn = useRef(0);
+  // Whoever reloads later, from a timer say, means what is shown by then.
+  const newest = useRef(load);
+  newest.current = load;
   const run = async (quiet) => {
     const mine = ++turn.current;
     if (!quiet) set({ data: null, problem: null, loading: true });
     try {
-      const data = await load();
+      const data = await newest.current();
       if (mine === turn.current) set({ data, problem: null, loading: false });
     } catch (problem) {
       if (mine === turn.current) set((old) => ({ data: quiet ? old.data : null, problem, loading: false }));
