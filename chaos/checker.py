@@ -132,7 +132,7 @@ def check(evidence: Evidence) -> Findings:
             errors[f"{each.pattern_id}: {body['error'].get('code')}"] += 1
         found["wrong_answer"] += _wrong_answer(each, body)
     found["unasked"] = [f"a result for {key}, which nobody asked for" for key in results if key not in known]
-    late = _late(evidence.changelog)
+    late = late_places(evidence.changelog)
     found["stuck"] = _stuck(evidence, known, late)
     home = {each.execution_id: each.partition for each in evidence.submissions}
     for records in (evidence.results, evidence.signals, evidence.answers, evidence.changelog):
@@ -203,12 +203,12 @@ def _misplaced(records: Iterable[Record], home: Mapping[str, int]) -> list[str]:
     return found
 
 
-def _late(changelog: Sequence[Record]) -> set[int]:
+def late_places(changelog: Sequence[Record]) -> set[int]:
     """Return the places in the changelog of records whose writer had been succeeded: they do not count."""
     newest: dict[int, bytes] = {}
     late = set()
     for index, record in enumerate(changelog):
-        epoch = prefix_of(record)[:EPOCH_BYTES]
+        epoch = _prefix(record)[:EPOCH_BYTES]
         if epoch and epoch < newest.get(record.partition, b""):
             late.add(index)
         elif epoch:
@@ -218,7 +218,7 @@ def _late(changelog: Sequence[Record]) -> set[int]:
 
 def _outranked(changelog: Sequence[Record], late: set[int]) -> list[str]:
     """Name keys whose newest record does not count."""
-    last = {(each.partition, each.key): index for index, each in enumerate(changelog) if prefix_of(each) and each.key}
+    last = {(each.partition, each.key): index for index, each in enumerate(changelog) if _prefix(each) and each.key}
     # It may stand last only until the owner's next take-over, which writes the winner again.
     return [
         f"{_text(key)}: partition {partition}, its newest record is one of a former owner"
@@ -249,8 +249,7 @@ def _worst_pause(submissions: Sequence[Submission], results: Mapping[str, Sequen
     return round(worst / 1000, 2), worst_at
 
 
-def prefix_of(record: Record) -> bytes:
-    """Return the fence of a changelog record; empty for none."""
+def _prefix(record: Record) -> bytes:
     if record.value is not None:
         return record.value[:PREFIX_BYTES]
     return next((value for key, value in record.headers if key == "fence"), b"")

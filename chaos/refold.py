@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from chaos.checker import ID_BYTES, PREFIX_BYTES, prefix_of
+from chaos.checker import ID_BYTES, PREFIX_BYTES, late_places
 from chaos.reading import Record
 from orchestrator.events import Event
 from orchestrator.execution import Execution
@@ -22,7 +22,6 @@ from orchestrator.machine import advance, cut
 from orchestrator.pattern import CompiledPattern
 from orchestrator.registry import PatternRegistry
 from orchestrator.rows import HEADER, encode_rows
-from streams.durable.fence import epoch_of
 from topics.codec import Undecodable, decode, execution_id_of
 from topics.messages import CancelExecution, CapabilityResult, ExecuteRequest, GateOpened, StartExecution, TimerFired
 from topics.table import CAPABILITY_RESULTS, EXECUTION_REQUESTS, EXECUTION_SIGNALS
@@ -74,19 +73,13 @@ def refold(
         origin = f"{_LETTERS[record.topic]}:{record.offset}"
         sources[key].append(Event(message, record.at_ms, origin))  # type: ignore[arg-type]
     rows: dict[bytes, list[Record]] = defaultdict(list)
-    epochs: dict[int, int] = defaultdict(int)
-    late = 0
-    for record in changelog:
-        prefix = prefix_of(record)
-        if prefix:
-            epoch = epoch_of(prefix)
-            if epoch < epochs[record.partition]:
-                late += 1
-                continue
-            epochs[record.partition] = epoch
+    late = late_places(changelog)
+    for index, record in enumerate(changelog):
+        if index in late:
+            continue
         if record.key is not None and len(record.key) >= ID_BYTES and not record.key.startswith(b"@"):
             rows[record.key[:ID_BYTES]].append(record)
-    found = Refolded(executions=len(rows), outranked=late)
+    found = Refolded(executions=len(rows), outranked=len(late))
     for key, own in rows.items():
         _Replay(key, sources[key], patterns, limits, found).run(own)
     return found

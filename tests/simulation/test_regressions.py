@@ -4,19 +4,19 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
 import pytest
 
+import simulation.orchestrator
 from orchestrator.events import Event, PublishResult
 from orchestrator.execution import Outstanding
 from orchestrator.limits import Limits
 from orchestrator.machine import advance
 from orchestrator.rows import decode_rows, encode_rows
-from simulation.orchestrator import Rows
 from simulation.patterns import registry
-from streams.durable.owned import NotOwner, OwnedRows
-from streams.durable.rows import FencedRows
+from streams.durable.owned import NotOwner
 from streams.timers import TimerHeap
 from topics.messages import ExecuteRequest, TimerFired
 
@@ -101,23 +101,13 @@ def test_a_timer_that_was_armed_again_for_later_is_noticed() -> None:
     assert heap.later_than(b"x", 100)
 
 
-class SlowTable(OwnedRows):
+class SlowTable(simulation.orchestrator.Table):
     """A table whose changelog confirms when it is told to."""
 
-    name = "executions"
-
     def __init__(self) -> None:
-        self._begin()
-        self._rows = Rows()
+        nobody: Any = None
+        super().__init__("worker", nobody)
         self.delivery: asyncio.Future[SimpleNamespace] = asyncio.get_running_loop().create_future()
-
-    @property
-    def store(self) -> FencedRows:
-        return self._rows
-
-    @property
-    def _owner(self) -> str:
-        return "worker"
 
     async def _append(
         self, partition: int, key: bytes, value: bytes | None, headers: object

@@ -13,14 +13,14 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import OffsetOutOfRangeError
 
+import simulation.orchestrator
 from settings import Settings
 from simulation.orchestrator import Rows
 from streams.clients import start_producer
 from streams.durable.changelog import read_to_end
 from streams.durable.fence import Fence
-from streams.durable.owned import OwnedRows
 from streams.durable.recovery import ChangelogRecovery
-from streams.durable.rows import FencedRows, marker_key
+from streams.durable.rows import marker_key
 
 RECORDS = 20_000
 KEYS = 500
@@ -100,24 +100,16 @@ async def test_a_log_that_is_shorter_than_what_was_read_is_read_anew(service_set
     assert store.data == rows
 
 
-class Table(OwnedRows):
+class Table(simulation.orchestrator.Table):
     """A table whose changelog is a list; strangers append to it too."""
 
-    name = changelog_topic_name = "rows"
+    changelog_topic_name = "rows"
 
     def __init__(self) -> None:
-        self._begin()
-        self._rows = Rows()
-        self._rows.positions[0] = 0
+        nobody: Any = None
+        super().__init__("worker", nobody)
+        self.store.positions[0] = 0
         self.log: list[tuple[bytes, bytes | None]] = []
-
-    @property
-    def store(self) -> FencedRows:
-        return self._rows
-
-    @property
-    def _owner(self) -> str:
-        return "worker"
 
     async def _append(self, partition: int, key: bytes, value: bytes | None, headers: object) -> asyncio.Future[Any]:
         self.log.append((key, value))

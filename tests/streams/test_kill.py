@@ -3,6 +3,8 @@
 import asyncio
 import signal
 from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from settings import Settings
 from streams.clients import topic_name
 from streams.failstop import EXIT_FAIL_STOP
 from tests.streams.process import Process
-from tests.streams.system import by_key, read_all, request, running
+from tests.streams.system import System, by_key, read_all, request, running
 from topics.codec import decode, encode, execution_id_of, key_of
 from topics.messages import CapabilityRequest, ExecutionResult, ExecutionStatus
 from topics.table import EXECUTION_REQUESTS, EXECUTION_RESULTS, capability_requests
@@ -84,39 +86,57 @@ async def test_killed_in_the_middle_every_execution_has_exactly_one_result(
     assert len(distinct) == 2 * (EXECUTIONS + 1)
 
 
-async def test_a_worker_the_group_has_given_up_publishes_no_result_though_it_still_works(
-    services: Addresses, service_settings: Settings, tmp_path: Path
-) -> None:
-    settings = service_settings.model_copy(update={"partitions": 4})
+@asynccontextmanager
+async def two_workers(services: Addresses, settings: Settings) -> AsyncIterator[tuple[System, Process, Process]]:
+    """Run one that will be cut off from its group and is ready, and another that is not started yet."""
     async with running(settings, orchestrator=False) as system:
         deaf, second = Process(services, settings, "deaf"), Process(services, settings, "second")
         await deaf.start()
         try:
             await deaf.ready()
-            before = request()
-            await system.client.submit(before)
-            await finished(system, {key_of(execution_id_of(before.tenant, before.request_id))})
-            deaf.send(signal.SIGUSR1)
-            await second.start()
-            # The group waits for the deaf one's session to end before it gives its partitions away.
-            await second.ready()
-            asked = [request(inputs={"value": number}) for number in range(20)]
-            await submit_all(system, asked)
-            keys = {key_of(execution_id_of(one.tenant, one.request_id)) for one in asked}
-            await finished(system, keys)
-            async with asyncio.timeout(20):
-                while "no heartbeat confirmed" not in deaf.log:  # noqa: ASYNC110 - a file tells nobody
-                    await asyncio.sleep(0.1)
-            await asyncio.sleep(1.0)
-            results = await read_all(settings, EXECUTION_RESULTS)
-            # It did work on what it was not given any more, up to the result.
-            deaf.send(signal.SIGUSR1)
-            assert await deaf.ended() == EXIT_FAIL_STOP
-            assert "has given this worker's partitions away" in deaf.log
-            assert await second.end(signal.SIGTERM) == 0
+            yield system, deaf, second
         finally:
             for process in (deaf, second):
                 await process.end(signal.SIGKILL)
+
+
+async def twenty_finished(system: System) -> set[bytes]:
+    """Return the keys of twenty executions, submitted and finished."""
+    asked = [request(inputs={"value": number}) for number in range(20)]
+    await submit_all(system, asked)
+    keys = {key_of(execution_id_of(one.tenant, one.request_id)) for one in asked}
+    await finished(system, keys)
+    return keys
+
+
+async def said(process: Process, text: str) -> None:
+    """Wait until a process has logged a text."""
+    async with asyncio.timeout(20):
+        while text not in process.log:  # noqa: ASYNC110 - a file tells nobody
+            await asyncio.sleep(0.1)
+
+
+async def test_a_worker_the_group_has_given_up_publishes_no_result_though_it_still_works(
+    services: Addresses, service_settings: Settings, tmp_path: Path
+) -> None:
+    settings = service_settings.model_copy(update={"partitions": 4})
+    async with two_workers(services, settings) as (system, deaf, second):
+        before = request()
+        await system.client.submit(before)
+        await finished(system, {key_of(execution_id_of(before.tenant, before.request_id))})
+        deaf.send(signal.SIGUSR1)
+        await second.start()
+        # The group waits for the deaf one's session to end before it gives its partitions away.
+        await second.ready()
+        keys = await twenty_finished(system)
+        await said(deaf, "no heartbeat confirmed")
+        await asyncio.sleep(1.0)
+        results = await read_all(settings, EXECUTION_RESULTS)
+        # It did work on what it was not given any more, up to the result.
+        deaf.send(signal.SIGUSR1)
+        assert await deaf.ended() == EXIT_FAIL_STOP
+        assert "has given this worker's partitions away" in deaf.log
+        assert await second.end(signal.SIGTERM) == 0
     assert sorted(record.key for record in results if record.key in keys) == sorted(keys)
 
 
@@ -124,30 +144,15 @@ async def test_a_worker_the_group_has_given_up_stops_at_the_first_row_it_writes_
     services: Addresses, service_settings: Settings, tmp_path: Path
 ) -> None:
     settings = service_settings.model_copy(update={"partitions": 4})
-    async with running(settings, orchestrator=False) as system:
-        deaf, second = Process(services, settings, "deaf"), Process(services, settings, "second")
-        await deaf.start()
-        try:
-            await deaf.ready()
-            deaf.send(signal.SIGUSR2)
-            await second.start()
-            await second.ready()
-            asked = [request(inputs={"value": number}) for number in range(20)]
-            await submit_all(system, asked)
-            keys = {key_of(execution_id_of(one.tenant, one.request_id)) for one in asked}
-            await finished(system, keys)
-            async with asyncio.timeout(20):
-                while "reading it again" not in deaf.log:  # noqa: ASYNC110 - a file tells nobody
-                    await asyncio.sleep(0.1)
-            # The group answers again, and both go on.
-            deaf.send(signal.SIGUSR2)
-            more = [request(inputs={"value": number}) for number in range(20)]
-            await submit_all(system, more)
-            keys |= {key_of(execution_id_of(one.tenant, one.request_id)) for one in more}
-            await finished(system, keys)
-            assert await second.end(signal.SIGTERM) == 0
-        finally:
-            for process in (deaf, second):
-                await process.end(signal.SIGKILL)
+    async with two_workers(services, settings) as (system, deaf, second):
+        deaf.send(signal.SIGUSR2)
+        await second.start()
+        await second.ready()
+        keys = await twenty_finished(system)
+        await said(deaf, "reading it again")
+        # The group answers again, and both go on.
+        deaf.send(signal.SIGUSR2)
+        keys |= await twenty_finished(system)
+        assert await second.end(signal.SIGTERM) == 0
         results = by_key(await read_all(settings, EXECUTION_RESULTS))
     assert {key: len(results[key]) for key in keys} == dict.fromkeys(keys, 1)
