@@ -12,6 +12,7 @@ import typer
 
 from cli.console import say
 from cli.options import AsJson
+from cli.output_files import writable_folder
 
 if TYPE_CHECKING:
     from local.stack import Stack
@@ -23,7 +24,14 @@ _PATTERN = "portfolio_overview"
 
 def demo_command(
     out_dir: Annotated[
-        Path, typer.Option("--out", metavar="DIR", file_okay=False, help="Where result and report are written.")
+        Path,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            file_okay=False,
+            help="Where result and report are written.",
+            callback=writable_folder,
+        ),
     ] = Path("out"),
     portfolio: Annotated[
         str, typer.Option("--portfolio", "-p", metavar="NAME", help="growth, income, global or savings.")

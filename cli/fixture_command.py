@@ -11,6 +11,7 @@ from cli.console import print_json, say
 from cli.exits import Exit
 from cli.failures import CommandFailed
 from cli.options import AsJson
+from cli.output_files import why_not_writable
 
 if TYPE_CHECKING:
     from orchestrator.pattern import CompiledPattern
@@ -50,6 +51,9 @@ def test_command(
 
     # Read before anything runs or is written.
     fixtures = {file: read_fixture(file) for file in _files(paths or [_FOLDER])}
+    for file in fixtures if record else ():
+        if problem := why_not_writable(file):
+            raise CommandFailed(f"--record: cannot write {file}: {problem}", Exit.USAGE)
     found = asyncio.run(_all(fixtures, record))
     if as_json:
         print_json(found)

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from cli.output_files import writable_file
+
 
 def parse_date(text: str) -> date:
     """Return a day written like 2012-12-31.
@@ -42,6 +44,7 @@ Report = Annotated[
         help="Write an HTML report with charts: one file, no network needed.",
         rich_help_panel=Switch.OUTPUT,
         dir_okay=False,
+        callback=writable_file,
     ),
 ]
 Asof = Annotated[

@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from cli.options import DEMO_TENANT, DEMO_USER, AsJson, Asof, Inputs, Switch, Tenant, User
+from cli.output_files import writable_file
 
 Out = Annotated[
     Path,
     typer.Option(
         "--out", "-o", metavar="FILE.html", help="The report: one file, no network needed.", dir_okay=False,
-        rich_help_panel=Switch.OUTPUT,
+        rich_help_panel=Switch.OUTPUT, callback=writable_file,
     ),
 ]  # fmt: skip
 
