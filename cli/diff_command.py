@@ -11,7 +11,7 @@ import typer
 from cli.console import out, print_json, say
 from cli.exits import Exit
 from cli.failures import CommandFailed
-from cli.options import DEMO_TENANT, DEMO_USER, AsJson, Tenant, User
+from cli.options import CHOOSE_ANOTHER, DEMO_TENANT, DEMO_USER, AsJson, Tenant, User
 
 if TYPE_CHECKING:
     from db.postgres import Pool
@@ -107,7 +107,7 @@ async def _stored(pool: Pool, execution_id: UUID, tenant: str, user_id: UUID) ->
 
     found = await ExecutionRepository(pool).show(tenant, user_id, execution_id)
     if found is None:
-        raise CommandFailed(f"there is no finished execution {execution_id} of this user")
+        raise CommandFailed(f"there is no finished execution {execution_id} of this user; {CHOOSE_ANOTHER}")
     whole = await complete(pool, found, details=False)
     return orjson.loads(whole.result.model_dump_json(by_alias=True))
 

@@ -12,7 +12,7 @@ from cli import execution_control
 from cli.console import out, print_json, say
 from cli.execution_filter import Error, Newer, Older, PatternId, Status, Wanted, parse_wanted
 from cli.failures import CommandFailed
-from cli.options import DEMO_TENANT, DEMO_USER, AsJson, Report, Tenant, User
+from cli.options import CHOOSE_ANOTHER, DEMO_TENANT, DEMO_USER, AsJson, Report, Tenant, User, whose
 from cli.requests import parse_uuid
 
 if TYPE_CHECKING:
@@ -54,7 +54,10 @@ def list_command(
 
     wanted, user_id = parse_wanted(status, pattern, error, older_than, newer_than), find_user(user)
     if live or wanted.under_way:
-        _print_live(asyncio.run(_under_way(tenant, user_id, wanted, limit)), as_json)
+        under_way = asyncio.run(_under_way(tenant, user_id, wanted, limit))
+        if not as_json:
+            say(whose(tenant, user))
+        _print_live(under_way, as_json)
         return
     found = asyncio.run(_ended(tenant, user_id, wanted, limit))
     if as_json:
@@ -62,6 +65,7 @@ def list_command(
 
         print_json([asdict(each) for each in found])
         return
+    say(whose(tenant, user))
     rows = (
         (
             f"{each.finished_at:%Y-%m-%d %H:%M:%S}",
@@ -155,7 +159,7 @@ async def _show(execution_id: UUID, tenant: str, user_id: UUID, as_json: bool, r
     async with app_pool(connected()) as pool:
         found = await ExecutionRepository(pool).show(tenant, user_id, execution_id)
         if found is None:
-            raise CommandFailed(f"there is no finished execution {execution_id} of this user")
+            raise CommandFailed(f"there is no finished execution {execution_id} of this user; {CHOOSE_ANOTHER}")
         stored = await complete(pool, found, details=report is not None or not as_json)
     deliver(
         stored.result,

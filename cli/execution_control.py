@@ -12,7 +12,7 @@ from cli.console import print_json, say
 from cli.execution_filter import Error, Newer, Older, PatternId, Status, parse_wanted
 from cli.exits import Exit
 from cli.failures import CommandFailed
-from cli.options import DEMO_TENANT, DEMO_USER, AsJson, Tenant, User
+from cli.options import CHOOSE_ANOTHER, DEMO_TENANT, DEMO_USER, AsJson, Tenant, User, whose
 from cli.requests import parse_uuid
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ async def _why(execution_id: UUID, tenant: str, user_id: UUID) -> tuple[str, str
             return known.view.status.value, known.view.error or "it has ended; its result is being stored"
         request = await RequestRepository(pool).of_execution(tenant, user_id, execution_id)
     if request is None:
-        raise CommandFailed(f"there is no execution {execution_id} of this user")
+        raise CommandFailed(f"there is no execution {execution_id} of this user; {CHOOSE_ANOTHER}")
     return "submitted", "waits for the orchestrator to take its request"
 
 
@@ -103,12 +103,14 @@ def cancel(
     if as_json:
         print_json({"cancelled": [view.execution_id for view in found], "not_under_way": missing, "dry_run": dry_run})
     else:
+        if all_:
+            say(whose(tenant, user))
         for view in found:
             typer.echo(f"{view.execution_id}  {view.status.value}  {view.pattern_id}  waits for {view.waits_for}")
         if found or not missing:
             say(f"{len(found)} {'would be' if dry_run else 'were'} told to stop")
     if missing:
-        raise CommandFailed(f"not under way: {', '.join(missing)}")
+        raise CommandFailed(f"not under way for this user: {', '.join(missing)}; {CHOOSE_ANOTHER}")
 
 
 async def _cancel(tenant: str, user_id: UUID, fits: Any, reason: str, dry_run: bool) -> list[ExecutionView]:
@@ -166,6 +168,8 @@ def rerun(
     if as_json:
         print_json({"reruns": [{"of": old, "execution_id": new} for old, new in done], "dry_run": dry_run})
         return
+    if all_:
+        say(whose(tenant, user))
     for old, new in done:
         typer.echo(old if dry_run else f"{old} → {new}")
     say(f"{len(done)} {'would be' if dry_run else 'were'} started again")
@@ -186,7 +190,9 @@ async def _rerun(
         results = [await repository.show(tenant, user_id, each) for each in ids]
     unknown = [str(each) for each, result in zip(ids, results, strict=True) if result is None]
     if unknown:
-        raise CommandFailed(f"there is no finished execution {', '.join(unknown)}; nothing was started")
+        raise CommandFailed(
+            f"there is no finished execution {', '.join(unknown)} of this user, nothing was started; {CHOOSE_ANOTHER}"
+        )
     old = [result for result in results if result is not None]
     if dry_run or not old:
         return [(result.execution_id, None) for result in old]

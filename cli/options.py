@@ -72,3 +72,12 @@ User = Annotated[
 # Of services.demo_users, which help texts need not load.
 DEMO_TENANT = "demo"
 DEMO_USER = "alice"
+
+
+# What a command says that looked at the executions of one user only.
+CHOOSE_ANOTHER = "--user and --tenant choose another"
+
+
+def whose(tenant: str, user: str) -> str:
+    """Return the line that says whose executions a command is about, when it was not told which by id."""
+    return f"executions of user {user}, tenant {tenant}; {CHOOSE_ANOTHER}"

@@ -10,7 +10,7 @@ import typer
 from cli.console import out, print_json, say
 from cli.exits import Exit
 from cli.failures import CommandFailed
-from cli.options import DEMO_TENANT, DEMO_USER, AsJson, Tenant, User
+from cli.options import CHOOSE_ANOTHER, DEMO_TENANT, DEMO_USER, AsJson, Tenant, User, whose
 from cli.requests import parse_uuid
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ def replay_command(
     if bool(executions) == (last is not None):
         raise CommandFailed("expected ids of executions, or --last N", Exit.USAGE)
     ids = [parse_uuid(each, "ID") for each in executions or ()]
+    if last is not None and not as_json:
+        say(whose(tenant, user))
     replays = asyncio.run(_replay(ids, last, pattern, _status(status), tenant, find_user(user), as_json))
     if as_json:
         print_json([each.as_json() for each in replays])
@@ -96,7 +98,7 @@ async def _replay(
         for execution_id in ids:
             made = await replay_stored(found, catalogue, pool, tenant, user_id, execution_id)
             if made is None:
-                raise CommandFailed(f"there is no finished execution {execution_id} of this user")
+                raise CommandFailed(f"there is no finished execution {execution_id} of this user; {CHOOSE_ANOTHER}")
             replays.append(made)
             if not as_json:
                 _print(made, details=len(ids) == 1 or made.outcome != "same")
