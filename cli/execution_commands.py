@@ -178,13 +178,14 @@ def _print_steps(result: object) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from cli.figures import duration
+    from cli.figures import STEP_TIME, duration
     from topics.messages import ExecutionResult
 
     assert isinstance(result, ExecutionResult)
     table = Table(title="Steps", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("Step", "Capability", "Status", "Took", "Attempts", "Cache", "Output"):
-        table.add_column(name, justify="right" if name in ("Took", "Attempts") else "left")
+    time = STEP_TIME.capitalize()
+    for name in ("Step", "Capability", "Status", time, "Attempts", "Cache", "Output"):
+        table.add_column(name, justify="right" if name in (time, "Attempts") else "left")
     for step in result.trace.steps:
         why = step.skip_reason or (f"{step.error.code}: {step.error.message}" if step.error else "")
         table.add_row(

@@ -66,6 +66,11 @@ def moment(at_ms: int | None) -> str:
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+# The one time of a step that is shown anywhere, from the trace: between the broker's times of the event that asked for
+# it and of the answer that settled it. A client's own watch would also count how late it heard of either.
+STEP_TIME = "asked to settled"
+
+
 def duration(started_at_ms: int | None, finished_at_ms: int | None) -> str:
     """Return how long something took, like `12 ms` or `3.4 s`."""
     if started_at_ms is None or finished_at_ms is None:

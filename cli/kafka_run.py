@@ -49,7 +49,7 @@ async def execute(found: Settings, pool: Pool, request: ExecuteRequest, title: s
                     on_progress=progress.update,
                     stored=stored,
                 )
-                progress.complete(result.trace.steps)
+                progress.complete(result.trace)
                 return result
             except asyncio.CancelledError:
                 await client.cancel(

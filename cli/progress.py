@@ -1,19 +1,23 @@
-"""Live progress on stderr: a line per step that updates in a terminal, plain lines elsewhere."""
+"""Live progress on stderr: a line per step that updates in a terminal, plain lines elsewhere.
+
+While steps run, a terminal shows for how long so far by the clock here. What is left standing are the trace's times,
+as in every report of the same execution.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from cli.console import err
+from cli.figures import STEP_TIME, duration
 
 if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
 
-    from topics.trace import StepTrace
+    from topics.trace import Trace
 
 _MARKS = {
     "queued": ("[yellow]…[/]", "queued"),
@@ -22,7 +26,8 @@ _MARKS = {
     "succeeded": ("[green]✔[/]", ""),
     "failed": ("[red]✘[/]", "failed"),
 }
-_NAMES = {"$resolve": "resolve pins", "$queue": "wait for room"}
+_QUEUE = "$queue"
+_NAMES = {"$resolve": "resolve pins", _QUEUE: "wait for room"}
 
 
 class StepProgress:
@@ -36,6 +41,7 @@ class StepProgress:
         self._quiet = quiet
         self._console = err()
         self._steps: dict[str, tuple[str, float, float | None]] = {}
+        self._times: dict[str, str] = {}
         self._live: Live | None = None
 
     def __enter__(self) -> StepProgress:
@@ -60,33 +66,41 @@ class StepProgress:
         begun = self._steps[step_id][1] if step_id in self._steps else now
         self._note(step_id, status, begun, now if status in ("succeeded", "failed") else None)
 
-    def complete(self, steps: Iterable[StepTrace]) -> None:
-        """Show the steps of a finished execution whose answers were not seen: its result may be quicker than they."""
-        for step in steps:
+    def complete(self, trace: Trace) -> None:
+        """Show the times of a finished execution's steps, and those whose answers were not seen.
+
+        Its result may be quicker than the answers.
+        """
+        if _QUEUE in self._steps and trace.queued_ms is not None:
+            self._times[_QUEUE] = duration(0, trace.queued_ms)
+        for step in trace.steps:
             if step.started_at_ms is None or step.finished_at_ms is None:
                 continue
-            if step.step_id in self._steps and self._steps[step.step_id][2] is not None:
-                continue
-            now, took_s = time.monotonic(), (step.finished_at_ms - step.started_at_ms) / 1000
-            self._note(step.step_id, "failed" if step.error else "succeeded", now - took_s, now)
+            self._times[step.step_id] = duration(step.started_at_ms, step.finished_at_ms)
+            if step.step_id not in self._steps or self._steps[step.step_id][2] is None:
+                now = time.monotonic()
+                self._note(step.step_id, "failed" if step.error else "succeeded", now, now)
+        if self._times and not self._quiet and self._live is None:
+            times = ", ".join(f"{_label(step_id)} {took}" for step_id, took in self._times.items())
+            self._console.print(f"  {STEP_TIME}: {times}", markup=False, soft_wrap=True)
 
     def _note(self, step_id: str, status: str, begun: float, ended: float | None) -> None:
         self._steps[step_id] = (status, begun, ended)
         if self._quiet or self._live is not None or ended is None:
             return
         mark, word = _MARKS[status]
-        self._console.print(f"  {mark} {_label(step_id)} {word or f'{(ended - begun) * 1000:.0f} ms'}")
+        self._console.print(f"  {mark} {_label(step_id)} {word}".rstrip())
 
     def _table(self) -> Table:
         from rich.table import Table
 
         now = time.monotonic()
         table = Table.grid(padding=(0, 1))
-        table.add_row("", f"[bold]{self._title}[/]", "")
+        table.add_row("", f"[bold]{self._title}[/]", f"[dim]{STEP_TIME}[/]")
         for step_id, (status, begun, ended) in self._steps.items():
             mark, word = _MARKS[status]
-            took = f"[dim]{((ended or now) - begun) * 1000:6.0f} ms[/]"
-            table.add_row(mark, _label(step_id), f"{took} {word}")
+            took = self._times.get(step_id) or duration(0, round(((ended or now) - begun) * 1000))
+            table.add_row(mark, _label(step_id), f"[dim]{took:>9}[/] {word}")
         return table
 
 

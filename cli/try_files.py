@@ -121,6 +121,7 @@ async def _try(
     )
     with StepProgress(f"{compiled.name} in this process", quiet=as_json) as progress:
         result = await run_in_process(request, compiled, runtime, on_progress=progress.update)
+        progress.complete(result.trace)
     portfolio_name = "Example portfolio" if example else data.portfolio.name
     rows = find_holdings(result, await read_all(artifacts, result))
     deliver(

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from cli.figures import NOT_AVAILABLE, duration, moment, percent
+from cli.figures import NOT_AVAILABLE, STEP_TIME, duration, moment, percent
 from cli.report.badges import status_badge
 from cli.report.markup import Child, Html, tag
 from cli.report.panels import is_ratings, panel
@@ -83,7 +83,7 @@ def trace_panel(result: ExecutionResult) -> Html:
         "Agent",
         "Status",
         "Timeline",
-        "Duration",
+        STEP_TIME.capitalize(),
         "Attempts",
         "Cache",
         "As of",

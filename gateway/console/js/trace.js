@@ -14,7 +14,7 @@ export const Timeline = ({ steps, from, to, skewMs = 0, onChoose }) => {
   return html`
     <div class="scroll" tabindex="0" role="region" aria-label="Steps over time">
       <table class="timeline">
-        <thead><tr><th scope="col" class="text">Step</th><th scope="col" class="text">Capability</th><th scope="col" class="text">Status</th><th scope="col" class="text wide">Time</th><th scope="col">Took</th></tr></thead>
+        <thead><tr><th scope="col" class="text">Step</th><th scope="col" class="text">Capability</th><th scope="col" class="text">Status</th><th scope="col" class="text wide">Time</th><th scope="col">Asked to settled</th></tr></thead>
         <tbody>
           ${steps.map((step) => {
             const until = step.finished_at_ms || (step.started_at_ms ? now : null);
@@ -51,7 +51,7 @@ export const StepDrawer = ({ node, step, traced, onClose }) => {
         ["Skipped", of.skip_reason],
         ["Attempts", of.attempts || of.attempt],
         ["Started", of.started_at_ms && moment(of.started_at_ms)],
-        ["Took", of.finished_at_ms && of.started_at_ms && duration(of.finished_at_ms - of.started_at_ms)],
+        ["Asked to settled", of.finished_at_ms && of.started_at_ms && duration(of.finished_at_ms - of.started_at_ms)],
         ["Items", of.items && (Array.isArray(of.items) ? `${of.items[1]} of ${of.items[0]}` : `${of.items.succeeded} of ${of.items.count} succeeded`)],
         ["Cache", of.cache],
         ["Data as of", of.asof && day(of.asof)],
