@@ -11,6 +11,8 @@ from orchestrator.faults import PatternFaults, pointer
 from topics.errors import Fault
 
 RESOLVE_CAPABILITY = "context.resolve"
+# In the place of the agent of a capability that no agent offers any more.
+NOBODY = ""
 _NEEDS = ("pack", "ledger", "portfolio")
 
 
@@ -89,9 +91,17 @@ class Catalogue:
 
         For executions under way: their commands keep naming the version they were admitted with, which an agent that
         no longer has it answers with CODE_VERSION_UNAVAILABLE. Another version's schemas say nothing about them, so
-        their arguments are left to the agent to check.
+        their arguments are left to the agent to check. A capability that is gone is offered by NOBODY, in whose name
+        whoever sends commands answers the same.
         """
-        pinned = {
+        # What it needed is not known any more; it is enough that the pattern goes on to have pins if it had them.
+        needs = ("pack",) if RESOLVE_CAPABILITY in versions else ()
+        gone = {
+            name: CapabilitySpec(NOBODY, name, version, needs=needs, pure=False)
+            for name, version in versions.items()
+            if name not in self.capabilities
+        }
+        pinned = gone | {
             name: spec if versions.get(name, spec.version) == spec.version else _of_version(spec, versions[name])
             for name, spec in self.capabilities.items()
         }

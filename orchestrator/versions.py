@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from orchestrator.pattern import RESOLVE_STEP, CompiledPattern
 from topics.canonical import canonical_bytes, sha256_hex
 from topics.errors import Code
-from topics.messages import CapabilityResult, ErrorBody
+from topics.messages import CapabilityRequest, CapabilityResult, ErrorBody
 
 _DIGITS = 16
 
@@ -34,6 +34,18 @@ def of_pinned_version(answer: CapabilityResult, pattern: CompiledPattern) -> Cap
     message = f"{capability} was asked for in version {version}, the answer is of version {metadata.version}"
     error = ErrorBody(code=Code.CODE_VERSION_UNAVAILABLE, message=message)
     return answer.model_copy(update={"value": None, "refs": {}, "projections": {}, "error": error})
+
+
+def from_nobody(request: CapabilityRequest) -> CapabilityResult:
+    """Return the answer to a command for a capability that no agent offers any more."""
+    message = f"{request.capability} was asked for in version {request.version}; no agent offers it any more"
+    return CapabilityResult(
+        execution_id=request.execution_id,
+        tenant=request.tenant,
+        step_id=request.step_id,
+        attempt=request.attempt,
+        error=ErrorBody(code=Code.CODE_VERSION_UNAVAILABLE, message=message),
+    )
 
 
 def _asked(name: str, pattern: CompiledPattern) -> tuple[str, int] | None:

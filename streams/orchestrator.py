@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.catalogue import NOBODY
 from orchestrator.events import (
     DeadLetter,
     Decision,
@@ -25,6 +26,7 @@ from orchestrator.execution import IN_FLIGHT, Execution, Status
 from orchestrator.limits import Limits
 from orchestrator.machine import advance, cut, internal_failure
 from orchestrator.rows import RowsNewer
+from orchestrator.versions import from_nobody
 from settings import Settings
 from streams import tracing
 from streams.census import Census
@@ -148,6 +150,7 @@ class Processor:
         self._partitions = settings.partitions
         self._requests = name(EXECUTION_REQUESTS)
         self._results = name(EXECUTION_RESULTS)
+        self._answers = name(CAPABILITY_RESULTS)
         self._signals = name(EXECUTION_SIGNALS)
         self._dead_letters = name(DEAD_LETTERS)
         table.on_take_over = self._rebuild
@@ -274,8 +277,8 @@ class Processor:
         results: list[ExecutionResult] = []
         for emit in decision.emits:
             if isinstance(emit, SendRequest):
-                topic = self._agent_topic(emit.agent)
-                send = self._send(topic, key, addressed(emit.request, partition), partition, as_list(headers))
+                topic, data = self._command(emit, partition)
+                send = self._send(topic, key, data, partition, as_list(headers))
                 if emit.after_state and rows:
                     deliveries.append(asyncio.create_task(_after(rows, send)))
                 else:
@@ -296,6 +299,12 @@ class Processor:
         self._finishing.add(key)
         finish = self._finish(partition, key, deliveries, results, headers)
         return [asyncio.create_task(finish)]
+
+    def _command(self, emit: SendRequest, partition: int) -> tuple[str, bytes]:
+        """Return the topic and bytes of a command, or of the answer to one for which there is no agent any more."""
+        if emit.agent == NOBODY:
+            return self._answers, encode(from_nobody(emit.request))
+        return self._agent_topic(emit.agent), addressed(emit.request, partition)
 
     def _set_timer(self, key: bytes, after: Execution) -> None:
         """Let an execution that waits, or has ended, not come up because of what it did before."""
@@ -344,7 +353,7 @@ class Processor:
 
     async def _put_before_people(self, message: Any, key: bytes, emit: DeadLetter, headers: Headers) -> Delivery:
         """Store what could not be undone: as the request that would undo it, or as the event where there is none."""
-        if emit.request is None:
+        if emit.request is None or emit.agent == NOBODY:
             letter = dead_letter(message, Stage.COMPENSATE, f"{emit.step_id}: {emit.reason}")
         else:
             topic, request = self._agent_topic(emit.agent), addressed(emit.request, message.partition)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.catalogue import NOBODY, Catalogue
 from orchestrator.compiler import compile_pattern
 from orchestrator.describe import describe, mermaid
 from orchestrator.events import IllegalTransition
@@ -268,6 +269,17 @@ def test_an_execution_under_way_finishes_on_the_version_it_began_with() -> None:
     one.answer("sub/second", 2)
     assert one.result.data == {"sub": {"first": {"y": 1}, "second": 2}}
     assert one.result.trace.pattern_digest == old.digest
+
+
+@pytest.mark.parametrize("pins", [False, True])
+def test_a_pattern_still_compiles_when_nobody_offers_its_capability_any_more(pins: bool) -> None:
+    then = compiled([noop("a"), noop("b")])
+    versions = {**then.capabilities, **({"context.resolve": 3} if pins else {})}
+    now = Catalogue({name: spec for name, spec in CATALOGUE.capabilities.items() if name not in versions})
+    pinned = compile_pattern(then.source, now.pinned(versions), "pattern-versions/x")
+    assert (pinned.digest, pinned.capabilities) == (then.digest, versions)
+    assert pinned.needs_pins is pins
+    assert {step.agent for step in pinned.steps} == {NOBODY}
 
 
 def test_an_execution_under_way_keeps_the_capability_versions_it_was_admitted_with() -> None:

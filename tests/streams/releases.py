@@ -1,7 +1,7 @@
 """The next release of the tests' agent and patterns; `python -m tests.streams.releases` runs its orchestrator.
 
-`probe.echo` has a new version and still the former one, `probe.list` has only a new version; the pattern `pinned` has
-another text, the others are as before.
+`probe.echo` has a new version and still the former one, `probe.list` has only a new version, `probe.leave` is gone, and
+so is its pattern; the pattern `pinned` has another text, the others are as before.
 """
 
 import asyncio
@@ -17,6 +17,8 @@ from tests.streams.system import PATTERNS, Probe, pattern, serve
 
 class NextProbe(Probe):
     """Answers what the tests want, in the next release."""
+
+    leave = None  # pyright: ignore[reportAssignmentType]
 
     @capability("probe.echo")
     async def echo(self, context: CapabilityContext, value: Any = None) -> Any:
@@ -35,7 +37,7 @@ class NextProbe(Probe):
 
 
 NEXT_PATTERNS = {
-    **PATTERNS,
+    **{name: text for name, text in PATTERNS.items() if name != "slow_then_leave"},
     "pinned": pattern(
         "pinned",
         {"capability": "probe.pinned", "as": "pinned", "args": {}},

@@ -77,6 +77,11 @@ PATTERNS = {
         {"capability": "probe.slow", "as": "waited", "args": {}},
         {"capability": "probe.list", "as": "answer", "args": {"count": 1}},
     ),
+    "slow_then_leave": pattern(
+        "slow_then_leave",
+        {"capability": "probe.slow", "as": "waited", "args": {}},
+        {"capability": "probe.leave", "as": "answer", "args": {"value": "{{state.waited}}"}},
+    ),
     "slow": pattern("slow", {"capability": "probe.slow", "as": "answer", "args": {}}),
     "undone": pattern(
         "undone",
@@ -171,6 +176,11 @@ class Probe(BaseAgent):
     async def names(self, context: CapabilityContext, count: int) -> list[dict[str, str]]:
         """Return a list too long for a message."""
         return [{"name": f"name {number}", "padding": "x" * 30} for number in range(count)]
+
+    @capability("probe.leave")
+    async def leave(self, context: CapabilityContext, value: str) -> str:
+        """Return the argument; the next release no longer has this."""
+        return value
 
     @capability("probe.huge")
     async def huge(self, context: CapabilityContext) -> str:

@@ -82,8 +82,8 @@ async def under_way(system: System, status: bytes, *asked: ExecuteRequest) -> No
 async def finish(system: System, asked: ExecuteRequest) -> ExecutionResult:
     """Submit, the same request again being the same execution, and return its result, though it is published already.
 
-    A started orchestrator publishes at once what it can end, which may be before anybody asks here: so the topic is read
-    from its beginning.
+    A started orchestrator publishes at once what it can end, which may be before anybody asks here: so the topic is
+    read from its beginning.
     """
     key = key_of(await system.client.submit(asked))
     found = await system.read_until(EXECUTION_RESULTS, lambda records: any(r.key == key for r in records), TIMEOUT_S)
@@ -99,18 +99,19 @@ async def test_executions_end_as_they_began_through_upgrade_and_rollback(
     pack = warming()
     fresh = pack.model_copy(update={"status": PackStatus.FRESH, "content_sha256": "ab" * 32})
     parked, echo, gone = request("pinned", gate=wait_gate()), request("slow_then_echo"), request("slow_then_list")
+    left = request("slow_then_leave")
     async with released(services, settings, "former") as system:
         system.probe.pack = pack
         await system.publish_pack(pack)
         await under_way(system, b"waiting_for_pack", parked)
-        await under_way(system, b"running", echo, gone)
+        await under_way(system, b"running", echo, gone, left)
 
     later = request("pinned", gate=wait_gate())
     async with released(services, settings, "next") as system:
         system.probe.pack, system._pack_seq = fresh, 1
-        waiting = [asyncio.create_task(finish(system, one)) for one in (parked, echo, gone)]
+        waiting = [asyncio.create_task(finish(system, one)) for one in (parked, echo, gone, left)]
         await system.publish_pack(fresh)
-        was_parked, echoed, failed = await asyncio.gather(*waiting)
+        was_parked, echoed, failed, without = await asyncio.gather(*waiting)
         # The text it began with has one step, and the version it began with marks nothing.
         assert was_parked.data["answer"] == {"pack": str(pack.pack_id), "stale": False}
         assert echoed.data == {"answer": "at last"}
@@ -118,6 +119,11 @@ async def test_executions_end_as_they_began_through_upgrade_and_rollback(
         # A version nobody has any more is not replaced by another one.
         assert failed.status is ExecutionStatus.FAILED
         assert failed.error is not None and failed.error.code is Code.CODE_VERSION_UNAVAILABLE
+        # Nor is a capability nobody has any more; what it needed before that goes on.
+        assert without.error is not None and without.error.code is Code.CODE_VERSION_UNAVAILABLE
+        assert "probe.leave" in without.error.message
+        assert [(step.step_id, step.success) for step in without.trace.steps] == [("waited", True), ("answer", False)]
+        assert without.trace.capabilities == {"probe.leave": 1, "probe.slow": 1}
         system.probe.go_on.set()
         again = [await finish(system, request(name)) for name in ("pinned", "slow_then_echo", "slow_then_list")]
         assert [result.data["answer"] for result in again] == ["False?", "at last!", [{"name": "another"}]]
