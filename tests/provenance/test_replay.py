@@ -1,3 +1,4 @@
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -128,8 +129,12 @@ async def test_a_pattern_that_is_not_here_or_does_not_compile_any_more() -> None
     catalogue = Catalogue.from_json(catalogue_of([Stage]))
     gone = await replay(result, None, catalogue, runtime, artifacts)
     assert gone.outcome == "code_version_unavailable" and "is not here" in gone.comparison.message
-    nobody = await replay(result, PatternText(compiled(source).source, {}), Catalogue({}), runtime, artifacts)
-    assert nobody.outcome == "code_version_unavailable" and "no longer compiles" in nobody.comparison.message
+    older = PatternText(json.dumps(document({**step("echo", "a"), "of_tomorrow": 1})).encode(), {})
+    broken = await replay(result, older, catalogue, runtime, artifacts)
+    assert broken.outcome == "code_version_unavailable" and "no longer compiles" in broken.comparison.message
+    nobodys = AgentRuntime([], artifacts, None, None, SystemClock().now_ms)
+    nobody = await replay(result, PatternText(compiled(source).source, {}), Catalogue({}), nobodys, artifacts)
+    assert nobody.outcome == "code_version_unavailable" and "no agent here offers" in nobody.comparison.message
     other = PatternText(compiled(document(step("echo", "b"))).source, {})
     wrong = await replay(result, other, catalogue, runtime, artifacts)
     assert wrong.outcome == "differs"
