@@ -65,6 +65,8 @@ async def _until_a_broker_answers(settings: Settings, timeout_s: float | None) -
         admin = AIOKafkaAdminClient(**address.client_kwargs())
         try:
             await admin.start()
+            if complained > started:
+                log.info("Kafka at %s answers after %.0f s", ", ".join(address.hosts), loop.time() - started)
             return
         except (KafkaConnectionError, KafkaError, OSError) as error:
             now = loop.time()

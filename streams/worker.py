@@ -24,6 +24,7 @@ from settings import Settings, load_settings
 from streams import tracing
 from streams.clients import KafkaUnavailable, start_producer, wait_for_kafka
 from streams.health import Health
+from streams.kafka_watch import watch_of
 from streams.logs import configure
 from streams.topics_admin import TopicsWrong, check_topics
 from topics.errors import RetryableError
@@ -102,7 +103,12 @@ async def _main(settings: Settings, name: str, serve: Serve) -> None:
             _start_health(health, settings)
             write_starting()
             if await _unless_stopped(stop, wait_for_kafka(settings)):
-                await serve(settings, stop, ready, health)
+                watching = asyncio.create_task(watch_of(settings).run(), name="kafka-watch")
+                try:
+                    await serve(settings, stop, ready, health)
+                finally:
+                    watching.cancel()
+                    await asyncio.gather(watching, return_exceptions=True)
         except (KafkaUnavailable, TopicsWrong, CannotStart) as error:
             log.error("%s cannot start: %s", name, error)
             raise SystemExit(EXIT_CANNOT_START) from None
