@@ -20,7 +20,7 @@ import typer
 from local.data_dir import DataDir
 from local.errors import LocalError
 from local.probe import ask
-from local.process import POLL_S, is_running
+from local.process import POLL_S, is_running, put_aside
 from local.stack import UP_ARGV
 from local.state import State, running_state
 from local.supervisor import Prepare, Supervisor
@@ -151,6 +151,7 @@ def _already_up(data_dir: DataDir, state: State, *, as_json: bool) -> int:
 def _detach(data_dir: DataDir, settings: Settings, argv: Sequence[str], *, as_json: bool) -> int:
     log = data_dir.log_file("supervisor")
     log.parent.mkdir(parents=True, exist_ok=True)
+    put_aside(log)
     with log.open("ab") as output:
         begun = output.tell()
         # Not a Child: this one is meant to outlive us.

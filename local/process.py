@@ -23,7 +23,7 @@ from typing import Any
 LAUNCH_SCRIPT = Path(__file__).with_name("launch.py")
 POLL_S = 0.02
 CAP_DAC_OVERRIDE = 1
-# A longer log is put aside at the next start of its process; one older file is kept.
+# A longer log is put aside at the next look of the supervisor, and at the start of its process; one older file is kept.
 LOG_BYTES_MAX = 10 * 1024 * 1024
 
 
@@ -128,6 +128,19 @@ def stop_recorded(record: ProcessRecord, *, patience_s: float = 5.0) -> None:
             time.sleep(POLL_S)
 
 
+def put_aside(log: Path) -> bool:
+    """Empty a log that has become too long, its text going to `NAME.log.1`; returns whether it had.
+
+    The file stays the one that processes append to, so that nobody has to open it again. What is written between the
+    copy and the cut is lost.
+    """
+    if not log.exists() or log.stat().st_size <= LOG_BYTES_MAX:
+        return False
+    shutil.copyfile(log, log.with_suffix(".log.1"))
+    os.truncate(log, 0)
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class RunAs:
     """The user a child becomes; `keep_access` lets it enter folders that only root may."""
@@ -181,8 +194,7 @@ class Child:
             "--",
         ]
         log.parent.mkdir(parents=True, exist_ok=True)
-        if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
-            log.replace(log.with_suffix(".log.1"))
+        put_aside(log)
         self._log_offset = log.stat().st_size if log.exists() else 0
         with log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -216,6 +228,11 @@ class Child:
             file.seek(max(self._log_offset, size - 16_384))
             text = file.read().decode("utf-8", "replace")
         return "\n".join(text.splitlines()[-lines:])
+
+    def bound_log(self) -> None:
+        """Put its log aside when it has become too long."""
+        if put_aside(self.log):
+            self._log_offset = 0
 
     async def exited(self) -> int:
         """Wait for the end; its exit code."""

@@ -17,7 +17,7 @@ from local.data_dir import DataDir
 from local.embedded import Addresses, EmbeddedServices
 from local.errors import LocalError
 from local.ports import LOOPBACK
-from local.process import Child, ProcessRecord, start_time
+from local.process import Child, ProcessRecord, put_aside, start_time
 from local.server import Server
 from local.state import Part, State, Status
 from local.worker import Worker, WorkerSpec, backoff_s
@@ -32,6 +32,7 @@ WORKER_PATIENCE_S = 10.0
 GATEWAY = "gateway"
 STUCK_PATIENCE_S = 5.0
 FIRST_STARTS_MAX = 3
+_LOGS_EVERY_S = 5.0
 
 
 class Supervisor:
@@ -220,6 +221,7 @@ class Supervisor:
                 group.create_task(self._keep_server(name))
             for worker in self._workers:
                 group.create_task(self._keep_worker(worker))
+            group.create_task(self._bound_logs())
             # With neither servers nor workers there is still an instance to hold until a signal comes.
             group.create_task(asyncio.Event().wait())
 
@@ -240,6 +242,17 @@ class Supervisor:
                 await worker.child.stop(patience_s=WORKER_PATIENCE_S)
             else:
                 self._worker_ready(worker)
+
+    async def _bound_logs(self) -> None:
+        """Keep every log from growing without end, our own too, while its process goes on."""
+        while True:
+            await asyncio.sleep(_LOGS_EVERY_S)
+            # A full disk, say, is told by whoever needs it more.
+            with contextlib.suppress(OSError):
+                for part in (*self._services.servers.values(), *self._workers):
+                    if part.child is not None:
+                        part.child.bound_log()
+                put_aside(self._data_dir.log_file("supervisor"))
 
     async def _end_of(self, worker: Worker, child: Child) -> tuple[int, str | None]:
         """Wait until a worker ends, or end it when it is stuck; its exit code, and why it was ended."""

@@ -48,6 +48,24 @@ async def test_a_long_log_is_put_aside(tmp_path: Path) -> None:
     assert (tmp_path / "part.log.1").stat().st_size == LOG_BYTES_MAX + 1
 
 
+async def test_a_log_that_grows_too_long_is_put_aside_while_its_process_goes_on(tmp_path: Path) -> None:
+    log = tmp_path / "part.log"
+    program = (
+        f"import sys\nprint('x' * {LOG_BYTES_MAX}, flush=True)\nprint('before', flush=True)\n"
+        f"import os, time\nwhile os.path.getsize({str(log)!r}): time.sleep(0.01)\n"
+        "print('after', flush=True)\ntime.sleep(600)"
+    )
+    child = Child("talker", _python(program), log=log)
+    await until(lambda: "before" in child.log_tail(), "it has said much")
+    child.bound_log()
+    await until(lambda: "after" in child.log_tail(), "it goes on")
+    assert log.read_text() == "after\n"
+    assert (tmp_path / "part.log.1").read_text().endswith("x\nbefore\n")
+    child.bound_log()
+    assert log.read_text() == "after\n"
+    await child.stop()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
 def test_a_program_whose_parent_is_gone_already_does_not_start() -> None:
     someone_else = "1"

@@ -16,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from local.data_dir import DataDir
 from local.errors import ServiceFailed
-from local.process import is_running
+from local.process import LOG_BYTES_MAX, is_running
 from local.stack import Stack
 from local.state import Part, State, connect, running_state
 from settings import KafkaAddress
@@ -99,6 +99,13 @@ async def test_an_instance_repairs_itself_and_survives_kill_9(folder: Path) -> N
         assert repaired.pid != part.pid
     repaired_state = running_state(data_dir)
     assert repaired_state is not None and repaired_state.addresses == first.addresses
+
+    # A log does not grow without end while its process goes on; a server's, a worker's and the supervisor's own.
+    for name in ("kafka", "echo", "supervisor"):
+        log = data_dir.log_file(name)
+        os.truncate(log, LOG_BYTES_MAX + 1)
+        await until(lambda log=log: log.with_suffix(".log.1").exists(), f"{log} is put aside")
+        await until(lambda log=log: log.stat().st_size < LOG_BYTES_MAX, f"{log} is short again")
 
     # A stack in another program uses this instance and leaves it running.
     async with Stack(settings, argv=UP) as connected:
