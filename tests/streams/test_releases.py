@@ -82,7 +82,7 @@ async def under_way(system: System, status: bytes, *asked: ExecuteRequest) -> No
 async def finish(system: System, asked: ExecuteRequest) -> ExecutionResult:
     """Submit, the same request again being the same execution, and return its result, though it is published already.
 
-    A started orchestrator publishes at once what it can end, which may be before anybody asks here: so the topic is read
+    A started orchestrator publishes at once what it can end, perhaps before anybody asks here: so the topic is read
     from its beginning.
     """
     key = key_of(await system.client.submit(asked))
