@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 NOT_AVAILABLE = "–"
 _MINUS = "−"
+_NEGATIVE = re.compile(r"(?<![^\s(])-(?=\d[\d,.]*(?:%|\s|[;),]|$))")
 
 Sign = Literal["up", "down", "flat"]
 
@@ -77,6 +79,11 @@ def duration(started_at_ms: int | None, finished_at_ms: int | None) -> str:
         return NOT_AVAILABLE
     took = max(finished_at_ms - started_at_ms, 0)
     return f"{took} ms" if took < 1000 else f"{took / 1000:,.1f} s"
+
+
+def with_minus(text: str) -> str:
+    """Return a text whose negative numbers have a true minus sign; dates, ids and ranges keep their hyphens."""
+    return _NEGATIVE.sub(_MINUS, text)
 
 
 def decimal(value: Any) -> Decimal | None:

@@ -90,7 +90,7 @@ def check(
             f"{found.transactions} transactions, {found.bookings} bookings, {len(found.symbols)} securities,"
             f" currencies {', '.join(found.currencies)}"
         )
-        say(f"{len(found.faults)} faults" if found.faults else f"valid: {held}")
+        say(f"{len(found.faults)} fault(s)" if found.faults else f"valid: {held}")
     raise typer.Exit(Exit.ERROR if found.faults else Exit.OK)
 
 

@@ -21,6 +21,8 @@ from topics.errors import Code, RetryableError, TerminalError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S_DEFAULT = 5
+_ID_EXAMPLE = "123e4567-e89b-12d3-a456-426614174000"
+_INPUT_SHOWN_MAX = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,9 +221,18 @@ def _invalid(error: RequestValidationError) -> Problem:
     faults = error.errors()
     if any(fault["type"] == "json_invalid" for fault in faults):
         return Problem(Code.MALFORMED_BODY, "expected a JSON body")
-    found = [Fault(pointer=_pointer(fault["loc"]), detail=fault["msg"]) for fault in faults[:50]]
-    detail = "; ".join(f"{fault.pointer}: {fault.detail}" if fault.pointer else fault.detail for fault in found[:5])
+    found = [Fault(pointer=_pointer(fault["loc"]), detail=_said(fault)) for fault in faults[:50]]
+    detail = "; ".join(
+        f"{fault.pointer.strip('{}')}: {fault.detail}" if fault.pointer else fault.detail for fault in found[:5]
+    )
     return Problem(Code.INVALID_REQUEST, detail, errors=[fault.model_dump() for fault in found])
+
+
+def _said(fault: Mapping[str, Any]) -> str:
+    # An id is what people type or paste; pydantic would tell them how its parser failed.
+    if fault["type"] == "uuid_parsing":
+        return f"expected an id of 36 characters, like {_ID_EXAMPLE}, got {str(fault['input'])[:_INPUT_SHOWN_MAX]!r}"
+    return fault["msg"]
 
 
 def _pointer(place: Sequence[Any]) -> str:

@@ -4,13 +4,14 @@
   const specs = JSON.parse(document.getElementById("chart-specs").textContent);
   const options = { renderer: "svg", actions: false, ast: true, tooltip: { theme: "report" } };
   const parts = (spec) => spec.vconcat || spec.concat || null;
+  // Vega fits a single view to a width, but not concatenated ones and none whose height goes by its bars: these are
+  // measured once and corrected.
+  const measured = (spec) => parts(spec) || spec.height?.step;
 
-  // Views that stand alone can be fitted by Vega; concatenated ones are measured once and corrected.
   function sized(spec, width) {
     const copy = structuredClone(spec);
-    const children = parts(copy);
-    if (children) {
-      for (const child of children) child.width = Math.max(width, 80);
+    if (measured(copy)) {
+      for (const child of parts(copy) || [copy]) child.width = Math.max(width, 80);
     } else if (!copy.hconcat && !copy.facet && !copy.repeat) {
       copy.width = width;
       copy.autosize = { type: "fit-x", contains: "padding" };
@@ -21,10 +22,10 @@
   async function draw(box, spec) {
     const width = Math.floor(box.clientWidth);
     if (width < 40) return;
-    let guess = parts(spec) ? width - 70 : width;
+    let guess = measured(spec) ? width - 70 : width;
     let view = await vegaEmbed(box, sized(spec, guess), options);
     const svg = box.querySelector("svg");
-    if (parts(spec) && svg) {
+    if (measured(spec) && svg) {
       const excess = Math.ceil(Number(svg.getAttribute("width")) - width);
       if (excess !== 0) {
         view.finalize();

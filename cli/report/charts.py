@@ -6,10 +6,15 @@ fits widths.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cli.figures import with_minus
+from cli.report.labels import position_label
+
+_RATIO = re.compile(r"-[\d.,]+%")
 _VARIABLES = {
     "#1f2933": "ink",
     "#e4e7eb": "grid",
@@ -87,18 +92,37 @@ def _chart(index: int, spec: Mapping[str, Any]) -> Chart:
 
 
 def _text(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value or "")
+    return with_minus(" ".join(map(str, value)) if isinstance(value, list) else str(value or ""))
 
 
 def _themed(value: Any) -> Any:
-    """Return the same JSON with palette colours as CSS variables; data rows are left alone."""
+    """Return the same JSON as the page shows it: palette colours as CSS variables, texts as `_written`."""
     if isinstance(value, Mapping):
-        return {key: item if key in ("values", "$schema") else _themed(item) for key, item in value.items()}
+        return {
+            key: item if key == "$schema" else _written_rows(item) if key == "values" else _themed(item)
+            for key, item in value.items()
+        }
     if isinstance(value, list):
         return [_themed(item) for item in value]
     if isinstance(value, str) and value.lower() in _VARIABLES:
         return f"var(--chart-{_VARIABLES[value.lower()]})"
-    return value
+    return _written(value)
+
+
+def _written_rows(values: Any) -> Any:
+    if not isinstance(values, list):
+        return values
+    return [{key: _written(item) for key, item in row.items()} if isinstance(row, Mapping) else row for row in values]
+
+
+def _written(value: Any) -> Any:
+    """Return a text of a spec or its data as tables write it: `−0.66%` on a bar, `Cash CAD` for `cash:CAD`.
+
+    Sort orders and domains name values of the data, so both change alike.
+    """
+    if not isinstance(value, str):
+        return value
+    return with_minus(value) if _RATIO.fullmatch(value) else position_label(value)
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
-from cli.figures import day, moment
+from cli.figures import day, moment, with_minus
 from cli.report.badges import freshness_badge, status_badge
 from cli.report.charts import Chart, prepare
 from cli.report.evidence import problem, provenance, trace_panel, warnings
@@ -213,12 +213,14 @@ def _facts(value: Mapping[str, Any]) -> Html:
 
 def _cell(value: Any) -> Html:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return figure(f"{value:,}")
+        return figure(with_minus(f"{value:,}"))
     return tag("td", _plain(value), class_="text")
 
 
 def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else _json(value)
+    if isinstance(value, list | Mapping):
+        return _json(value)
+    return with_minus(value if isinstance(value, str) else _json(value))
 
 
 def _json(value: Any) -> str:

@@ -11,27 +11,19 @@ from decimal import Decimal
 from typing import Any
 
 from cli.figures import amount, day, decimal, percent, quantity, score, sign
+from cli.report.labels import LABELS, holding_label, is_cash, position_label
 from cli.report.markup import Child, Html, tag
 from cli.report.tables import figure, heading, row, sum_row, table, text, two_lines, weight_bar
 
-_PERIODS = (
-    ("Month to date", "mtd"),
-    ("Quarter to date", "qtd"),
-    ("Year to date", "ytd"),
-    ("One year", "one_year"),
-    ("Since inception", "inception"),
-    ("Annualised", "annualised"),
-)
-_SCORES = (
-    ("Overall", "overall", "overall"),
-    ("Dividend safety", "avg_dividend_safety", "dividend_safety"),
-    ("Moat strength", "avg_moat_strength", "moat"),
-    ("Resilience", "avg_resilience", "resilience"),
-)
+_KEY_FIGURES: Mapping[str, str] = LABELS["key_figures"]
+_PERIODS: Mapping[str, str] = LABELS["periods"]
+_HOLDINGS: Mapping[str, Any] = LABELS["holdings"]
+_ATTRIBUTION: Mapping[str, Any] = LABELS["attribution"]
+_RATINGS: Mapping[str, Any] = LABELS["ratings"]
+_SCORES: Sequence[tuple[str, str, str]] = _RATINGS["scores"]
 VALUES_HOLDINGS = "pricing.apply_pack"
 # (path, value) → what a figure is and what it rests on.
 Hover = Callable[[str, Any], str]
-_KINDS = {"cash": "Cash", "receivable": "Dividend owed"}
 
 
 def panel(title: str, *children: Child, subtitle: str = "", badge: Html | None = None, long: bool = False) -> Html:
@@ -67,7 +59,7 @@ def key_figures(metrics: Mapping[str, Any], badge: Html | None = None, hover: Ho
     fall = _mapping(metrics.get("drawdown"))
     cards = [
         _card(
-            "Total value",
+            _KEY_FIGURES["total_value"],
             amount(value),
             base,
             _why(reasons, "total_value") or _since(metrics),
@@ -76,14 +68,14 @@ def key_figures(metrics: Mapping[str, Any], badge: Html | None = None, hover: Ho
             hover=hover("total_value", value),
         ),
         _card(
-            "Cost",
+            _KEY_FIGURES["total_cost"],
             amount(cost, 0),
             "",
             _why(reasons, "total_cost") or "at trade-date FX",
             hover=hover("total_cost", cost),
         ),
         _card(
-            "Unrealised P/L",
+            _KEY_FIGURES["unrealized_pl"],
             amount(gain, 0, plus=True),
             "",
             _gain_note(gain, cost, reasons),
@@ -91,7 +83,7 @@ def key_figures(metrics: Mapping[str, Any], badge: Html | None = None, hover: Ho
             hover=hover("unrealized_pl", gain),
         ),
         _card(
-            "Time-weighted return",
+            _KEY_FIGURES["twr"],
             percent(metrics.get("twr"), plus=True),
             "",
             _why(reasons, "twr") or "since inception",
@@ -99,7 +91,7 @@ def key_figures(metrics: Mapping[str, Any], badge: Html | None = None, hover: Ho
             hover=hover("twr", metrics.get("twr")),
         ),
         _card(
-            "Deepest drawdown",
+            _KEY_FIGURES["drawdown"],
             percent(fall.get("depth")),
             "",
             _why(reasons, "drawdown") or _fall_note(fall),
@@ -115,7 +107,7 @@ def key_figures(metrics: Mapping[str, Any], badge: Html | None = None, hover: Ho
             class_="period",
             title=_why(reasons, key) or hover(key, metrics.get(key)) or None,
         )
-        for name, key in _PERIODS
+        for key, name in _PERIODS.items()
     ]
     return tag("div", tag("div", cards, class_="cards"), tag("div", periods, class_="periods"))
 
@@ -128,7 +120,7 @@ def holdings_panel(rows: Sequence[Mapping[str, Any]], base: str, badge: Html | N
     value, cost = (_total(rows, name) for name in ("value_base", "cost_base"))
     gain = None if value is None or cost is None else value - cost
     total = sum_row(
-        heading("Total"),
+        heading(_HOLDINGS["total"]),
         figure(""),
         figure(""),
         figure(amount(value)),
@@ -137,12 +129,12 @@ def holdings_panel(rows: Sequence[Mapping[str, Any]], base: str, badge: Html | N
         figure(amount(gain, plus=True), gain),
         figure(percent(gain / cost, plus=True) if gain is not None and cost else "", gain),
     )
-    columns = ("Holding", "Quantity", "Price", f"Value ({base})", "Weight", f"Cost ({base})", f"P/L ({base})", "Gain")
+    columns = [column.format(base=base) for column in _HOLDINGS["columns"]]
     return panel(
-        "Holdings",
+        _HOLDINGS["title"],
         table(columns, body, total=total),
-        tag("p", "Cost at the exchange rates of the trade dates; cash and dividends owed at value.", class_="footnote"),
-        subtitle=f"{len(rows)} positions, cash balances and receivables, largest first",
+        tag("p", _HOLDINGS["footnote"], class_="footnote"),
+        subtitle=_HOLDINGS["subtitle"].format(count=len(rows)),
         badge=badge,
         long=True,
     )
@@ -152,22 +144,26 @@ def attribution_panel(attribution: Mapping[str, Any], badge: Html | None, hover:
     """Return where the return came from, by currency and by position."""
     if attribution.get("total") is None:
         reason = str(attribution.get("reason") or "not available")
-        return panel("Currency attribution", tag("p", reason, class_="muted"), badge=badge)
+        return panel(_ATTRIBUTION["title"], tag("p", reason, class_="muted"), badge=badge)
     parts: list[Child] = []
-    for title, key in (("By currency", "by_currency"), ("By position", "by_position")):
+    for key, (title, first) in _ATTRIBUTION["by"].items():
         effects = [item for item in _list(attribution.get(key)) if isinstance(item, Mapping)]
         if effects:
-            parts += [tag("h3", title), _effects(effects, attribution, hover, by_position=key == "by_position")]
+            by_position = key == "by_position"
+            parts += [tag("h3", title), _effects(effects, attribution, hover, first, by_position=by_position)]
     residual = decimal(attribution.get("residual_bp"))
     note = str(attribution.get("method") or "")
     if residual is not None:
-        note += f". Residual against the independently computed return: {abs(residual):.6f} bp."
+        note += ". " + _ATTRIBUTION["residual"].format(residual=f"{abs(residual):.6f}")
     return panel(
-        "Currency attribution",
+        _ATTRIBUTION["title"],
         parts,
         tag("p", note, class_="footnote"),
-        subtitle=f"{day(attribution.get('start'))} to {day(attribution.get('asof'))}, "
-        f"linked effects in {attribution.get('base_currency') or 'base currency'}",
+        subtitle=_ATTRIBUTION["subtitle"].format(
+            start=day(attribution.get("start")),
+            asof=day(attribution.get("asof")),
+            base=attribution.get("base_currency") or "base currency",
+        ),
         badge=badge,
         long=True,
     )
@@ -189,11 +185,11 @@ def ratings_panel(ratings: Mapping[str, Any], badge: Html | None, hover: Hover =
     version = f"{rubric.get('id')} v{rubric.get('version')}" if isinstance(rubric, Mapping) else str(rubric or "")
     holdings = [item for item in _list(ratings.get("holdings")) if isinstance(item, Mapping)]
     return panel(
-        "Quality ratings",
+        _RATINGS["title"],
         tag("div", tiles, class_="scores"),
         _companies(holdings, hover) if holdings else None,
         [tag("p", str(each), class_="footnote") for each in _list(ratings.get("warnings"))],
-        subtitle=f"weighted over rated long equity{f', rubric {version}' if version else ''}",
+        subtitle=f"{_RATINGS['subtitle']}{f', rubric {version}' if version else ''}",
         badge=badge,
     )
 
@@ -223,15 +219,15 @@ def _holding(item: Mapping[str, Any], largest: float, hover: Hover) -> Html:
     kind = str(item.get("kind") or "security")
     symbol = str(item.get("symbol"))
     name = str(item.get("name") or "")
-    label = f"{_KINDS[kind]} {symbol}" if kind in _KINDS else symbol
+    label = holding_label(kind, symbol)
     sub = name if kind == "security" and name != symbol else None
     if kind == "receivable" and item.get("pay_date"):
-        sub = f"pays {item['pay_date']}"
+        sub = _HOLDINGS["pays"].format(day=item["pay_date"])
     status = str(item.get("status") or "ok")
     mark = None
     if status != "ok":
         age = item.get("price_age")
-        why = str(item.get("reason") or (f"price is {age} days old" if age else status))
+        why = str(item.get("reason") or (_HOLDINGS["old_price"].format(days=age) if age else status))
         mark = tag("span", status, class_=f"badge {'warn' if status == 'stale' else 'bad'}", title=why)
     currency = str(item.get("price_currency") or item.get("trading_currency") or "")
     price = item.get("price")
@@ -257,9 +253,9 @@ def _holding(item: Mapping[str, Any], largest: float, hover: Hover) -> Html:
 
 
 def _effects(
-    effects: list[Mapping[str, Any]], attribution: Mapping[str, Any], hover: Hover, *, by_position: bool
+    effects: list[Mapping[str, Any]], attribution: Mapping[str, Any], hover: Hover, first: str, *, by_position: bool
 ) -> Html:
-    names = ("local_return", "fx_return", "interaction", "trading", "total")
+    names = tuple(_ATTRIBUTION["effects"])
     said = {name: hover(f"by_position.0.{name}", None) for name in ("weight", *names)}
     rows = [
         row(
@@ -270,15 +266,14 @@ def _effects(
         for item in effects
     ]
     total = sum_row(
-        heading("Total"),
+        heading(_ATTRIBUTION["total"]),
         figure(""),
         *(
             figure(percent(attribution.get(name), plus=True), attribution.get(name), hover(name, attribution.get(name)))
             for name in names
         ),
     )
-    first = "Position" if by_position else "Currency"
-    columns = (first, "Average weight", "Local", "Currency", "Interaction", "Trading", "Total")
+    columns = (first, _ATTRIBUTION["weight"], *_ATTRIBUTION["effects"].values())
     return table(columns, rows, total=total)
 
 
@@ -286,9 +281,8 @@ def _effect_name(item: Mapping[str, Any], *, by_position: bool) -> Html | str:
     name, currency = str(item.get("name")), str(item.get("currency"))
     if not by_position:
         return name
-    if name == f"cash:{currency}":
-        return f"Cash {currency}"
-    return two_lines(name[:1].upper() + name[1:], currency)
+    # Cash has its currency in its name already.
+    return two_lines(position_label(name), None if is_cash(name) else currency)
 
 
 def _companies(holdings: list[Mapping[str, Any]], hover: Hover) -> Html:
@@ -302,7 +296,9 @@ def _companies(holdings: list[Mapping[str, Any]], hover: Hover) -> Html:
             why = str(found.get("reason") or "") if isinstance(found, Mapping) else ""
             said = "\n".join(filter(None, (why, hover(f"holdings.0.scores.{part}", value))))
             cells.append(tag("td", score(value), class_="muted" if value is None else None, title=said or None))
-        basis = item.get("reason") or (f"filing {item['accession']}" if item.get("accession") else "")
+        basis = item.get("reason") or (
+            _RATINGS["filing"].format(accession=item["accession"]) if item.get("accession") else ""
+        )
         rows.append(
             row(
                 heading(str(item.get("symbol"))),
@@ -313,15 +309,14 @@ def _companies(holdings: list[Mapping[str, Any]], hover: Hover) -> Html:
                 text(str(basis), wrap=True),
             )
         )
-    columns = ("Company", "Weight", "Overall", "Dividend safety", "Moat", "Resilience", "Coverage", "Basis")
-    found = table(columns, rows, texts_last=1)
-    return tag("div", tag("h3", "By company"), found)
+    found = table(_RATINGS["columns"], rows, texts_last=1)
+    return tag("div", tag("h3", _RATINGS["by_company"]), found)
 
 
 def _score_tile(name: str, value: Any, coverage: Any, why: str, hover: str) -> Html:
     number = decimal(value)
     width = 0.0 if number is None else min(max(float(number) * 10, 0.0), 100.0)
-    covered = f"covers {percent(coverage, 0)} of long equity" if decimal(coverage) is not None else ""
+    covered = _RATINGS["covers"].format(coverage=percent(coverage, 0)) if decimal(coverage) is not None else ""
     return tag(
         "div",
         tag("div", name, class_="label"),

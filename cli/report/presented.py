@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.figures import NOT_AVAILABLE, amount, decimal, percent, quantity, score, sign
 from cli.report.badges import freshness_badge
+from cli.report.labels import position_label
 from cli.report.markup import Child, Html, tag
 from cli.report.panels import panel
 from cli.report.tables import row, table
@@ -190,7 +191,9 @@ def _shown(value: Any, form: str) -> str:
         return NOT_AVAILABLE if number is None else f"{abs(number):.6f} bp"
     if form == "number":
         return quantity(round(number, 4)) if number is not None else str(value)
-    return str(value).replace("_", " ") if form == "text" and isinstance(value, str) and len(value) < 40 else str(value)
+    if form == "text" and isinstance(value, str) and len(value) < 40:
+        return position_label(value).replace("_", " ")
+    return str(value)
 
 
 def hover_of(result: ExecutionResult, hints: Hints, output: str, path: str, value: Any) -> str:

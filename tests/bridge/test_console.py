@@ -15,8 +15,9 @@ from typing import Any
 
 import psutil
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page, Route, async_playwright
 
+from cli.figures import amount, percent, quantity
 from db.breaker import RedisBreaker
 from db.circuit import FAILURES_MAX
 from db.redis_link import RedisLink
@@ -38,6 +39,17 @@ ARGS = (
 ).split()
 AXE = (ROOT / "tests/gateway/axe/axe-4.14.1.min.js").read_text(encoding="utf-8")
 SLOW_MS = 60_000
+# What people read of a page: figures with their labels, tables cell by cell, in panels up to the provenance.
+READ = """() => {
+  const text = (node) => node.textContent.replace(/\\s+/g, "");
+  const panels = [...document.querySelectorAll("section.panel")].map((panel) => [
+    text(panel.querySelector("h2")), text(panel.querySelector("header p") || panel.ownerDocument.createElement("p")),
+    [...panel.querySelectorAll("tr")].map((row) => [...row.cells].map(text)),
+    [...panel.querySelectorAll(".label, .figure, .note, .footnote")].map(text),
+  ]);
+  const cards = [...document.querySelectorAll("main .cards:not(.plain), main .periods")].map(text);
+  return [cards, panels.filter(([title]) => !["Goodtoknow", "Provenance", "Executiontrace"].includes(title))];
+}"""
 
 
 class Browser:
@@ -47,7 +59,7 @@ class Browser:
         self.page = page
         self.faults: list[str] = []
         page.on("pageerror", lambda error: self.faults.append(str(error)))
-        page.on("console", lambda text: self.faults.append(text.text) if text.type == "error" else None)
+        page.on("console", lambda text: self.faults.append(text.text) if text.type in ("error", "warning") else None)
         page.set_default_timeout(SLOW_MS)
 
     async def go(self, place: str) -> None:
@@ -121,6 +133,89 @@ async def test_run_watch_and_read_a_result(loaded: Instance, browser: Browser) -
     await page.goto("about:blank")
     await page.goto(link)
     await page.wait_for_selector("text=used before")
+
+
+@pytest.mark.parametrize("pattern", ["portfolio_overview", "contribution_and_brinson", "tax_lots"])
+async def test_console_and_report_show_the_same(loaded: Instance, browser: Browser, pattern: str) -> None:
+    """Figures, holdings and every other table have the same labels, columns and formats in both."""
+    page, file = browser.page, loaded.folder / "out" / f"{pattern}.html"
+    made = await loaded.dawsos("report", pattern, "--portfolio", "growth", "--out", str(file))
+    assert made.code == 0, made.err
+    await page.goto(file.as_uri())
+    cards, panels = await page.evaluate(READ)
+    assert any(rows for _, _, rows, _ in panels)
+    assert ("Holdings" in [title for title, *_ in panels]) == (pattern == "portfolio_overview")
+    await browser.log_in(loaded)
+    await browser.go(f"#/run/{pattern}")
+    await page.click("form button[type=submit]")
+    await page.wait_for_selector("[data-charts] svg.marks")
+    await page.wait_for_selector("main table")
+    assert await page.evaluate(READ) == [cards, panels]
+    assert "cash:" not in await page.locator("main").inner_text()
+    assert await browser.violations() == []
+    assert browser.faults == []
+
+
+async def test_a_holding_without_a_price_says_why(loaded: Instance, browser: Browser) -> None:
+    page = browser.page
+
+    async def without_price(route: Route) -> None:
+        answer = await route.fetch()
+        body = await answer.json()
+        for step in body.get("trace", {}).get("steps", []):
+            rows = (step.get("args") or {}).get("positions")
+            for row in rows if isinstance(rows, list) else ():
+                if row["symbol"] == "MSFT":
+                    unknown = dict.fromkeys(("price", "value_base", "weight", "unrealized_pl", "gain"))
+                    row.update(unknown, status="missing", reason="no price of MSFT")
+        await route.fulfill(response=answer, json=body)
+
+    await page.route("**/executions/*/result", without_price)
+    await browser.log_in(loaded)
+    await run_overview(browser)
+    row = page.locator("[data-holdings] tr", has_text="MSFT")
+    await row.wait_for()
+    assert await row.locator(".badge").get_attribute("title") == "no price of MSFT"
+    assert await row.locator("td[title='no price of MSFT']").count() == 5
+    assert await page.locator("[data-holdings] .sum td").nth(2).inner_text() == "–"
+
+
+async def test_figures_are_rounded_and_signed_as_in_the_report(loaded: Instance, browser: Browser) -> None:
+    values = ["1234.5", "-0.005", "0.015", "0.025", -1e-7, 0.123456, 2.675, "12345678901234567890.125", 0, None, "n/a"]
+    await browser.log_in(loaded)
+    shown = await browser.page.evaluate(
+        """async (values) => {
+          const { amount, percent, quantity } = await import("/console/js/format.js");
+          return values.map((each) => [amount(each), amount(each, 0, true), percent(each, 2, true), quantity(each)]);
+        }""",
+        values,
+    )
+    assert shown == [[amount(v), amount(v, 0, plus=True), percent(v, plus=True), quantity(v)] for v in values]
+
+
+async def test_a_phone_shows_how_executions_ended(loaded: Instance, browser: Browser) -> None:
+    page = browser.page
+    await page.set_viewport_size({"width": 390, "height": 844})
+    await browser.log_in(loaded)
+    await run_overview(browser)
+    await page.wait_for_selector("[data-holdings]")
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    await browser.go("#/executions")
+    badge = page.locator("[data-execution] .badge:visible").first
+    await badge.wait_for()
+    box = await badge.bounding_box()
+    assert box is not None and box["x"] + box["width"] <= 390
+
+
+async def test_the_hint_of_the_login_page_is_one_text(loaded: Instance, browser: Browser) -> None:
+    url = await browser.log_in(loaded)
+    await browser.page.evaluate("sessionStorage.clear()")
+    await browser.page.set_viewport_size({"width": 390, "height": 844})
+    await browser.page.goto("about:blank")
+    await browser.page.goto(url.split("#")[0])
+    await browser.page.wait_for_selector(".login .aside")
+    # The icon and the text; more children would be columns of their own.
+    assert await browser.page.locator(".login .aside > *").count() == 2
 
 
 async def test_live_steps_reload_in_the_middle_and_a_lost_gateway(loaded: Instance, browser: Browser) -> None:
@@ -197,6 +292,11 @@ async def test_a_wrong_input_is_said_at_its_field(loaded: Instance, browser: Bro
     await page.wait_for_selector("text=NO_PACK")
     await browser.go("#/executions/00000000-0000-4000-8000-000000000000")
     await page.wait_for_selector("[role=alert]")
+    await browser.go("#/executions/abc")
+    alert = page.locator("[role=alert]", has_text="'abc'")
+    await alert.wait_for()
+    text = await alert.inner_text()
+    assert text.count("expected an id of 36 characters") == 1 and "Input should be" not in text and "{" not in text
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

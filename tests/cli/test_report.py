@@ -12,6 +12,7 @@ import pytest
 
 from cli.holdings import find_holdings
 from cli.report.charts import prepare
+from cli.report.labels import holding_label, position_label
 from cli.report.markup import json_script, tag
 from cli.report.page import VENDORED, render
 from tests.cli.command import ROOT
@@ -68,6 +69,26 @@ def test_every_chart_is_there_with_its_data(example: ExecutionResult) -> None:
     assert [attributes.get("data-chart") for _, attributes in Page(page).tags if "data-chart" in attributes] == list(
         map(str, range(len(specs)))
     )
+
+
+def test_a_holding_has_one_name_in_tables_and_charts(example: ExecutionResult) -> None:
+    rows = find_holdings(example)
+    allocation = next(chart for chart in prepare(example.charts) if chart.name == "allocation")
+    drawn = [bar["label"] for bar in allocation.spec["data"]["values"]]
+    assert sorted(drawn) == sorted(holding_label(row["kind"], row["symbol"]) for row in rows)
+    attributed = [row["name"] for row in example.data["currency_attr"]["by_position"]]
+    assert any(name.startswith("cash:") for name in attributed)
+    assert {position_label(name) for name in attributed} >= set(drawn)
+    assert "cash:" not in " ".join(Page(page_of(example)).texts).split("Provenance")[0]
+
+
+def test_charts_write_names_and_minus_signs_as_tables_do() -> None:
+    rows = [{"label": "cash:CAD", "shown": "-0.66%", "value": -1, "day": "2012-12-31"}]
+    spec = {"title": {"text": "T", "subtitle": "2012-01-02 to 2012-12-31: -28.32%"}, "data": {"values": rows}}
+    chart = prepare([spec | {"encoding": {"x": {"sort": ["cash:CAD"]}}}])[0]
+    assert chart.subtitle == "2012-01-02 to 2012-12-31: −28.32%"
+    assert chart.spec["data"]["values"] == [{"label": "Cash CAD", "shown": "−0.66%", "value": -1, "day": "2012-12-31"}]
+    assert chart.spec["encoding"]["x"]["sort"] == ["Cash CAD"]
 
 
 def test_every_panel_says_how_fresh_it_is(example: ExecutionResult) -> None:

@@ -57,6 +57,13 @@ async def test_a_cursor_that_is_none_of_ours_is_422(gateway: Gateway, cursor: st
     problem(await gateway.get(f"/executions?cursor={cursor}"), 422, "INVALID_REQUEST")
 
 
+async def test_an_id_that_is_none_says_what_one_looks_like(gateway: Gateway) -> None:
+    body = problem(await gateway.get("/executions/abc"), 422, "INVALID_REQUEST")
+    said = "expected an id of 36 characters, like 123e4567-e89b-12d3-a456-426614174000, got 'abc'"
+    assert body["detail"] == f"execution_id: {said}"
+    assert body["errors"] == [{"pointer": "{execution_id}", "detail": said}]
+
+
 async def events(gateway: Gateway, path: str, headers: dict[str, str] | None = None) -> list[tuple[str, str, Any]]:
     """Read a stream to its end: (event, id, data)."""
     found: list[tuple[str, str, Any]] = []

@@ -82,8 +82,8 @@ async def under_way(system: System, status: bytes, *asked: ExecuteRequest) -> No
 async def finish(system: System, asked: ExecuteRequest) -> ExecutionResult:
     """Submit, the same request again being the same execution, and return its result, though it is published already.
 
-    A started orchestrator publishes at once what it can end, which may be before anybody asks here: so the topic is
-    read from its beginning.
+    A started orchestrator publishes at once what it can end, perhaps before anybody asks here: so the topic is read
+    from its beginning.
     """
     key = key_of(await system.client.submit(asked))
     found = await system.read_until(EXECUTION_RESULTS, lambda records: any(r.key == key for r in records), TIMEOUT_S)

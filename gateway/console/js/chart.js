@@ -1,5 +1,7 @@
 // Vega-Lite charts without eval: colours of the palette follow the theme, titles move into the page.
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact-3.1.1.module.js";
+import { withMinus } from "./format.js";
+import { positionLabel } from "./labels.js";
 
 const PALETTE = {
   "#1f2933": "ink", "#e4e7eb": "grid", "#64748b": "muted", "#2563eb": "blue", "#15803d": "green", "#b91c1c": "red",
@@ -42,13 +44,18 @@ function vega() {
   return library;
 }
 
+// Texts of a spec and its data as tables write them: `−0.66%` on a bar, `Cash CAD` for `cash:CAD`. Sort orders and
+// domains name values of the data, so both change alike.
+const written = (value) => (typeof value !== "string" ? value : /^-[\d.,]+%$/.test(value) ? withMinus(value) : positionLabel(value));
+const writtenRow = (row) => (row && typeof row === "object" ? Object.fromEntries(Object.entries(row).map(([key, item]) => [key, written(item)])) : row);
+
 function themed(value) {
   if (Array.isArray(value)) return value.map(themed);
   if (value && typeof value === "object") {
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, key === "values" || key === "$schema" ? item : themed(item)]));
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, key === "$schema" ? item : key === "values" && Array.isArray(item) ? item.map(writtenRow) : themed(item)]));
   }
   const name = typeof value === "string" ? PALETTE[value.toLowerCase()] : undefined;
-  return name ? `var(--chart-${name})` : value;
+  return name ? `var(--chart-${name})` : written(value);
 }
 
 function merged(below, above) {
@@ -61,7 +68,7 @@ function merged(below, above) {
   return result;
 }
 
-const line = (value) => (Array.isArray(value) ? value.join(" ") : value ? String(value) : "");
+const line = (value) => withMinus(Array.isArray(value) ? value.join(" ") : value ? String(value) : "");
 
 export function prepare(spec, number) {
   const { title, config, description, ...body } = spec;
@@ -76,10 +83,13 @@ export function prepare(spec, number) {
 }
 
 const parts = (spec) => spec.vconcat || spec.concat;
+// Vega fits a single view to a width, but not concatenated ones and none whose height goes by its bars: these are
+// measured once and corrected.
+const measured = (spec) => parts(spec) || spec.height?.step;
 
 function sized(spec, width) {
   const copy = structuredClone(spec);
-  if (parts(copy)) for (const child of parts(copy)) child.width = Math.max(width, 80);
+  if (measured(copy)) for (const child of parts(copy) || [copy]) child.width = Math.max(width, 80);
   else if (!copy.hconcat && !copy.facet && !copy.repeat) {
     copy.width = width;
     copy.autosize = { type: "fit-x", contains: "padding" };
@@ -91,10 +101,10 @@ async function draw(box, spec) {
   const embed = await vega();
   const options = { renderer: "svg", actions: false, ast: true, defaultStyle: false, tooltip: { theme: "console", disableDefaultStyle: true } };
   const width = Math.floor(box.clientWidth);
-  let guess = parts(spec) ? width - 70 : width;
+  let guess = measured(spec) ? width - 70 : width;
   let view = await embed(box, sized(spec, guess), options);
   const svg = box.querySelector("svg");
-  const excess = parts(spec) && svg ? Math.ceil(Number(svg.getAttribute("width")) - width) : 0;
+  const excess = measured(spec) && svg ? Math.ceil(Number(svg.getAttribute("width")) - width) : 0;
   if (excess) {
     view.finalize();
     guess -= excess;

@@ -1,49 +1,74 @@
 // Figures as people read them. Money arrives as decimal strings and is grouped as text, never turned into a float.
 
-const MISSING = "–";
+export const MISSING = "–";
+const EXPONENT_MAX = 400;
 
-export function amount(value, digits = 2, plus = false) {
-  if (value === null || value === undefined || value === "") return MISSING;
-  const text = rounded(String(value), digits);
-  if (text === null) return String(value);
-  const negative = text.startsWith("-");
-  const [whole, fraction] = text.replace("-", "").split(".");
-  const grouped = whole.replace(/\B(?=(\d{3})+(?!\d))/g, ",") + (fraction ? "." + fraction : "");
-  const zero = !/[1-9]/.test(grouped);
-  return (negative && !zero ? "−" : plus && !zero ? "+" : "") + grouped;
-}
-
-// Half away from zero, on the digits: "1.005" is 1.01, whatever binary floats think.
-function rounded(text, digits) {
-  const match = /^(-?)(\d+)(?:\.(\d*))?(?:[eE]([+-]?\d+))?$/.exec(text.trim());
+// The digits of a number or decimal string and how many of them are decimals; null for anything else.
+function decimal(value) {
+  const match = /^([+-]?)(\d+)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3}))?$/.exec(typeof value === "boolean" ? "" : String(value ?? "").trim());
   if (!match) return null;
-  if (match[4]) return Number(text).toFixed(digits);
-  const [, sign, whole, fraction = ""] = match;
-  const kept = BigInt(whole + (fraction + "0".repeat(digits + 1)).slice(0, digits + 1));
-  const scaled = String((kept + 5n) / 10n).padStart(digits + 1, "0");
-  const cut = scaled.length - digits;
-  return sign + scaled.slice(0, cut) + (digits ? "." + scaled.slice(cut) : "");
+  const [, sign, whole, fraction = "", exponent = "0"] = match;
+  if (Math.abs(exponent) > EXPONENT_MAX) return null;
+  return { negative: sign === "-", digits: BigInt(whole + fraction), decimals: fraction.length - Number(exponent) };
 }
 
-export function percent(value, digits = 2, plus = false) {
-  if (value === null || value === undefined) return MISSING;
-  const number = Number(value);
-  if (!Number.isFinite(number)) return String(value);
-  const text = Math.abs(number * 100).toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
-  const zero = !/[1-9]/.test(text);
-  return (number < 0 && !zero ? "−" : plus && !zero ? "+" : "") + text + "%";
+// Rounded half to even on the digits, as the report's decimals are: a figure reads the same in both.
+function fixed({ digits, decimals }, places) {
+  let kept = digits * 10n ** BigInt(Math.max(places - decimals, 0));
+  if (decimals > places) {
+    const unit = 10n ** BigInt(decimals - places);
+    kept = digits / unit;
+    const twice = 2n * (digits % unit);
+    if (twice > unit || (twice === unit && kept % 2n)) kept += 1n;
+  }
+  const text = String(kept).padStart(places + 1, "0");
+  const whole = text.slice(0, text.length - places).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
+  return places ? `${whole}.${text.slice(-places)}` : whole;
 }
 
-export const score = (value) => (value === null || value === undefined ? MISSING : Number(value).toFixed(1));
+// What rounds to zero has no sign.
+const signed = (negative, text, plus = false) => (/[1-9]/.test(text) ? (negative ? "−" : plus ? "+" : "") : "") + text;
+
+export function amount(value, places = 2, plus = false) {
+  const found = decimal(value);
+  return found ? signed(found.negative, fixed(found, places), plus) : MISSING;
+}
+
+// All its digits, or at most so many decimals, without trailing zeros.
+export function quantity(value, places = Infinity) {
+  const found = decimal(value);
+  if (!found) return MISSING;
+  const text = fixed(found, Math.min(Math.max(found.decimals, 0), places));
+  return signed(found.negative, text.includes(".") ? text.replace(/\.?0+$/, "") : text);
+}
+
+export function percent(value, places = 2, plus = false) {
+  const found = decimal(value);
+  return found ? signed(found.negative, fixed({ ...found, decimals: found.decimals - 2 }, places), plus) + "%" : MISSING;
+}
+
+// The exact sum of numbers and decimal strings; null when there is none, or one is not known.
+export function sum(values) {
+  const found = values.map(decimal);
+  if (!found.length || found.includes(null)) return null;
+  const places = Math.max(0, ...found.map((each) => each.decimals));
+  const units = found.map(({ negative, digits, decimals }) => (negative ? -digits : digits) * 10n ** BigInt(places - decimals));
+  return `${units.reduce((total, each) => total + each, 0n)}e-${places}`;
+}
+
+export const score = (value) => amount(value, 1);
 
 export function tone(value) {
   const number = Number(value);
   return value === null || value === undefined || !number ? "" : number > 0 ? "up" : "down";
 }
 
+// Negative numbers of a text with a true minus sign, like those of axes; dates, ids and ranges keep their hyphens.
+export const withMinus = (text) => text.replace(/(^|[\s(])-(?=\d[\d,.]*(?:%|\s|[;),]|$))/g, "$1−");
+
 export function number(value) {
-  if (typeof value !== "number") return String(value);
-  return Number.isInteger(value) ? value.toLocaleString("en-US") : value.toLocaleString("en-US", { maximumSignificantDigits: 8 });
+  if (typeof value !== "number") return withMinus(String(value));
+  return withMinus(Number.isInteger(value) ? value.toLocaleString("en-US") : value.toLocaleString("en-US", { maximumSignificantDigits: 8 }));
 }
 
 export function day(text) {

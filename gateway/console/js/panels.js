@@ -1,18 +1,14 @@
 // Results as people read them: known shapes get panels of their own, everything else tables and facts.
 import { html } from "../vendor/htm-preact-3.1.1.module.js";
 import { Chart, prepare } from "./chart.js";
-import { amount, day, number, percent, score, tone, words } from "./format.js";
+import { amount, day, number, percent, score, tone, withMinus, words } from "./format.js";
+import { Holdings } from "./holdings.js";
+import { LABELS, fill, isCash, positionLabel } from "./labels.js";
+import { presented } from "./presented.js";
 import { Badge, Panel } from "./ui.js";
 
-const PERIODS = [
-  ["Month to date", "mtd"], ["Quarter to date", "qtd"], ["Year to date", "ytd"],
-  ["One year", "one_year"], ["Since inception", "inception"], ["Annualised", "annualised"],
-];
-const SCORES = [
-  ["Overall", "overall", "overall"], ["Dividend safety", "avg_dividend_safety", "dividend_safety"],
-  ["Moat strength", "avg_moat_strength", "moat"], ["Resilience", "avg_resilience", "resilience"],
-];
-const EFFECTS = ["local_return", "fx_return", "interaction", "trading", "total"];
+const { key_figures: FIGURES, periods: PERIODS, attribution: ATTRIBUTION, ratings: RATINGS } = LABELS;
+const EFFECTS = Object.keys(ATTRIBUTION.effects);
 const ROWS_MAX = 200;
 
 const isMap = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
@@ -26,26 +22,37 @@ export const Freshness = ({ result, output, brief }) => {
   return html`<${Badge} status=${panel.status} title=${panel.reason || (panel.asof ? `data as of ${panel.asof}` : undefined)}>${text}<//>`;
 };
 
-export const Results = ({ result }) => {
+// `hints` are the panels of the pattern's presentation; outputs of a pattern without any are shown by their shape.
+export const Results = ({ result, hints }) => {
+  const freshness = (output, brief) => html`<${Freshness} result=${result} output=${output} brief=${brief} />`;
+  const plain = ([output, value]) => html`<${Plain} output=${output} value=${value} badge=${freshness(output)} result=${result} />`;
+  const charts = (result.charts || []).filter(isMap).map(prepare);
+  const drawn = charts.length > 0 && html`
+    <div class="panels" data-charts=${charts.length}>
+      ${charts.map((chart) => html`
+        <${Panel} key=${chart.name} title=${chart.title} subtitle=${chart.subtitle} aside=${freshness("charts", true)}><${Chart} chart=${chart} /><//>`)}
+    </div>`;
+  const outputs = Object.entries(result.data || {});
+  if (hints.length) {
+    const [first, ...others] = presented(result, hints, freshness);
+    const known = new Set(hints.map((hint) => hint.output));
+    // Long columns that the charts show are left to them.
+    const rest = outputs.filter(([output, value]) => !known.has(output) && output !== "charts" && !has(value, "dates"));
+    return html`${first}${drawn}${others}${rest.map(plain)}`;
+  }
   const figures = [];
   const tables = [];
   const others = [];
-  for (const [output, value] of Object.entries(result.data || {})) {
-    const badge = html`<${Freshness} result=${result} output=${output} />`;
-    if (has(value, "twr", "total_value")) figures.push(html`<${KeyFigures} metrics=${value} badge=${html`<${Freshness} result=${result} output=${output} brief />`} />`);
-    else if (has(value, "local_return", "fx_return", "total")) tables.push(html`<${Attribution} value=${value} badge=${badge} />`);
-    else if (isMap(value) && SCORES.slice(1).some(([, key]) => key in value)) tables.push(html`<${Ratings} value=${value} badge=${badge} />`);
-    else if (output !== "charts") others.push(html`<${Plain} output=${output} value=${value} badge=${badge} result=${result} />`);
+  for (const [output, value] of outputs) {
+    const badge = freshness(output);
+    if (has(value, "twr", "total_value")) {
+      figures.push(html`<${KeyFigures} metrics=${value} badge=${freshness(output, true)} />`);
+      tables.unshift(html`<${Holdings} result=${result} badge=${badge} />`);
+    } else if (has(value, "local_return", "fx_return", "total")) tables.push(html`<${Attribution} value=${value} badge=${badge} />`);
+    else if (isMap(value) && RATINGS.scores.slice(1).some(([, key]) => key in value)) tables.push(html`<${Ratings} value=${value} badge=${badge} />`);
+    else if (output !== "charts") others.push(plain([output, value]));
   }
-  const charts = (result.charts || []).filter(isMap).map(prepare);
-  return html`
-    ${figures}
-    ${charts.length > 0 && html`
-      <div class="panels" data-charts=${charts.length}>
-        ${charts.map((chart) => html`
-          <${Panel} key=${chart.name} title=${chart.title} subtitle=${chart.subtitle} aside=${html`<${Freshness} result=${result} output="charts" brief />`}><${Chart} chart=${chart} /><//>`)}
-      </div>`}
-    ${tables}${others}`;
+  return html`${figures}${drawn}${tables}${others}`;
 };
 
 const Card = ({ label, value, unit, note, sign, wide, badge }) => html`
@@ -63,55 +70,72 @@ const KeyFigures = ({ metrics, badge }) => {
   const since = metrics.start ? `since ${day(metrics.start)}` : "";
   return html`
     <div class="cards">
-      <${Card} label="Total value" value=${amount(metrics.total_value)} unit=${metrics.base_currency} wide badge=${badge}
+      <${Card} label=${FIGURES.total_value} value=${amount(metrics.total_value)} unit=${metrics.base_currency} wide badge=${badge}
         note=${why("total_value") || (metrics.net_flows ? `net deposits ${amount(metrics.net_flows, 0)} ${since}` : since)} />
-      <${Card} label="Cost" value=${amount(metrics.total_cost, 0)} note=${why("total_cost") || "at trade-date FX"} />
-      <${Card} label="Unrealised P/L" value=${amount(gain, 0, true)} sign=${gain} note=${why("unrealized_pl") || (gain != null && cost ? `${percent(Number(gain) / Math.abs(cost), 2, true)} of cost` : "")} />
-      <${Card} label="Time-weighted return" value=${percent(metrics.twr, 2, true)} sign=${metrics.twr} note=${why("twr") || "since inception"} />
-      <${Card} label="Deepest drawdown" value=${percent(fall.depth)} sign=${fall.depth}
+      <${Card} label=${FIGURES.total_cost} value=${amount(metrics.total_cost, 0)} note=${why("total_cost") || "at trade-date FX"} />
+      <${Card} label=${FIGURES.unrealized_pl} value=${amount(gain, 0, true)} sign=${gain} note=${why("unrealized_pl") || (gain != null && cost ? `${percent(Number(gain) / Math.abs(cost), 2, true)} of cost` : "")} />
+      <${Card} label=${FIGURES.twr} value=${percent(metrics.twr, 2, true)} sign=${metrics.twr} note=${why("twr") || "since inception"} />
+      <${Card} label=${FIGURES.drawdown} value=${percent(fall.depth)} sign=${fall.depth}
         note=${why("drawdown") || (fall.trough ? `low on ${fall.trough}, ${fall.recovery ? "recovered" : "not recovered"}` : "none yet")} />
     </div>
     <div class="periods">
-      ${PERIODS.map(([label, key]) => html`<div class="period" key=${key} title=${why(key)}><div class="label">${label}</div><div class="figure ${tone(metrics[key])}">${percent(metrics[key], 2, true)}</div></div>`)}
+      ${Object.entries(PERIODS).map(([key, label]) => html`<div class="period" key=${key} title=${why(key)}><div class="label">${label}</div><div class="figure ${tone(metrics[key])}">${percent(metrics[key], 2, true)}</div></div>`)}
     </div>`;
 };
 
-const Effects = ({ rows, first, value }) => html`
-  <div class="scroll" tabindex="0" role="region" aria-label=${`Attribution by ${first.toLowerCase()}`}>
+// Cash has its currency in its name already.
+const effectName = (row, position) => html`${positionLabel(row.name)}${position && !isCash(row.name) && html`<span class="sub">${row.currency}</span>`}`;
+
+const Effects = ({ rows, title, first, position, value }) => html`
+  <div class="scroll" tabindex="0" role="region" aria-label=${`Attribution: ${title}`}>
     <table>
-      <thead><tr><th scope="col" class="text">${first}</th><th scope="col">Average weight</th><th scope="col">Local</th><th scope="col">Currency</th><th scope="col">Interaction</th><th scope="col">Trading</th><th scope="col">Total</th></tr></thead>
+      <thead><tr><th scope="col" class="text">${first}</th><th scope="col">${ATTRIBUTION.weight}</th>${EFFECTS.map((name) => html`<th scope="col">${ATTRIBUTION.effects[name]}</th>`)}</tr></thead>
       <tbody>
-        ${rows.map((row) => html`<tr key=${row.name}><th scope="row" class="text">${row.name}${first === "Position" && html`<span class="sub">${row.currency}</span>`}</th><td>${percent(row.weight)}</td>${EFFECTS.map((name) => html`<td class=${tone(row[name])}>${percent(row[name], 2, true)}</td>`)}</tr>`)}
-        <tr class="sum"><th scope="row" class="text">Total</th><td></td>${EFFECTS.map((name) => html`<td class=${tone(value[name])}>${percent(value[name], 2, true)}</td>`)}</tr>
+        ${rows.map((row) => html`<tr key=${row.name}><th scope="row" class="text">${effectName(row, position)}</th><td>${percent(row.weight)}</td>${EFFECTS.map((name) => html`<td class=${tone(row[name])}>${percent(row[name], 2, true)}</td>`)}</tr>`)}
+        <tr class="sum"><th scope="row" class="text">${ATTRIBUTION.total}</th><td></td>${EFFECTS.map((name) => html`<td class=${tone(value[name])}>${percent(value[name], 2, true)}</td>`)}</tr>
       </tbody>
     </table>
   </div>`;
 
 const Attribution = ({ value, badge }) => {
-  if (value.total === null) return html`<${Panel} title="Currency attribution" aside=${badge}><p class="muted">${value.reason || "not available"}</p><//>`;
+  if (value.total === null) return html`<${Panel} title=${ATTRIBUTION.title} aside=${badge}><p class="muted">${value.reason || "not available"}</p><//>`;
+  const residual = value.residual_bp == null ? "" : `. ${fill(ATTRIBUTION.residual, { residual: amount(Math.abs(value.residual_bp), 6) })}`;
   return html`
-    <${Panel} title="Currency attribution" subtitle=${`${day(value.start)} to ${day(value.asof)}, linked effects in ${value.base_currency || "base currency"}`} aside=${badge}>
-      ${value.by_currency?.length > 0 && html`<h3>By currency</h3><${Effects} rows=${value.by_currency} first="Currency" value=${value} />`}
-      ${value.by_position?.length > 0 && html`<h3>By position</h3><${Effects} rows=${value.by_position} first="Position" value=${value} />`}
-      <p class="footnote">${value.method}</p>
+    <${Panel} title=${ATTRIBUTION.title} subtitle=${fill(ATTRIBUTION.subtitle, { start: day(value.start), asof: day(value.asof), base: value.base_currency || "base currency" })} aside=${badge}>
+      ${Object.entries(ATTRIBUTION.by).map(([key, [title, first]]) => value[key]?.length > 0 && html`<h3>${title}</h3><${Effects} rows=${value[key]} title=${title} first=${first} position=${key === "by_position"} value=${value} />`)}
+      <p class="footnote">${value.method}${residual}</p>
     <//>`;
 };
 
 const Ratings = ({ value, badge }) => html`
-  <${Panel} title="Quality ratings" subtitle=${`weighted over rated long equity${value.rubric ? `, rubric ${value.rubric.id ?? value.rubric} v${value.rubric.version ?? ""}` : ""}`} aside=${badge}>
+  <${Panel} title=${RATINGS.title} subtitle=${`${RATINGS.subtitle}${value.rubric ? `, rubric ${value.rubric.id ?? value.rubric} v${value.rubric.version ?? ""}` : ""}`} aside=${badge}>
     <div class="scores">
-      ${SCORES.map(([label, key, part]) => {
+      ${RATINGS.scores.map(([label, key, part]) => {
         const coverage = value.coverage?.[part];
         return html`
           <div class="score" key=${key}>
             <div class="label">${label}</div>
             <div class="figure">${score(value[key])}${value[key] != null && html`<small> / 10</small>`}</div>
             <meter min="0" max="10" value=${Math.min(10, Math.max(0, Number(value[key]) || 0))} aria-label=${label}></meter>
-            <div class="note">${value.reasons?.[part] || (coverage != null ? `covers ${percent(coverage, 0)} of long equity` : "not available")}</div>
+            <div class="note">${value.reasons?.[part] || (coverage != null ? fill(RATINGS.covers, { coverage: percent(coverage, 0) }) : "not available")}</div>
           </div>`;
       })}
     </div>
+    ${value.holdings?.length > 0 && html`<${Companies} rows=${value.holdings} />`}
+    ${(value.warnings || []).map((text) => html`<p class="footnote">${text}</p>`)}
   <//>`;
+
+const Companies = ({ rows }) => html`
+  <h3>${RATINGS.by_company}</h3>
+  <div class="scroll" tabindex="0" role="region" aria-label=${`${RATINGS.title}: ${RATINGS.by_company}`}>
+    <table>
+      <thead><tr>${RATINGS.columns.map((name, at) => html`<th scope="col" class=${at && at < RATINGS.columns.length - 1 ? "" : "text"}>${name}</th>`)}</tr></thead>
+      <tbody>${rows.map((row) => html`
+        <tr key=${row.symbol}><th scope="row" class="text">${row.symbol}</th><td>${percent(row.weight)}</td><td>${score(row.overall)}</td>
+          ${RATINGS.scores.slice(1).map(([, , part]) => html`<td class=${row.scores?.[part]?.value == null ? "muted" : ""} title=${row.scores?.[part]?.reason || undefined}>${score(row.scores?.[part]?.value)}</td>`)}
+          <td>${percent(row.coverage, 0)}</td><td class="text wrap">${row.reason || (row.accession ? fill(RATINGS.filing, row) : "")}</td></tr>`)}</tbody>
+    </table>
+  </div>`;
 
 // Anything a pattern may return.
 const Plain = ({ output, value, badge, result }) => {
@@ -120,7 +144,7 @@ const Plain = ({ output, value, badge, result }) => {
 };
 
 const scalar = (value) => value === null || typeof value !== "object";
-const shown = (value) => (value === null ? html`<span class="muted">–</span>` : typeof value === "number" ? number(value) : typeof value === "boolean" ? (value ? "yes" : "no") : value);
+const shown = (value) => (value === null ? html`<span class="muted">–</span>` : typeof value === "number" ? number(value) : typeof value === "boolean" ? (value ? "yes" : "no") : withMinus(value));
 
 export const Value = ({ value, depth, name }) => {
   if (scalar(value)) return html`<span>${shown(value)}</span>`;

@@ -59,16 +59,20 @@ export const Heading = ({ title, subtitle, children }) => html`
 export const Empty = ({ icon = "search", title, children }) => html`
   <div class="empty"><div class="medallion"><${Icon} name=${icon} size=${26} /></div><h2>${title}</h2><p>${children}</p></div>`;
 
-export const Failure = ({ problem, retry }) => html`
-  <div class="notice bad" role="alert">
-    <${Icon} name="warn" />
-    <div>
-      <strong>${problem.title || "Something went wrong"}</strong>
-      <p>${problem.message}${problem.code && html` <code>${problem.code}</code>`}</p>
-      ${problem.errors?.length > 0 && html`<ul>${problem.errors.map((fault) => html`<li><code>${fault.pointer}</code> ${fault.detail}</li>`)}</ul>`}
-      ${retry && html`<${Button} icon="retry" onClick=${retry}>Try again</${Button}>`}
-    </div>
-  </div>`;
+// The sentence may name the mistakes itself; only those it leaves out are listed.
+export const Failure = ({ problem, retry }) => {
+  const faults = (problem.errors || []).filter((fault) => !problem.message.includes(fault.detail));
+  return html`
+    <div class="notice bad" role="alert">
+      <${Icon} name="warn" />
+      <div>
+        <strong>${problem.title || "Something went wrong"}</strong>
+        <p>${problem.message}${problem.code && html` <code>${problem.code}</code>`}</p>
+        ${faults.length > 0 && html`<ul>${faults.map((fault) => html`<li><code>${fault.pointer}</code> ${fault.detail}</li>`)}</ul>`}
+        ${retry && html`<${Button} icon="retry" onClick=${retry}>Try again</${Button}>`}
+      </div>
+    </div>`;
+};
 
 export const Loading = ({ rows = 3, label = "Loading" }) => html`
   <div class="loading" role="status" aria-label=${label}>${Array.from({ length: rows }, (_, row) => html`<div class="bone" key=${row}></div>`)}</div>`;

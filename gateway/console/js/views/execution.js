@@ -93,7 +93,7 @@ const Shown = ({ id, state, result, problem, tab }) => {
   const [diffing, setDiffing] = useState(false);
   const trace = result?.trace;
   const over = Boolean(result) || state.finished_at_ms != null;
-  const { data: pattern } = useLoad(() => get(`/patterns/${encodeURIComponent(state.pattern_id)}`).catch(() => null), [state.pattern_id]);
+  const { data: pattern, loading } = useLoad(() => get(`/patterns/${encodeURIComponent(state.pattern_id)}`).catch(() => null), [state.pattern_id]);
   const { data: known } = useLoad(() => portfolios().catch(() => []), []);
   const steps = useMemo(() => trace?.steps.map(fromTrace) || state.steps || [], [trace, state.steps]);
   const byId = useMemo(() => new Map(steps.map((each) => [each.step_id, each])), [steps]);
@@ -131,7 +131,7 @@ const Shown = ({ id, state, result, problem, tab }) => {
     <${Tabs} label="Parts of the execution" chosen=${chosen} onChoose=${(next) => go(`/executions/${id}?tab=${next}`)}
       tabs=${[...(over ? [["result", "Result"]] : []), ["steps", "Steps"], ...(trace ? [["raw", "JSON"]] : [])]} />
     ${problem && html`<${Failure} problem=${problem} />`}
-    ${chosen === "result" && over && (result ? html`<${Answer} result=${result} />` : !problem && html`<${Loading} rows=${5} />`)}
+    ${chosen === "result" && over && (result && !loading ? html`<${Answer} result=${result} hints=${hintsOf(pattern)} />` : !problem && html`<${Loading} rows=${5} />`)}
     ${chosen === "steps" && html`<${Panel} title="Graph" subtitle=${progress(steps)} aside=${html`<${Legend} />`}>${graph ? html`<${Dag} graph=${graph} steps=${byId} onChoose=${setStep} chosen=${step} />` : html`<${Loading} rows=${2} />`}<//>`}
     ${chosen === "steps" && html`<${Panel} title="Timeline"><${Timeline} steps=${steps} from=${state.started_at_ms} to=${over ? state.finished_at_ms : null} onChoose=${setStep} /><//>`}
     ${chosen === "raw" && trace && html`<${Panel} title="Result as JSON"><pre tabindex="0" class="tall">${JSON.stringify({ ...result, charts: `${result.charts.length} charts` }, null, 2)}</pre><//>`}
@@ -140,11 +140,17 @@ const Shown = ({ id, state, result, problem, tab }) => {
     ${diffing && html`<${Chooser} id=${id} pattern=${state.pattern_id} onClose=${() => setDiffing(false)} />`}`;
 };
 
-const Answer = ({ result }) => {
+// Panels the pattern asks for; a presentation is free-form JSON.
+const hintsOf = (pattern) => {
+  const panels = pattern?.presentation?.panels;
+  return Array.isArray(panels) ? panels.filter((each) => each && typeof each === "object") : [];
+};
+
+const Answer = ({ result, hints }) => {
   const warnings = result.trace.warnings || [];
   const empty = !Object.keys(result.data || {}).length && !result.charts?.length;
   return html`
-    ${empty ? html`<p class="muted">There is no output${result.error ? ": it ended before one was made." : "."}</p>` : html`<${Results} result=${result} />`}
+    ${empty ? html`<p class="muted">There is no output${result.error ? ": it ended before one was made." : "."}</p>` : html`<${Results} result=${result} hints=${hints} />`}
     ${warnings.length > 0 && html`<${Panel} title="Good to know"><ul class="bullets">${warnings.map((text) => html`<li>${text}</li>`)}</ul><//>`}`;
 };
 

@@ -65,7 +65,7 @@ export const History = ({ place }) => {
       <${Panel} kind="flush">
         <div class="scroll" tabindex="0" role="region" aria-label="Executions">
           <table class="list">
-            <thead><tr><th scope="col" class="pick"><span class="sr">Choose</span></th><th scope="col" class="text">Pattern</th><th scope="col" class="text">Portfolio</th><th scope="col" class="text">Status</th><th scope="col" class="text">As of</th><th scope="col" class="text">Started</th><th scope="col">Took</th></tr></thead>
+            <thead><tr><th scope="col" class="pick"><span class="sr">Choose</span></th><th scope="col" class="text">Pattern</th><th scope="col" class="text">Portfolio</th><th scope="col" class="text wide-only">Status</th><th scope="col" class="text">As of</th><th scope="col" class="text">Started</th><th scope="col">Took</th></tr></thead>
             <tbody>${live.map(row)}${finished.map(row)}</tbody>
           </table>
         </div>
@@ -81,12 +81,14 @@ const Row = ({ each, name, portfolio, chosen, onToggle }) => {
   const started = at(each, "started_at");
   const now = useClock(!finished, 200);
   const error = each.error_code || each.error?.code;
+  // Below the name where the column would be beyond a phone's edge.
+  const status = html`<${Badge} status=${each.status} />${error && error !== "CANCELLED" && html` <code class="small">${error}</code>`}`;
   return html`
     <tr class=${chosen ? "chosen" : ""} data-execution=${id}>
       <td class="pick"><input type="checkbox" checked=${chosen} disabled=${!finished} aria-label="Choose ${id.slice(0, 8)} to compare" onChange=${() => onToggle(id)} /></td>
-      <th scope="row" class="text"><a href="#/executions/${id}">${name || each.pattern_id}</a><span class="sub mono">${id.slice(0, 8)}</span></th>
+      <th scope="row" class="text"><a href="#/executions/${id}">${name || each.pattern_id}</a><span class="sub mono">${id.slice(0, 8)}</span><span class="narrow-only">${status}</span></th>
       <td class="text">${portfolio || (each.portfolio_id ? html`<code>${each.portfolio_id.slice(0, 8)}</code>` : "–")}</td>
-      <td class="text"><${Badge} status=${each.status} />${error && error !== "CANCELLED" && html` <code class="small">${error}</code>`}</td>
+      <td class="text wide-only">${status}</td>
       <td class="text">${each.asof || "–"}</td>
       <td class="text"><${Time} at=${started} /></td>
       <td>${duration((finished || now) - started)}</td>

@@ -46,7 +46,7 @@ export const Login = ({ code }) => {
           <p class="hint">It stays in this tab and is gone when you close it.</p>
         </div>
         <${Button} kind="primary block" type="submit" disabled=${busy || !token.trim()}>${busy ? "Opening the session…" : "Log in"}<//>
-        <p class="aside"><${Icon} name="shield" size=${16} /> On this machine <code>dawsos console</code> opens a session with a one-time link.</p>
+        <p class="aside"><${Icon} name="shield" size=${16} /><span>On this machine <code>dawsos console</code> opens a session with a one-time link.</span></p>
       </form>
     </main>`;
 };

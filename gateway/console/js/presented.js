@@ -1,0 +1,99 @@
+// Panels that a pattern's own `presentation` asks for, as the HTML report shows them; see cli/report/presented.py.
+import { html } from "../vendor/htm-preact-3.1.1.module.js";
+import { MISSING, amount, percent, quantity, score, tone, withMinus, words } from "./format.js";
+import { positionLabel } from "./labels.js";
+import { Panel } from "./ui.js";
+
+const ROWS_MAX = 500;
+const TEXTS = ["text", "date"];
+const TONED = ["percent", "money"];
+const isMap = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
+const list = (value) => (Array.isArray(value) ? value.filter(isMap) : []);
+
+// What stands at a dotted path; null where nothing does. `.length` counts a list.
+function at(value, path) {
+  for (const part of path.split(".")) {
+    const known = Array.isArray(value) ? part === "length" || /^\d+$/.test(part) : isMap(value) && Object.hasOwn(value, part);
+    value = known ? (value[part] ?? null) : null;
+  }
+  return value;
+}
+
+function shown(value, format = "text") {
+  if (value === null) return MISSING;
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  if (Array.isArray(value)) return String(value.length);
+  if (isMap(value)) return Object.entries(value).map(([key, item]) => `${key} ${item}`).join(", ");
+  if (format === "percent") return percent(value);
+  if (format === "money") return amount(value);
+  if (format === "score") return score(value);
+  if (format === "bp") return amount(value, 6) === MISSING ? MISSING : `${amount(String(value).replace(/^-/, ""), 6)} bp`;
+  if (format === "number") return quantity(value, 4) === MISSING ? String(value) : quantity(value, 4);
+  const text = String(value);
+  return format === "text" && typeof value === "string" && text.length < 40 ? positionLabel(text).replace(/_/g, " ") : text;
+}
+
+// Only losses stand out: a volatility above zero is no gain. What rounds to zero is no loss.
+const toned = (value, format) => (TONED.includes(format) && tone(value) === "down" && /[1-9]/.test(shown(value, format)) ? "down" : "");
+
+const exactly = (value) => (value === null || typeof value === "object" ? undefined : `exactly ${value}`);
+
+function why(reasons, path) {
+  const parts = path.split(".");
+  return reasons?.[path] || reasons?.[parts[0]] || reasons?.[parts.at(-1)] || "";
+}
+
+// Returns one panel for each hint whose output the result has, in the pattern's order.
+export function presented(result, hints, freshness) {
+  return hints
+    .filter((hint) => hint.kind !== "none" && Object.hasOwn(result.data || {}, hint.output))
+    .map((hint) => {
+      const value = result.data[hint.output];
+      const title = hint.title || words(hint.output);
+      const aside = freshness(hint.output, hint.kind === "figures");
+      if (!isMap(value)) {
+        const step = result.trace?.steps?.find((each) => each.as === hint.output);
+        return html`<${Panel} title=${title} aside=${aside}><p class="muted">${step?.skip_reason || "not computed"}</p><//>`;
+      }
+      const Kind = hint.kind === "table" ? Table : Figures;
+      return html`<${Panel} title=${title} aside=${aside}><${Kind} hint=${hint} value=${value} title=${title} /><//>`;
+    });
+}
+
+const Figures = ({ hint, value }) => html`
+  <div class="cards plain">
+    ${list(hint.fields).map(({ path, label, format }) => {
+      const found = at(value, path);
+      const text = withMinus(shown(found, format));
+      const reason = found === null && why(value.reasons, path);
+      return html`
+        <div class="card" title=${exactly(found)}>
+          <div class="label"><span>${label || path}</span></div>
+          <div class="figure ${text.length < 24 ? toned(found, format) : "long"}">${text}</div>
+          ${reason && html`<div class="note">${reason}</div>`}
+        </div>`;
+    })}
+  </div>
+  ${value.method && html`<p class="footnote">${value.method}</p>`}`;
+
+const Table = ({ hint, value, title }) => {
+  const place = hint.rows || "rows";
+  const rows = list(at(value, place));
+  const columns = list(hint.columns);
+  if (!rows.length) return html`<p class="muted">${value.reasons?.[place] || "None."}</p>`;
+  return html`
+    <div class="scroll" tabindex="0" role="region" aria-label=${title}>
+      <table>
+        <thead><tr>${columns.map(({ path, label, format }) => html`<th scope="col" class=${TEXTS.includes(format) ? "text" : ""}>${label || path}</th>`)}</tr></thead>
+        <tbody>${rows.slice(0, ROWS_MAX).map((row) => html`<tr>${columns.map((column) => html`<${Cell} row=${row} column=${column} />`)}</tr>`)}</tbody>
+      </table>
+    </div>
+    ${rows.length > ROWS_MAX && html`<p class="footnote">and ${rows.length - ROWS_MAX} more rows</p>`}`;
+};
+
+const Cell = ({ row, column: { path, format = "text" } }) => {
+  const value = at(row, path);
+  const text = shown(value, format);
+  if (TEXTS.includes(format)) return html`<td class=${text.length > 40 ? "text wrap" : "text"}>${text}</td>`;
+  return html`<td class=${value === null ? "muted" : toned(value, format)} title=${value === null ? row.reason || undefined : exactly(value)}>${text}</td>`;
+};
