@@ -41,8 +41,7 @@ class ArtifactRepository:
         require_small(data, self._bytes_max)
         sha256 = sha256_hex(data)
         async with tenant_transaction(self._pool, tenant, user_id) as connection:
-            if await connection.fetchval(query("artifact_touch"), sha256, self._expiry()) is None:
-                await connection.execute(query("artifact_put"), tenant, sha256, data, self._expiry())
+            await connection.execute(query("artifact_put"), tenant, sha256, data, self._expiry())
         return sha256
 
     async def get(self, tenant: str, user_id: UUID, sha256: str) -> bytes | None:

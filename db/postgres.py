@@ -66,6 +66,7 @@ async def open_pool(
     command_timeout_s: float = 30.0,
     connect_timeout_s: float = 5.0,
     allow_bypass: bool = False,
+    plan_once: bool = False,
 ) -> Pool:
     """Open a pool and make sure that Postgres answers and that the role is subject to row-level security.
 
@@ -78,6 +79,8 @@ async def open_pool(
         command_timeout_s: longest a statement may take.
         connect_timeout_s: longest that connecting may take.
         allow_bypass: for tools that work on global tables only.
+        plan_once: keep the first plan of a statement, whatever its parameters: for those who ask the same few
+            questions again and again. Not for lists with optional filters.
 
     Raises:
         RetryableError: Postgres does not answer; the text names host and port, never the password.
@@ -92,7 +95,11 @@ async def open_pool(
             max_inactive_connection_lifetime=300.0,
             command_timeout=command_timeout_s,
             timeout=connect_timeout_s,
-            server_settings={"application_name": "dawsos", "timezone": "UTC"},
+            server_settings={
+                "application_name": "dawsos",
+                "timezone": "UTC",
+                "plan_cache_mode": "force_generic_plan" if plan_once else "auto",
+            },
             reset=_leave_as_it_is,
         )
         role = await pool.fetchrow(query("current_role"))

@@ -568,6 +568,11 @@ SELECT 'CREATE TABLE ' || c.relname || E' (\n    ' || string_agg(
         E';\nCOMMENT ON COLUMN ' || c.relname || '.' || quote_ident(a.attname) || ' IS '
         || quote_literal(col_description(c.oid, a.attnum)), '' ORDER BY a.attnum
     ), ''
+) || coalesce(
+    string_agg(
+        E';\nALTER TABLE ' || c.relname || ' ALTER COLUMN ' || quote_ident(a.attname) || ' SET STORAGE EXTERNAL',
+        '' ORDER BY a.attnum
+    ) FILTER (WHERE a.attstorage = 'e'), ''
 )
 FROM pg_class AS c
 JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped

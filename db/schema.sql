@@ -27,6 +27,7 @@ CREATE TABLE artifacts (
     expires_at timestamp with time zone NOT NULL
 );
 COMMENT ON TABLE artifacts IS 'Large values by content. They belong to a tenant, not to a user: who knows the digest was given it with a result. expires_at is a lease, infinity once a kept result refers to the value.';
+ALTER TABLE artifacts ALTER COLUMN bytes SET STORAGE EXTERNAL;
 
 CREATE TABLE bookings (
     portfolio_id uuid NOT NULL,

