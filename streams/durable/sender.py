@@ -15,10 +15,10 @@ from aiokafka.errors import (
 )
 from aiokafka.producer.sender import Sender, SendProduceReqHandler
 
-# From so many records per produce request on, records are gathered for a few milliseconds: a request costs broker and
+# From so many records per produce request on, records are gathered for a millisecond: a request costs broker and
 # client as much CPU as several executions' worth of records, and in a crowd nobody waits for one hop alone.
 CROWD_RECORDS = 64
-CROWD_LINGER_S = 0.003
+CROWD_LINGER_S = 0.001
 
 _stock_routine = Sender._sender_routine
 
