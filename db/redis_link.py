@@ -16,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 log = logging.getLogger(__name__)
+_CONNECTIONS_MAX = 32
 T = TypeVar("T")
 
 
@@ -52,8 +53,10 @@ class RedisLink:
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 0),
-            max_connections=32,
+            max_connections=_CONNECTIONS_MAX,
         )
+        # The client refuses what finds no connection, which is no word about Redis: it waits for its turn here.
+        self._turns = asyncio.Semaphore(_CONNECTIONS_MAX)
         self._timeout_s = timeout_s
         self._pause_s = pause_s
         self._monotonic = monotonic
@@ -63,8 +66,15 @@ class RedisLink:
 
     async def ask(self, operation: Callable[[Redis], Awaitable[T]]) -> T | _Away:
         """Run one operation; `AWAY` when Redis gave no answer in time or is left alone."""
-        if self._monotonic() < self._away_until:
+        if self._is_away():
             return AWAY
+        async with self._turns:
+            return AWAY if self._is_away() else await self._ask(operation)
+
+    def _is_away(self) -> bool:
+        return self._monotonic() < self._away_until
+
+    async def _ask(self, operation: Callable[[Redis], Awaitable[T]]) -> T | _Away:
         try:
             async with asyncio.timeout(self._timeout_s):
                 answer = await operation(self._client)

@@ -208,6 +208,16 @@ async def test_a_dead_redis_costs_one_time_limit_per_pause(caplog: pytest.LogCap
 
 
 @pytest.mark.integration
+async def test_more_who_ask_than_there_are_connections_take_turns(redis_url: str) -> None:
+    link = RedisLink(redis_url, timeout_s=5.0)
+    cache = RedisCache(link, prefix=f"{uuid.uuid4()}.")
+    await cache.set("k", b"v", 60)
+    assert set(await asyncio.gather(*(cache.get("k") for _ in range(500)))) == {b"v"}
+    assert link.failures == 0
+    await link.close()
+
+
+@pytest.mark.integration
 async def test_redis_coming_back_is_used_again(redis_url: str) -> None:
     now = 0.0
     link = RedisLink(redis_url, timeout_s=5.0, pause_s=5.0, monotonic=lambda: now)
