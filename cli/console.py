@@ -55,4 +55,5 @@ def _console(stream: Any) -> Console:
     from rich.console import Console
 
     width = None if stream.isatty() else _WIDTH_WITHOUT_TERMINAL
-    return Console(file=stream, highlight=False, width=width, soft_wrap=False)
+    # Not emoji: `:A:` inside an account's name is none.
+    return Console(file=stream, highlight=False, emoji=False, width=width, soft_wrap=False)

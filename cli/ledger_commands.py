@@ -296,6 +296,7 @@ def _per_unit(cost: Any, qty: Any) -> str:
 
 def _table(title: str, columns: dict[str, str], rows: list[dict[str, Any]]) -> None:
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
@@ -303,5 +304,5 @@ def _table(title: str, columns: dict[str, str], rows: list[dict[str, Any]]) -> N
         number = key in ("qty", "cost", "cost_per_unit", "amount", "lots")
         table.add_column(name, justify="right" if number else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*("–" if row[key] is None else str(row[key]) for key in columns.values()))
+        table.add_row(*("–" if row[key] is None else escape(str(row[key])) for key in columns.values()))
     out().print(table)

@@ -137,6 +137,7 @@ def list_command(
         )
         return
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -148,7 +149,7 @@ def list_command(
             ref.asof_date.isoformat(),
             str(ref.revision),
             ref.status.value,
-            ref.policy,
+            escape(ref.policy),
             str(pack.prices),
             str(pack.rates),
             str(ref.pack_id),
@@ -179,13 +180,14 @@ def show(pack: PackId, as_json: AsJson = False) -> None:
     if as_json:
         print_json(found)
         return
+    from rich.markup import escape
     from rich.table import Table
 
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")
     for name, value in found.items():
         if name not in ("findings", "provenance"):
-            grid.add_row(name, "–" if value is None else str(value))
+            grid.add_row(name, "–" if value is None else escape(str(value)))
     out().print(grid)
     for each in found["provenance"]:
         typer.echo(f"{each['kind']} from {each['source']}: {each['name']}, SHA-256 {each['sha256'] or '–'}")

@@ -38,6 +38,7 @@ def list_command(as_json: AsJson = False) -> None:
         print_json([_summary(pattern) for pattern in patterns])
         return
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -45,7 +46,7 @@ def list_command(as_json: AsJson = False) -> None:
         table.add_column(name, justify="right" if name == "Steps" else "left")
     for pattern in patterns:
         declared = ", ".join(pattern.inputs_schema.get("properties", {})) or "–"
-        table.add_row(pattern.id, pattern.name, str(len(pattern.steps)), declared, ", ".join(pattern.outputs))
+        table.add_row(pattern.id, escape(pattern.name), str(len(pattern.steps)), declared, ", ".join(pattern.outputs))
     out().print(table)
 
 

@@ -87,8 +87,7 @@ def _parts(result: ExecutionResult, holdings: Sequence[Mapping[str, Any]]) -> It
 
 def _performance(metrics: Mapping[str, Any]) -> RenderableType:
     fall = metrics.get("drawdown") or {}
-    gain, cost = decimal(metrics.get("unrealized_pl")), decimal(metrics.get("total_cost"))
-    share = f"  {percent(gain / abs(cost), plus=True)}" if gain is not None and cost else ""
+    gain = decimal(metrics.get("unrealized_pl"))
     grid = Table.grid(padding=(0, 3))
     for _ in range(2):
         grid.add_column(style="dim")
@@ -101,8 +100,9 @@ def _performance(metrics: Mapping[str, Any]) -> RenderableType:
     )
     none = "" if fall.get("depth") is None else "none yet"
     since = f"{fall.get('peak')} → {fall.get('trough')}" if fall.get("trough") else none
-    gained = _toned(gain, amount(gain, plus=True) + share)
-    grid.add_row("Profit/loss", gained, "", Text(since, "dim"))
+    # No share of the cost: that holds cash, which gains nothing here.
+    gained = _toned(gain, amount(gain, plus=True))
+    grid.add_row("Unrealised P/L", gained, "", Text(since, "dim"))
     returns = Table.grid(padding=(0, 3))
     returns.add_row(Text("Return (TWR)", "dim"), *(Text(name, "dim") for name, _ in _PERIODS))
     returns.add_row("", *(_toned(metrics.get(key), percent(metrics.get(key), plus=True)) for _, key in _PERIODS))

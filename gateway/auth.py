@@ -65,14 +65,19 @@ Caller = Annotated[Principal, Depends(_caller)]
 
 
 async def _operator(caller: Caller) -> Principal:
-    return _needs(caller, Role.OPERATOR)
+    return require_role(caller, Role.OPERATOR)
 
 
 async def _admin(caller: Caller) -> Principal:
-    return _needs(caller, Role.ADMIN)
+    return require_role(caller, Role.ADMIN)
 
 
-def _needs(caller: Principal, role: Role) -> Principal:
+def require_role(caller: Principal, role: Role) -> Principal:
+    """Return the caller.
+
+    Raises:
+        Problem: FORBIDDEN, its role does not cover that one.
+    """
     if not caller.role.covers(role):
         raise Problem(Code.FORBIDDEN, f"expected the role {role}, the token has {caller.role}")
     return caller

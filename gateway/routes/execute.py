@@ -10,7 +10,7 @@ from fastapi import APIRouter, Body, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.answers import ResultBody, answer, whole
-from gateway.auth import Caller
+from gateway.auth import Caller, require_role
 from gateway.connections import Connected
 from gateway.examples import EXECUTE_EXAMPLES, RESULT_EXAMPLE
 from gateway.preferences import read_preferences
@@ -18,12 +18,15 @@ from gateway.problems import Fault, Problem, responses
 from gateway.routes.executions import ExecutionBody, accepted
 from gateway.submission import Submissions
 from gateway.tracing import carried_from
+from services.tokens import Role
 from topics.errors import Code
 from topics.messages import CommitHash, ExecuteRequest, Gate, GatePolicy
 
 router = APIRouter(tags=["executions"])
 
 WAIT_S_MAX = 300.0
+# Patterns of this category change what others see, such as packs.
+_WORKFLOW = "workflow"
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/@+=-]{0,127}$"
 
 # Any other code may be how an execution ends: agents choose theirs.
@@ -112,8 +115,11 @@ async def execute(
 
     Waits for the result for as long as `Prefer: wait=SECONDS` says (30 s by default, 300 at most); what takes longer,
     or is asked for with `Prefer: respond-async`, is answered with 202 and goes on. An execution that does not succeed
-    is answered with a problem; its `code` says why.
+    is answered with a problem; its `code` says why. Patterns of the category `workflow` are for operators.
     """
+    pattern = connected.patterns.newest(body.pattern_id)
+    if pattern is not None and pattern.document.get("category") == _WORKFLOW:
+        require_role(caller, Role.OPERATOR)
     preferences = read_preferences(prefer, connected.settings.gateway_wait_s, WAIT_S_MAX)
     named = _request_id(body, idempotency_key)
     wanted = _request(body, caller.tenant, caller.user_id, named or f"http-{uuid4()}")

@@ -46,6 +46,13 @@ def test_positions_sum_lots_per_security() -> None:
     assert "12323.57" in text
 
 
+def test_names_of_accounts_are_neither_emoji_nor_markup(tmp_path: Path) -> None:
+    ledger = tmp_path / "my[red]books.beancount"
+    ledger.write_text((FIRST + TRADES).replace('include "more/trades.beancount"\n', "").replace(":Stock", ":A:Stock"))
+    said = invoke("ledger", "lots", str(ledger)).stdout
+    assert "Assets:A:Stock" in said and "my[red]books.beancount" in said
+
+
 def test_lots_name_their_opening_line() -> None:
     found = json.loads(invoke("ledger", "lots", EXAMPLE, "--symbol", "IBM", "--json").stdout)["lots"]
     [lot] = found

@@ -169,6 +169,14 @@ async def test_lists_hold_only_what_is_ones_own(gateway: Gateway, mine: dict[str
         assert (await gateway.get("/dead-letters", who=who)).json()["dead_letters"] == []
 
 
+async def test_workflows_are_for_operators(gateway: Gateway) -> None:
+    inputs = {"policy": "nobody's", "asof": "2005-06-30"}
+    problem(await gateway.execute("pack_build", inputs=inputs), 403, "FORBIDDEN")
+    for role in (Role.OPERATOR, Role.ADMIN):
+        found = await gateway.execute("pack_build", inputs=inputs, who={"role": role})
+        assert found.status_code not in (200, 403) and "nobody's" in found.json()["detail"]
+
+
 async def test_a_tenant_in_the_body_is_no_tenant(gateway: Gateway) -> None:
     for field in ("tenant", "user_id", "submitted_at", "execution_id"):
         body = problem(await gateway.execute("echo", **{field: str(UUID(int=1))}), 422, "INVALID_REQUEST")
