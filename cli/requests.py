@@ -79,8 +79,11 @@ def make_request(
     """
     from pydantic import ValidationError
 
+    from orchestrator.result import REPRESENTABLE, representable
     from topics.messages import ExecuteRequest
 
+    if not representable(inputs):
+        raise CommandFailed(f"inputs: expected {REPRESENTABLE}", Exit.USAGE)
     try:
         return ExecuteRequest(
             tenant=tenant,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import orjson
@@ -27,7 +27,11 @@ class ResultBody(BaseModel):
 
     model_config = ConfigDict(title="ExecutionResult")
 
+    type: Literal["ExecutionResult"] = Field(description="With `v`, `dawsos verify` and `diff` know what they read.")
+    v: int
     execution_id: UUID
+    tenant: str
+    user_id: UUID
     request_id: str
     pattern_id: str
     status: ExecutionStatus
@@ -83,7 +87,11 @@ def answer(result: dict[str, Any], headers: dict[str, str] | None = None) -> Res
 def body_of(result: dict[str, Any]) -> dict[str, Any]:
     """Return the `ResultBody` of a result, as JSON values."""
     return {
+        "type": result["type"],
+        "v": result["v"],
         "execution_id": result["execution_id"],
+        "tenant": result["tenant"],
+        "user_id": result["user_id"],
         "request_id": result["request_id"],
         "pattern_id": result["pattern_id"],
         "status": result["status"],

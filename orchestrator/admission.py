@@ -10,7 +10,7 @@ from orchestrator.execution import Admission
 from orchestrator.inputs import check_inputs, portfolio_of
 from orchestrator.limits import Limits
 from orchestrator.pattern import CompiledPattern
-from orchestrator.result import representable
+from orchestrator.result import REPRESENTABLE, representable
 from topics.canonical import NotCanonical, canonical_bytes
 from topics.errors import Code, Fault
 from topics.messages import ErrorBody, ExecuteRequest, Gate
@@ -66,7 +66,7 @@ def check_request(
         error = ErrorBody(code=Code.INVALID_REQUEST, message=fault)
     if not representable(inputs):
         inputs = {}
-        error = error or _invalid([Fault("", "/inputs", "expected finite numbers and integers within 2^53")])
+        error = error or _invalid([Fault("", "/inputs", f"expected {REPRESENTABLE}")])
     elif error is None and pattern is None:
         message = f"there is no pattern {request.pattern_id!r}"
         error = ErrorBody(code=Code.UNKNOWN_PATTERN, message=message)

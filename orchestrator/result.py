@@ -80,6 +80,10 @@ def _charts(value: Any) -> list[Any]:
     return inner if isinstance(inner, list) else [value]
 
 
+REPRESENTABLE = "finite numbers, integers within 2^53 and valid Unicode"
+"""What a value must be made of for `representable`, for people."""
+
+
 def representable(value: Any) -> bool:
     """Whether a JSON value has canonical bytes and can stand in a row."""
     try:

@@ -90,9 +90,10 @@ class _Files(StaticFiles):
 
 
 def mount(app: FastAPI) -> None:
-    """Serve the console below `/console/`; `/` leads there."""
+    """Serve the console below `/console/`; `/` and `/console` lead there."""
 
     @app.get("/", include_in_schema=False)
+    @app.get("/console", include_in_schema=False)
     async def root() -> RedirectResponse:
         return RedirectResponse("/console/")
 

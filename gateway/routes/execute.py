@@ -18,6 +18,7 @@ from gateway.problems import Fault, Problem, responses
 from gateway.routes.executions import ExecutionBody, accepted
 from gateway.submission import Submissions
 from gateway.tracing import carried_from
+from orchestrator.result import REPRESENTABLE, representable
 from services.tokens import Role
 from topics.errors import Code
 from topics.messages import CommitHash, ExecuteRequest, Gate, GatePolicy
@@ -151,6 +152,10 @@ def _request_id(body: ExecuteBody, key: str | None) -> str | None:
 
 
 def _request(body: ExecuteBody, tenant: str, user_id: UUID, request_id: str) -> ExecuteRequest:
+    if not representable(body.inputs):
+        # Written to Kafka as they are they would become null, and the execution succeed on other inputs than asked for.
+        detail = f"expected inputs of {REPRESENTABLE}"
+        raise Problem(Code.INVALID_INPUT, detail, errors=[Fault(pointer="/inputs", detail=detail).model_dump()])
     try:
         return ExecuteRequest(
             tenant=tenant,

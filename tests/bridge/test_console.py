@@ -283,6 +283,19 @@ async def test_two_executions_are_compared(loaded: Instance, browser: Browser) -
     assert await browser.violations() == []
 
 
+async def test_an_optional_input_has_the_field_of_its_kind(loaded: Instance, browser: Browser) -> None:
+    page = browser.page
+    await browser.log_in(loaded)
+    await browser.go("#/run/tax_lots")
+    await page.wait_for_selector("#input-year")
+    assert await page.get_attribute("#input-year", "type") == "number"
+    assert "Calendar year" in await page.inner_text("#input-year-note")
+    await page.evaluate("document.querySelector('form').noValidate = true")
+    await page.fill("#input-year", "1800")
+    await page.click("form button[type=submit]")
+    await page.wait_for_selector("#input-year-note:has-text('At least 1900')")
+
+
 async def test_a_wrong_input_is_said_at_its_field(loaded: Instance, browser: Browser) -> None:
     page = browser.page
     await browser.log_in(loaded)

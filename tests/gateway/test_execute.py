@@ -9,6 +9,7 @@ import pytest
 
 from db.pack_writer import PackWriter
 from db.postgres import open_pool
+from provenance.verification import verify
 from services.packs_build import POLICY
 from tests.gateway.system import ACME_USER, BOB, GLOBAL, GROWTH, Gateway, new_id
 
@@ -36,6 +37,20 @@ async def test_a_pattern_gives_data_charts_and_trace(gateway: Gateway) -> None:
     assert again.json() == body
     trace = await gateway.get(f"/executions/{body['execution_id']}/trace")
     assert trace.json() == body["trace"]
+
+
+async def test_a_result_over_http_can_be_verified_from_its_file_alone(gateway: Gateway) -> None:
+    found = (await gateway.execute("portfolio_overview", portfolio_id=str(GROWTH.id), asof="2005-06-30")).json()
+    checked = verify(found)
+    assert checked.findings == () and checked.steps > 5
+
+
+@pytest.mark.parametrize("value", ["1e400", "-1e400", "NaN", '"\\ud800"', str(2**60)])
+async def test_inputs_that_would_not_arrive_as_they_are_are_refused(gateway: Gateway, value: str) -> None:
+    body = f'{{"pattern_id":"echo","inputs":{{"value":{value}}}}}'
+    headers = gateway.headers() | {"Content-Type": "application/json"}
+    found = problem(await gateway.client.post("/execute", content=body, headers=headers), 422, "INVALID_INPUT")
+    assert [fault["pointer"] for fault in found["errors"]] == ["/inputs"]
 
 
 async def test_security_headers_are_on_every_answer(gateway: Gateway) -> None:

@@ -3,6 +3,11 @@ import { html } from "../vendor/htm-preact-3.1.1.module.js";
 import { words } from "./format.js";
 
 const kind = (schema) => (Array.isArray(schema.type) ? schema.type.find((type) => type !== "null") : schema.type) || "any";
+// An optional input is "this or null"; what a field has to know stands in "this".
+const own = (schema) => {
+  const options = (schema.anyOf || []).filter((each) => each.type !== "null");
+  return options.length === 1 && schema.anyOf.length === 2 ? { ...schema, anyOf: undefined, ...options[0] } : schema;
+};
 const isDate = (schema) => schema.format === "date" || schema["x-type"] === "date" || /\ba date\b/i.test(schema.title || "");
 
 export function initial(schema) {
@@ -25,7 +30,7 @@ export function collect(schema, values) {
       continue;
     }
     try {
-      inputs[name] = parse(each, given);
+      inputs[name] = parse(own(each), given);
     } catch (error) {
       faults[name] = error.message;
     }
@@ -46,12 +51,15 @@ function parse(schema, given) {
   if (type === "array" || type === "object" || type === "any") {
     const text = String(given).trim();
     if (type === "array" && !text.startsWith("[")) return text.split(/[\s,]+/).filter(Boolean).map((item) => parse(schema.items || { type: "string" }, item));
+    let value;
     try {
-      return JSON.parse(text);
+      value = JSON.parse(text);
     } catch {
       if (type === "any") return text;
       throw new Error("Expected JSON.");
     }
+    if (typeof value === "number" && !Number.isFinite(value)) throw new Error("Expected a number that is not so large.");
+    return value;
   }
   const text = String(given).trim();
   if (schema.pattern && !new RegExp(schema.pattern, "u").test(text)) throw new Error(`Expected ${schema.title || "another form"}.`);
@@ -61,7 +69,7 @@ function parse(schema, given) {
 export const Fields = ({ schema, values, faults, onChange, portfolios, skip = [] }) =>
   Object.entries(schema.properties || {})
     .filter(([name]) => !skip.includes(name))
-    .map(([name, each]) => html`<${Field} key=${name} name=${name} schema=${each} value=${values[name]} fault=${faults[name]} needed=${(schema.required || []).includes(name)} onChange=${(value) => onChange({ ...values, [name]: value })} portfolios=${portfolios} />`);
+    .map(([name, each]) => html`<${Field} key=${name} name=${name} schema=${own(each)} value=${values[name]} fault=${faults[name]} needed=${(schema.required || []).includes(name)} onChange=${(value) => onChange({ ...values, [name]: value })} portfolios=${portfolios} />`);
 
 const Field = ({ name, schema, value, fault, needed, onChange, portfolios }) => {
   const type = kind(schema);
