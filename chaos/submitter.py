@@ -39,7 +39,7 @@ class Submitter:
 
     async def run(self, planned: list[Planned], seconds: float) -> None:
         """Submit all, evenly over so many seconds, and return when all are confirmed."""
-        self._producer = await start_producer(self._settings, "chaos-submitter")
+        await self._start()
         loop = asyncio.get_running_loop()
         begun = loop.time()
         async with asyncio.TaskGroup() as group:
@@ -48,6 +48,15 @@ class Submitter:
                 await self._room.acquire()
                 group.create_task(self._submit(each))
         await self._producer.stop()
+
+    async def _start(self) -> None:
+        """Connect; the first fault may come before that."""
+        while True:
+            try:
+                self._producer = await start_producer(self._settings, "chaos-submitter")
+                return
+            except KafkaError:
+                await asyncio.sleep(_RETRY_S)
 
     async def _submit(self, planned: Planned) -> None:
         try:

@@ -64,6 +64,7 @@ class EmbeddedServices:
         *,
         on_ready: Callable[[Server], None] = lambda server: None,
         on_leftover: Callable[[ProcessRecord], None] = lambda record: None,
+        say: Callable[[str], None] = lambda text: None,
         others: Callable[[], Iterable[ProcessRecord]] = tuple,
     ) -> None:
         """Nothing is started.
@@ -73,6 +74,7 @@ class EmbeddedServices:
             settings: addresses that are set are external; fixed ports; cache folder; start timeout.
             on_ready: called as each server answers.
             on_leftover: called for each process of an earlier run that had to be stopped.
+            say: told before anything that takes long.
             others: further processes to remember for the next start's clean-up.
         """
         self.data_dir = DataDir(data_dir)
@@ -81,6 +83,7 @@ class EmbeddedServices:
         self.gateway_port = 0
         self._on_ready = on_ready
         self._on_leftover = on_leftover
+        self._say = say
         self._others = others
         self._stack = AsyncExitStack()
 
@@ -168,6 +171,7 @@ class EmbeddedServices:
             controller_port=controller_port,
             cache=cache_folder(self.settings.cache_dir),
             flush_every_message=self.settings.kafka_flush_every_message,
+            say=self._say,
         )
 
     async def _start_somewhere(self, name: str, fixed: dict[str, int | None]) -> None:

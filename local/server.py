@@ -36,6 +36,8 @@ class Server(ABC):
         self.child: Child | None = None
         self.ready_s: float | None = None
         self.on_spawn: Callable[[], None] = lambda: None
+        # What it gets when we die.
+        self.death_signal = self.stop_signal
 
     @property
     @abstractmethod
@@ -88,7 +90,7 @@ class Server(ABC):
             self.name,
             self.argv(),
             log=self.data_dir.log_file(self.name),
-            death_signal=self.stop_signal,
+            death_signal=self.death_signal,
             run_as=self.run_as(),
             cwd=Path("/"),
         )

@@ -69,6 +69,7 @@ class Supervisor:
             settings.data_dir,
             settings,
             on_ready=self._server_ready,
+            say=report,
             on_leftover=lambda r: report(f"stopped {r.name} (pid {r.pid}) of an earlier run"),
             others=self._worker_records,
         )

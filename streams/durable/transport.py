@@ -93,6 +93,14 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
         pace_fetches(self._consumer, sum(map(len, records.values())) if records else 0)
         return records
 
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Stock complains of partitions of which aiokafka has heard nothing for minutes: of every one without news.
+
+        Whether events are handled is judged by `streams.liveness`.
+        """
+
+    verify_recovery_event_path = verify_event_path
+
     def set_fetching(self, partitions: Iterable[TP], fetch: bool) -> None:
         """Let aiokafka know too which partitions are wanted.
 

@@ -1,7 +1,9 @@
 """Kafka's head start: made once, used when it fits, missed by nobody when it does not."""
 
 import asyncio
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,13 +13,21 @@ from local.errors import ServiceFailed
 from local.head_start import head_start
 from local.jars import KAFKA_VERSION, cache_folder, kafka_jars
 from local.kafka import KafkaServer
-from local.process import command_line
+from local.process import Child, command_line, is_running
 
 COMMAND = ["java", "-cp", "jars"]
 
 
+def quiet(text: str) -> None:
+    pass
+
+
 def write(name: str, data: bytes) -> None:
     Path(name).write_bytes(data)
+
+
+def make(folder: Path) -> None:
+    folder.mkdir(parents=True)
 
 
 def found(folder: Path, pattern: str) -> list[Path]:
@@ -26,24 +36,29 @@ def found(folder: Path, pattern: str) -> list[Path]:
 
 async def test_it_is_made_once_for_all_who_ask(tmp_path: Path) -> None:
     made: list[Path] = []
+    said: list[str] = []
 
     async def rehearse(folder: Path, option: str) -> None:
         made.append(folder)
         await asyncio.sleep(0.05)
         write(option.removeprefix("-XX:AOTCacheOutput="), b"learnt")
 
-    asked = await asyncio.gather(*(head_start(tmp_path, COMMAND, rehearse) for _ in range(3)))
+    asked = await asyncio.gather(*(head_start(tmp_path, COMMAND, rehearse, said.append) for _ in range(3)))
     assert len(made) == 1
     (file,) = found(tmp_path, "kafka-*.aot")
     assert file.read_bytes() == b"learnt"
     assert {options[0] for options in asked} == {f"-XX:AOTCache={file}"}
     # Nothing of the rehearsal is left, and other options or jars need another file.
-    assert not found(tmp_path, "rehearsal-*")
-    await head_start(tmp_path, [*COMMAND, "another.jar"], rehearse)
+    assert not found(tmp_path, "rehearsal*")
+    assert [text.partition(",")[0] for text in said] == [
+        "making Kafka's head start",
+        *["another start is making Kafka's head start; waiting for it"] * 2,
+    ]
+    await head_start(tmp_path, [*COMMAND, "another.jar"], rehearse, quiet)
     assert len(made) == 2
 
 
-async def test_a_rehearsal_that_fails_is_said_and_not_repeated(
+async def test_a_rehearsal_that_fails_is_said_and_repeated_tomorrow(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     tried: list[Path] = []
@@ -52,10 +67,58 @@ async def test_a_rehearsal_that_fails_is_said_and_not_repeated(
         tried.append(folder)
         raise ServiceFailed("kafka ended with code 1")
 
-    assert await head_start(tmp_path, COMMAND, rehearse) == ()
-    assert await head_start(tmp_path, COMMAND, rehearse) == ()
+    for _ in range(2):
+        assert await head_start(tmp_path, COMMAND, rehearse, quiet) == ()
     assert len(tried) == 1
-    assert "without its head start" in caplog.text and "ended with code 1" in caplog.text
+    (note,) = found(tmp_path, "*.failed")
+    assert str(note) in caplog.text and "ended with code 1" in caplog.text
+    os.utime(note, (0, 0))
+    await head_start(tmp_path, COMMAND, rehearse, quiet)
+    assert len(tried) == 2
+
+
+async def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def rehearse(folder: Path, option: str) -> None:
+        raise AssertionError("there is no place for it")
+
+    # Root may write anywhere; this is refused to everybody.
+    make(tmp_path / "head-start.lock")
+    assert await head_start(tmp_path, COMMAND, rehearse, quiet) == ()
+    assert f"cannot be kept in {tmp_path}" in caplog.text
+
+
+async def test_a_start_that_waits_for_another_can_be_cancelled(tmp_path: Path) -> None:
+    async def rehearse(folder: Path, option: str) -> None:
+        await asyncio.sleep(60)
+
+    first = asyncio.create_task(head_start(tmp_path, COMMAND, rehearse, quiet))
+    await asyncio.sleep(0.05)
+    second = asyncio.create_task(head_start(tmp_path, COMMAND, rehearse, quiet))
+    await asyncio.sleep(0.05)
+    for task in (second, first):
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 5)
+    assert not found(tmp_path, "rehearsal*")
+
+
+async def test_what_a_killed_start_left_is_stopped_and_removed(tmp_path: Path) -> None:
+    left = tmp_path / "rehearsal" / "instance"
+    make(left)
+    with DataDir(left) as data_dir:
+        program = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+        child = Child("kafka", [sys.executable, "-c", program, str(left)], log=data_dir.log_file("kafka"))
+        data_dir.record_processes([child.record])
+
+    async def rehearse(folder: Path, option: str) -> None:
+        assert not is_running(child.record)
+        assert found(folder.parent, "*") == []
+        write(option.removeprefix("-XX:AOTCacheOutput="), b"learnt")
+
+    try:
+        assert await head_start(tmp_path, COMMAND, rehearse, quiet) != ()
+    finally:
+        child.kill()
 
 
 @pytest.mark.integration
