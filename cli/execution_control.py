@@ -98,22 +98,35 @@ def cancel(
     def fits(view: ExecutionView) -> bool:
         return (not ids or UUID(view.execution_id) in ids) and wanted.fits(view)
 
-    found = asyncio.run(_cancel(tenant, find_user(user), fits, reason, dry_run))
-    missing = sorted(str(each) for each in ids - {UUID(view.execution_id) for view in found})
+    found, known = asyncio.run(_cancel(tenant, find_user(user), fits, reason, dry_run))
+    ended = {UUID(view.execution_id): view.status.value for view in known if UUID(view.execution_id) in ids}
+    missing = sorted(str(each) for each in ids - {UUID(view.execution_id) for view in found} - ended.keys())
     if as_json:
-        print_json({"cancelled": [view.execution_id for view in found], "not_under_way": missing, "dry_run": dry_run})
+        print_json(
+            {
+                "cancelled": [view.execution_id for view in found],
+                "ended": [str(each) for each in ended],
+                "not_under_way": missing,
+                "dry_run": dry_run,
+            }
+        )
     else:
         if all_:
             say(whose(tenant, user))
         for view in found:
             typer.echo(f"{view.execution_id}  {view.status.value}  {view.pattern_id}  waits for {view.waits_for}")
-        if found or not missing:
+        for each, how in ended.items():
+            say(f"{each} has ended already: {how}")
+        if found or not (missing or ended):
             say(f"{len(found)} {'would be' if dry_run else 'were'} told to stop")
     if missing:
         raise CommandFailed(f"not under way for this user: {', '.join(missing)}; {CHOOSE_ANOTHER}")
 
 
-async def _cancel(tenant: str, user_id: UUID, fits: Any, reason: str, dry_run: bool) -> list[ExecutionView]:
+async def _cancel(
+    tenant: str, user_id: UUID, fits: Any, reason: str, dry_run: bool
+) -> tuple[list[ExecutionView], list[ExecutionView]]:
+    """Tell executions to stop; returns them, and those of the user that have ended."""
     from cli.instance import connected
     from cli.live import progress
     from streams.publisher import ExecutionClient
@@ -121,14 +134,15 @@ async def _cancel(tenant: str, user_id: UUID, fits: Any, reason: str, dry_run: b
 
     settings = connected()
     async with progress(settings) as feed:
-        found = [each.view for each in feed.of_user(tenant, user_id) if not each.ended and fits(each.view)]
+        mine = [*feed.of_user(tenant, user_id)]
+    found = [each.view for each in mine if not each.ended and fits(each.view)]
     if found and not dry_run:
         async with ExecutionClient(settings, "cli") as client:
             for view in found:
                 await client.cancel(
                     CancelExecution(execution_id=view.execution_id, tenant=tenant, user_id=user_id, reason=reason)
                 )
-    return found
+    return found, [each.view for each in mine if each.ended]
 
 
 def rerun(

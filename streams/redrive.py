@@ -44,6 +44,8 @@ class Redriver:
             KafkaError: nothing can be sent now.
         """
         topic = letter.origin_topic
+        if not topic:
+            return "it does not say where it came from"
         partition = None if letter.stage == Stage.ROUTE else letter.origin_partition
         headers = [(name, data) for name, data in letter.headers if name not in _LEFT_OUT and data is not None]
         try:

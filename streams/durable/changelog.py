@@ -85,8 +85,9 @@ async def _read(reader: AIOKafkaConsumer, partitions: list[TopicPartition], stor
 
 
 def _fold(store: FencedRows, partition: int, records: list[Any]) -> None:
-    try:
-        for record in records:
+    for record in records:
+        try:
             store.fold(partition, record.offset, record.key, record.value, record.headers)
-    except Exception as error:
-        fail_stop("the state changelog holds a record that is no state row", error)
+        except Exception as error:
+            place = f"partition {partition}, offset {record.offset}"
+            fail_stop(f"the state changelog holds a record that is no state row ({place}; see the playbook)", error)

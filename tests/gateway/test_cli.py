@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from uuid import uuid4
 
 import pytest
 
@@ -49,7 +50,10 @@ async def test_why_cancel_and_rerun(gateway: Gateway) -> None:
     ended = await gateway.until(f"{started.headers['location']}/result", lambda r: r.status_code != 202)
     assert ended.json()["code"] == "CANCELLED"
     code, _, err = await dawsos(gateway, "executions", "cancel", name)
-    assert code != 0 and "not under way" in err
+    assert code == 0 and f"{name} has ended already: cancelled" in err
+    stranger = str(uuid4())
+    code, _, err = await dawsos(gateway, "executions", "cancel", stranger)
+    assert code != 0 and f"not under way for this user: {stranger}" in err
     options = ("--status", "cancelled", "--error", "CANCELLED", "--newer-than", "1h", "--json")
     code, out, err = await dawsos(gateway, "executions", "list", *options)
     assert code == 0 and name in {each["execution_id"] for each in json.loads(out)}, err

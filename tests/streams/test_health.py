@@ -166,3 +166,15 @@ def metrics(text: bytes) -> dict[tuple[str, ...], float]:
             assert not {"tenant", "execution_id", "user"} & set(sample.labels)
             found[sample.name, *(value for _, value in sorted(sample.labels.items()))] = sample.value
     return found
+
+
+async def test_an_idle_worker_is_not_called_stuck(engine: System, caplog: pytest.LogCaptureFixture) -> None:
+    consumer = engine.app.consumer
+    # As if it had waited for an hour for the first record of most of its partitions.
+    consumer._thread.time_started -= 3600
+    try:
+        assert consumer.assignment()
+        await consumer.verify_all_partitions_active()
+    finally:
+        consumer._thread.time_started += 3600
+    assert not [record for record in caplog.records if "fetch request" in record.getMessage()]
