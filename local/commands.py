@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -169,8 +170,15 @@ def _detach(data_dir: DataDir, settings: Settings, argv: Sequence[str], *, as_js
         )
     deadline = time.monotonic() + READY_PATIENCE_S
     while time.monotonic() < deadline:
+        # Read before the state: what it says of its being ready is said below, with how to stop it from here.
+        lines, begun = _lines(log, begun)
         state = running_state(data_dir)
-        if state and state.status == "ready" and state.supervisor.pid == supervisor.pid:
+        is_ready = state is not None and state.status == "ready" and state.supervisor.pid == supervisor.pid
+        for line in lines:
+            if not (is_ready and line.startswith(("gateway at", "ready;"))):
+                _progress(line)
+        if is_ready:
+            assert state is not None
             # Its end is nobody's to wait for any more.
             supervisor.returncode = 0
             _ready(data_dir, state, "`dawsos down`", as_json=as_json)
@@ -185,10 +193,18 @@ def _detach(data_dir: DataDir, settings: Settings, argv: Sequence[str], *, as_js
     if state is not None and state.supervisor.pid != supervisor.pid:
         # Somebody else started one in the same moment, and was first.
         return _already_up(data_dir, state, as_json=as_json)
+    for line in _lines(log, begun)[0]:
+        _progress(line)
+    return EXIT_FAILED
+
+
+def _lines(log: Path, begun: int) -> tuple[list[str], int]:
+    """Return the whole lines of a log from a place on, and where the rest begins."""
     with log.open("rb") as file:
         file.seek(begun)
-        _progress(file.read().decode("utf-8", "replace").rstrip())
-    return EXIT_FAILED
+        text = file.read()
+    text = text[: text.rfind(b"\n") + 1]
+    return text.decode("utf-8", "replace").splitlines(), begun + len(text)
 
 
 def _stop(data_dir: DataDir, state: State) -> None:
