@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import pyxirr
 
+from agents.analyst.position import GainSplit
 from services.local_data import example_data
 from tests.agents.desk import Desk, local_data
 from tests.agents.test_financial_analyst import LEDGER, PRICES, RATES, TWR
@@ -152,6 +153,17 @@ async def test_gains_of_a_holding_are_split_and_reconcile_with_money(desk: Desk)
     assert found["series"]["units"] == [50.0, 50.0, 40.0] and found["series"]["value"] == ["650", "726", "600"]
     kinds = [(row["kind"], row["qty"]) for row in (await ask(desk, "position.transactions", symbol="SYN-A"))["rows"]]
     assert kinds == [("lot", "50"), ("lot", "-10")]
+
+
+async def test_dividends_count_at_the_rate_of_their_ex_date_and_the_field_says_so() -> None:
+    ledger = LEDGER + (
+        "\n2020-01-02 open Income:Dividends:SYN-A\n"
+        '2020-01-06 * "Dividend"\n  ex_date: 2020-01-03\n'
+        "  Assets:Cash:USD  10.00 USD\n  Income:Dividends:SYN-A  -10.00 USD\n"
+    )
+    found = await ask(Desk(local_data(ledger, PRICES, RATES)), "position.deep_dive", positions=..., symbol="SYN-A")
+    assert found["gains"]["income"] == "13.2"  # × 1.32; × 1.25 on the pay date is 12.5, the 0.7 between is cash's
+    assert "ex-date's rate" in (GainSplit.model_fields["income"].description or "")
 
 
 async def test_realised_gains_are_tied_to_lots_and_to_the_rates_of_their_days(desk: Desk) -> None:
