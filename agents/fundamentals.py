@@ -118,6 +118,7 @@ def scores_of(facts: Fundamentals, rubric: Rubric, name: str) -> Scores:
     """Score companies by one of the rubric's scores."""
     score = next(each for each in rubric.scores if each.name == name)
     rows: list[CompanyScore] = []
+    old: list[str] = []
     for company in facts.companies:
         accession = company.filings[-1].accession if company.filings else None
         if company.pays is None:
@@ -135,6 +136,9 @@ def scores_of(facts: Fundamentals, rubric: Rubric, name: str) -> Scores:
             continue
         figures = {key: fundamentals.Ratio(each.value, each.reason or "") for key, each in company.ratios.items()}
         found = score_company(score, figures, rubric, pays=company.pays)
+        if found.value is not None:
+            last = company.filings[-1]
+            old.append(fundamentals.aged(company.symbol, last.period_end, last.accession, facts.asof))
         rows.append(
             CompanyScore(
                 symbol=company.symbol,
@@ -157,5 +161,5 @@ def scores_of(facts: Fundamentals, rubric: Rubric, name: str) -> Scores:
         rubric=RubricName(id=rubric.id, version=rubric.version),
         method="rubric points interpolated linearly, weights of missing inputs renormalised",
         n_obs=sum(row.value is not None for row in rows),
-        warnings=("ratings are editorial heuristics, not investment advice",),
+        warnings=("ratings are editorial heuristics, not investment advice", *filter(None, old)),
     )

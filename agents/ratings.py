@@ -37,7 +37,9 @@ class HoldingRating(Part):
     symbol: str
     weight: Ratio | None = Field(description="value / Σ value of long equity")
     overall: Ratio | None = Field(description="Σ w·s / Σ w over the three scores at hand, weights of the rubric")
-    coverage: Ratio = Field(description="share of the rubric's weight that has figures")
+    coverage: Ratio = Field(
+        description="Σ w·coverage of the scores that apply / Σ w: the share of the rubric's weight that has figures"
+    )
     accession: str | None
     reason: str | None
     scores: dict[str, ScoreRow]

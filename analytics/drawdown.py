@@ -46,8 +46,8 @@ NO_DRAWDOWN = Drawdown(None, None, None, None, None)
 
 
 def underwater(index: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return index over its running maximum − 1, per value."""
-    return index / np.maximum.accumulate(index) - 1.0
+    """Return index over its running maximum − 1, per value; the index started at 1, even if that is not in it."""
+    return index / np.maximum(np.maximum.accumulate(index), 1.0) - 1.0
 
 
 def max_drawdown(dates: Sequence[date], index: NDArray[np.float64]) -> Drawdown:

@@ -10,6 +10,7 @@ from datetime import date
 from statistics import fmean, stdev
 from typing import Any
 
+AGE_MONTHS_MAX = 15  # a year, and three months to file the next report
 YEARS_LOOKED_AT = 5
 YEARS_MIN = 3
 
@@ -53,6 +54,17 @@ def load_filings(document: Mapping[str, Any]) -> dict[str, tuple[Filing, ...]]:
         )
         for symbol, company in document["companies"].items()
     }
+
+
+def aged(symbol: str, period_end: date, accession: str, asof: date) -> str:
+    """Say that a company's newest report is more than 15 months older than the day; "" when it is not."""
+    months = (asof.year - period_end.year) * 12 + asof.month - period_end.month
+    if months < AGE_MONTHS_MAX or (months == AGE_MONTHS_MAX and asof.day <= period_end.day):
+        return ""
+    return (
+        f"{symbol}: rated on the annual report for the year to {period_end} ({accession}), which ended more than"
+        f" {AGE_MONTHS_MAX} months before {asof}"
+    )
 
 
 def known_on(filings: Sequence[Filing], asof: date) -> list[Filing]:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from math import fsum
 from typing import Any
 
-from analytics.fundamentals import Filing, Ratio, known_on, pays_dividends, ratios
+from analytics.fundamentals import Filing, Ratio, aged, known_on, pays_dividends, ratios
 from analytics.numbers import ratio
 from analytics.rubric import Rubric, Score
 
@@ -40,7 +40,12 @@ class ScoreResult:
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """All scores of one company as known on a day; `accession` of the newest filing used."""
+    """All scores of one company as known on a day; `accession` of the newest filing used.
+
+    Attributes:
+        overall_coverage: weight of the inputs at hand over all inputs' weight, of the scores that apply.
+        warning: that the newest filing is old; "" when it is not, or nothing is rated on it.
+    """
 
     symbol: str
     asof: date
@@ -49,6 +54,7 @@ class Rating:
     overall_coverage: float
     accession: str | None
     reason: str
+    warning: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON with every input, its score and why it is missing."""
@@ -133,22 +139,23 @@ def rate(
     figures = ratios(known, dividends, asof)
     pays = pays_dividends(known, dividends, asof)
     scores = {score.name: score_company(score, figures, rubric, pays=pays) for score in rubric.scores}
-    have = {
-        name: weight
-        for name, weight in rubric.overall.items()
-        if scores[name].applies and scores[name].value is not None
-    }
-    wanted = fsum(weight for name, weight in rubric.overall.items() if scores[name].applies)
-    coverage = fsum(have.values()) / wanted if wanted else 0.0
+    applicable = {name: weight for name, weight in rubric.overall.items() if scores[name].applies}
+    have = {name: weight for name, weight in applicable.items() if scores[name].value is not None}
+    wanted = fsum(applicable.values())
+    coverage = fsum(weight * scores[name].coverage for name, weight in applicable.items()) / wanted if wanted else 0.0
+    scored = fsum(have.values()) / wanted if wanted else 0.0
     overall = None
     reason = ""
-    if coverage >= rubric.component_coverage_min - _ROUNDING:
+    if scored >= rubric.component_coverage_min - _ROUNDING:
         overall = fsum(
             weight * value for name, weight in have.items() if (value := scores[name].value) is not None
         ) / fsum(have.values())
     else:
-        reason = f"scores at hand weigh {coverage:.0%} of the overall rating"
-    return Rating(symbol, asof, scores, overall, coverage, known[-1].accession, reason)
+        reason = f"scores at hand weigh {scored:.0%} of the overall rating"
+    last = known[-1]
+    rated = any(score.value is not None for score in scores.values())
+    old = aged(symbol, last.period_end, last.accession, asof) if rated else ""
+    return Rating(symbol, asof, scores, overall, coverage, last.accession, reason, old)
 
 
 def aggregate(
@@ -203,7 +210,10 @@ def aggregate(
         weights={symbol: value / total for symbol, value in held.items()},
         rubric_id=rubric.id,
         rubric_version=rubric.version,
-        warnings=("ratings are editorial heuristics, not investment advice",),
+        warnings=(
+            "ratings are editorial heuristics, not investment advice",
+            *(ratings[symbol].warning for symbol in held if symbol in ratings and ratings[symbol].warning),
+        ),
     )
 
 

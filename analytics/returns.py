@@ -4,7 +4,8 @@ With external flows at the end of the day, r_t = (V_t − F_t) / V_{t−1} − 1
 start, r_t = V_t / (V_{t−1} + F_t) − 1. Daily returns are linked geometrically (GIPS 2020,
 2.A.24.f) and never annualised for less than a year (2.A.12). Where V_{t−1} ≤ 0 no return exists:
 the index stops and starts again at 1, flagged, and figures since inception count from there; no
-figure is measured from such a day.
+figure is measured from such a day. A day that loses everything, or more (debt remains), returns −1:
+the index stops at 0, measuring ends, and a warning gives the loss.
 """
 
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from analytics.numbers import ZERO, money, ratio
 FlowTiming = Literal["end_of_day", "start_of_day"]
 DAYS_PER_YEAR = 365
 RECONCILE_BP_MAX = Decimal(1)
+_ROUNDING = 1e-9
 
 
 class NotReconciled(ValueError):
@@ -53,11 +55,13 @@ class Twr:
         asof: last valued day; None for an empty history.
         twr: since inception (or the last restart); None with `reason` when there is no return.
         annualised: geometric, None for less than a year.
-        returns: per valued day of `dates`; NaN on the first and on restarts.
-        index: per valued day, 1 at the start and at each restart.
+        returns: per valued day of `dates`, never below −1; NaN on the first and where the value before was not
+            above zero.
+        index: per valued day, 1 at the start and, after a restart, 1 × (1 + the day's return, if it has one).
         net_flows: sum of all external flows; None when some fell on days after the last valued one.
         segment: index of the first valued day of the current segment.
         restarts: days the index started again.
+        restart_reasons: why, one for each of `restarts`.
     """
 
     asof: date | None
@@ -76,6 +80,7 @@ class Twr:
     index: NDArray[np.float64]
     segment: int
     restarts: tuple[date, ...]
+    restart_reasons: tuple[str, ...]
     gaps: tuple[Gap, ...]
     warnings: tuple[str, ...]
 
@@ -126,7 +131,7 @@ class Twr:
 def compute_twr(history: History, timing: FlowTiming = "end_of_day") -> Twr:
     """Return the time-weighted return of a history. Cost: O(valued days)."""
     count = len(history.dates)
-    returns, restarts = _daily(history, timing)
+    returns, restarts, lost = _daily(history, timing)
     segment = 0
     index = np.ones(count)
     if count:
@@ -136,9 +141,11 @@ def compute_twr(history: History, timing: FlowTiming = "end_of_day") -> Twr:
             index[start:end] = np.cumprod(growth[start:end])
         segment = starts[-2]
     warnings = list(history.warnings)
-    if restarts:
-        days = ", ".join(history.dates[at].isoformat() for at in restarts)
-        warnings.append(f"value was not above zero before {days}: the return index restarts there")
+    warnings.extend(f"{text}: the return is -100% and measuring ends there" for text in lost.values())
+    why = [lost.get(at - 1) or f"the value was not above zero on {history.dates[at - 1]}" for at in restarts]
+    warnings.extend(
+        f"{text}: the return index restarts on {history.dates[at]}" for at, text in zip(restarts, why, strict=True)
+    )
     if count and history.nav[-1] <= 0:
         warnings.append(f"value is not above zero on {history.dates[-1]}: the index stands still")
     if history.gaps:
@@ -159,8 +166,8 @@ def compute_twr(history: History, timing: FlowTiming = "end_of_day") -> Twr:
     if twr is not None and days >= DAYS_PER_YEAR and twr > -1.0:
         annualised = (1.0 + twr) ** (DAYS_PER_YEAR / days) - 1.0
     elif twr is not None:
-        why = "less than one year" if days < DAYS_PER_YEAR else "everything was lost"
-        warnings.append(f"{why}: not annualised")
+        short = "less than one year" if days < DAYS_PER_YEAR else "everything was lost"
+        warnings.append(f"{short}: not annualised")
     tail = history.dates[segment:]
     return Twr(
         asof=asof,
@@ -179,6 +186,7 @@ def compute_twr(history: History, timing: FlowTiming = "end_of_day") -> Twr:
         index=index,
         segment=segment,
         restarts=tuple(history.dates[at] for at in restarts),
+        restart_reasons=tuple(why),
         gaps=history.gaps,
         warnings=tuple(dict.fromkeys(warnings)),
     )
@@ -203,12 +211,12 @@ def reconcile(result: Twr, total_value: Decimal) -> Decimal:
     return gap
 
 
-def _daily(history: History, timing: FlowTiming) -> tuple[NDArray[np.float64], list[int]]:
-    """Return one return per valued day and the days the index restarts."""
+def _daily(history: History, timing: FlowTiming) -> tuple[NDArray[np.float64], list[int], dict[int, str]]:
+    """Return one return per valued day, the days the index restarts, and the days all was lost with what was lost."""
     count = len(history.dates)
     returns = np.full(count, np.nan)
     if not count:
-        return returns, []
+        return returns, [], {}
     nav = np.array(history.nav, dtype=np.float64)
     flow = np.array(history.flow, dtype=np.float64)
     before = np.concatenate(([0.0], nav[:-1]))
@@ -216,12 +224,19 @@ def _daily(history: History, timing: FlowTiming) -> tuple[NDArray[np.float64], l
     gained = nav - flow - before
     valid = opening > 0.0
     returns[valid] = gained[valid] / opening[valid]
-    lost = np.nonzero(valid & (returns <= -1.0))[0]
+    lost: dict[int, str] = {}
+    for at in np.nonzero(valid & (returns <= -1.0))[0].tolist():
+        more = -returns[at] > 1.0 + _ROUNDING
+        lost[at] = f"everything was lost on {history.dates[at]}"
+        if more:
+            lost[at] = f"more than everything was lost on {history.dates[at]} ({-returns[at]:.2%} of the value)"
+    # Who owes more than everything has lost everything; an index below zero would turn later losses into gains.
+    returns[list(lost)] = -1.0
     stopped = {int(at) for at in np.nonzero(~valid)[0] if at > 0}
     # After a day that lost everything (or more) the index cannot go on either.
-    stopped |= {int(at) + 1 for at in lost if at + 1 < count}
+    stopped |= {at + 1 for at in lost if at + 1 < count}
     # Of a run of worthless days only the one that brings value again starts a new index.
-    return returns, sorted(at for at in stopped if nav[at] > 0.0)
+    return returns, sorted(at for at in stopped if nav[at] > 0.0), lost
 
 
 def _no_return(history: History, segment: int) -> str:
@@ -263,7 +278,9 @@ def _periods(
         at = _last_on_or_before(dates, boundary)
         if at is None:
             found.append(Period(name, None, None, f"history starts on {dates[0]}, after {boundary}"))
-        elif index[at] <= 0.0 or np.isnan(returns[at + 1 :]).all():
+        elif index[at] <= 0.0:
+            found.append(Period(name, dates[at], None, f"everything was lost by {dates[at]}"))
+        elif np.isnan(returns[at + 1 :]).all():
             found.append(Period(name, dates[at], None, f"the value was not above zero on {dates[at]}"))
         else:
             found.append(Period(name, dates[at], float(index[-1] / index[at]) - 1.0))

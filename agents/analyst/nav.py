@@ -2,13 +2,14 @@
 
 from datetime import date
 from decimal import Decimal
+from math import prod
 
 from pydantic import Field
 
 from agents.analyst.desk import Stamped, stamp
 from agents.answers import GapRow
 from agents.fields import Money, MoneyText, Part, Ratio
-from analytics.months import monthly
+from analytics.months import monthly, restart_within
 from analytics.numbers import ZERO, money
 from analytics.returns import Twr
 from topics.messages import Pins
@@ -35,20 +36,30 @@ class DietzMetrics(Stamped):
 
 
 class MonthRow(Part):
-    """Return of a calendar month; `whole` is false for the month the history begins or ends in."""
+    """Return of a calendar month; `whole` is false for the month the history begins or ends in.
+
+    Attributes:
+        reason: why `value` is null: the return index restarts inside the month.
+    """
 
     year: int
     month: int
-    value: Ratio = Field(description="Π(1 + r_day) − 1 over the month")
+    value: Ratio | None = Field(description="Π(1 + r_day) − 1 over the month")
     whole: bool
+    reason: str | None
 
 
 class YearRow(Part):
-    """Return of a calendar year; `whole` is false where it does not span the year."""
+    """Return of a calendar year; `whole` is false where it does not span the year.
+
+    Attributes:
+        reason: why `value` is null: the return index restarts inside the year.
+    """
 
     year: int
-    value: Ratio = Field(description="Π(1 + r_month) − 1 over the year")
+    value: Ratio | None = Field(description="Π(1 + r_month) − 1 over the year")
     whole: bool
+    reason: str | None
 
 
 class NavHistory(Stamped):
@@ -72,15 +83,16 @@ class NavHistory(Stamped):
 
 def nav_history(pins: Pins, twr: Twr) -> NavHistory:
     """Return the history behind a time-weighted return."""
-    rows = monthly(twr.dates, twr.returns.tolist())
-    whole = [row.value for row in rows if row.whole]
+    rows = monthly(twr.dates, twr.returns.tolist(), twr.restarts)
+    whole = [row.value for row in rows if row.whole and row.value is not None]
     years: list[YearRow] = []
     for year in sorted({row.year for row in rows}):
-        growth = 1.0
         own = [row for row in rows if row.year == year]
-        for row in own:
-            growth *= 1.0 + row.value
-        years.append(YearRow(year=year, value=growth - 1.0, whole=len(own) == 12 and all(row.whole for row in own)))
+        first = next(on for on in twr.dates if on.year == year)
+        reason = restart_within(twr.restarts, first, own[-1].end)
+        linked = None if reason else prod(1.0 + row.value for row in own if row.value is not None) - 1.0
+        complete = len(own) == 12 and all(row.whole for row in own) and not reason
+        years.append(YearRow(year=year, value=linked, whole=complete, reason=reason or None))
     invested: list[str] = []
     running: Decimal = ZERO
     for flow in twr.flow:
@@ -93,7 +105,10 @@ def nav_history(pins: Pins, twr: Twr) -> NavHistory:
         flow=tuple(money(value) or "0" for value in twr.flow),
         invested=tuple(invested),
         index=tuple(twr.index.tolist()),
-        months=tuple(MonthRow(year=row.year, month=row.month, value=row.value, whole=row.whole) for row in rows),
+        months=tuple(
+            MonthRow(year=row.year, month=row.month, value=row.value, whole=row.whole, reason=row.reason or None)
+            for row in rows
+        ),
         years=tuple(years),
         best_month=max(whole, default=None),
         worst_month=min(whole, default=None),

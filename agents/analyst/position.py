@@ -76,7 +76,9 @@ class GainSplit(Part):
     currency: Money = Field(description="Σ q·p₀·(S₁ − S₀): currency gain at yesterday's price")
     joint: Money = Field(description="Σ q·(p₁ − p₀)·(S₁ − S₀)")
     trading: Money = Field(description="Σ value of units traded at the close − what was paid")
-    income: Money = Field(description="Σ dividends − tax withheld, at the day's rate")
+    income: Money = Field(
+        description="Σ dividends − tax withheld, at the ex-date's rate; what it changes until they are paid is cash's"
+    )
     total: Money = Field(description="price + currency + joint + trading + income")
     invested: Money = Field(description="Σ paid for units − Σ received for units")
 

@@ -53,7 +53,7 @@ class ReturnsGroup(Desk):
         elif not twr.dates or twr.net_flows is None:
             reason = twr.reason or "external flows fell on days without a value"
         elif twr.restarts:
-            reason = f"the value was not above zero before {twr.restarts[-1]}: money lost before cannot earn a rate"
+            reason = f"{twr.restart_reasons[-1]}: money lost before cannot earn a rate"
         else:
             # Measured from the first close, like the time-weighted return.
             payments = [(twr.dates[0], -twr.nav[0])]

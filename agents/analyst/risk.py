@@ -203,7 +203,7 @@ class RiskGroup(Desk):
         found: dict[tuple[int, int], float] = {}
         for row in rows:
             then, now = (_rate(rates, currency, book, on) for on in (row.start, row.end))
-            if row.whole and then is not None and now is not None:
+            if row.whole and row.value is not None and then is not None and now is not None:
                 found[row.year, row.month] = (1.0 + row.value) * float(then / now) - 1.0
         return found
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import pyxirr
 
+from agents.analyst.position import GainSplit
 from services.local_data import example_data
 from tests.agents.desk import Desk, local_data
 from tests.agents.test_financial_analyst import LEDGER, PRICES, RATES, TWR
@@ -66,8 +67,31 @@ async def test_modified_dietz(desk: Desk) -> None:
 async def test_history_of_values(desk: Desk) -> None:
     found = await ask(desk, "portfolio.historical_nav")
     assert found["nav"] == ["1300", "1518", "1507"] and found["invested"] == ["1300", "1432", "1432"]
-    assert found["months"] == [{"year": 2020, "month": 1, "value": round(float(TWR), 12), "whole": False}]
+    month = {"year": 2020, "month": 1, "value": round(float(TWR), 12), "whole": False, "reason": None}
+    assert found["months"] == [month]
     assert found["best_month"] is None and "whole" in found["reasons"]["best_month"]
+
+
+async def test_months_and_years_do_not_link_over_a_restart() -> None:
+    # 100 USD become −50 when the short of 50 goes from 10 to 13; money of February starts the index again.
+    ledger = (
+        LEDGER.split('2020-01-02 * "Deposit"')[0]
+        + '2020-01-02 * "Deposit"\n  Assets:Cash:USD  100 USD\n  Equity:Contributions\n'
+        + '2020-01-02 * "Short"\n  Assets:Shares  -50 SYN-A {10 USD}\n  Assets:Cash:USD\n'
+        + '2020-02-04 * "Deposit"\n  Assets:Cash:USD  400 USD\n  Equity:Contributions\n'
+    )
+    days = {"2020-01-02": 10, "2020-01-31": 13, "2020-02-03": 13, "2020-02-04": 13, "2020-02-05": 12, "2020-03-02": 11}
+    prices = "".join(f"{on},SYN-A,{price},USD\n" for on, price in days.items())
+    rates = "".join(f"{on},USD,CAD,1.25\n" for on in days)
+    desk = Desk(local_data(ledger, prices, rates))
+    found = await ask(desk, "portfolio.historical_nav")
+    # January: 100 became −50. February starts again on the 4th: 350, then 400; March 450.
+    values = [row["value"] for row in found["months"]]
+    assert values == [-1.0, None, round(450 / 400 - 1, 12)]
+    assert "restarts on 2020-02-04" in found["months"][1]["reason"]
+    assert found["years"][0]["value"] is None and "restarts on 2020-02-04" in found["years"][0]["reason"]
+    mwr = await ask(desk, "metrics.compute_mwr", positions=...)
+    assert mwr["period"] is None and "the value was not above zero on 2020-02-03" in mwr["reasons"]["period"]
 
 
 async def test_contributions_sum_to_the_return(desk: Desk) -> None:
@@ -129,6 +153,17 @@ async def test_gains_of_a_holding_are_split_and_reconcile_with_money(desk: Desk)
     assert found["series"]["units"] == [50.0, 50.0, 40.0] and found["series"]["value"] == ["650", "726", "600"]
     kinds = [(row["kind"], row["qty"]) for row in (await ask(desk, "position.transactions", symbol="SYN-A"))["rows"]]
     assert kinds == [("lot", "50"), ("lot", "-10")]
+
+
+async def test_dividends_count_at_the_rate_of_their_ex_date_and_the_field_says_so() -> None:
+    ledger = LEDGER + (
+        "\n2020-01-02 open Income:Dividends:SYN-A\n"
+        '2020-01-06 * "Dividend"\n  ex_date: 2020-01-03\n'
+        "  Assets:Cash:USD  10.00 USD\n  Income:Dividends:SYN-A  -10.00 USD\n"
+    )
+    found = await ask(Desk(local_data(ledger, PRICES, RATES)), "position.deep_dive", positions=..., symbol="SYN-A")
+    assert found["gains"]["income"] == "13.2"  # × 1.32; × 1.25 on the pay date is 12.5, the 0.7 between is cash's
+    assert "ex-date's rate" in (GainSplit.model_fields["income"].description or "")
 
 
 async def test_realised_gains_are_tied_to_lots_and_to_the_rates_of_their_days(desk: Desk) -> None:

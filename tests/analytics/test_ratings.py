@@ -69,6 +69,35 @@ def test_negative_equity_breaks_what_divides_by_it() -> None:
     assert found.overall is None
 
 
+def test_overall_coverage_counts_inputs_not_scores() -> None:
+    found = rate("AAPL", FILINGS["AAPL"], APPLE_DIVIDENDS, RUBRIC, date(2012, 12, 31))
+    by_hand = sum(weight * found.scores[name].coverage for name, weight in RUBRIC.overall.items())
+    assert all(score.value is not None for score in found.scores.values())
+    assert found.overall_coverage == pytest.approx(by_hand / sum(RUBRIC.overall.values()))
+    assert 0.4 < found.overall_coverage < 0.6
+    # A dividend that is not paid takes no part; what is left has the weight of all.
+    free = rate("AAPL", FILINGS["AAPL"], [], RUBRIC, date(2010, 12, 31))
+    weights = {name: weight for name, weight in RUBRIC.overall.items() if name != "dividend_safety"}
+    by_hand = sum(weight * free.scores[name].coverage for name, weight in weights.items())
+    assert free.overall_coverage == pytest.approx(by_hand / sum(weights.values()))
+
+
+def test_a_rating_that_rests_on_an_old_report_says_so() -> None:
+    last = FILINGS["AAPL"][-1]
+    ends = last.period_end
+    assert ends == date(2012, 9, 29)
+    for asof, warned in ((date(2013, 12, 29), False), (date(2013, 12, 30), True)):
+        found = rate("AAPL", FILINGS["AAPL"], APPLE_DIVIDENDS, RUBRIC, asof)
+        told = [
+            text for text in aggregate({"AAPL": Decimal(1)}, {"AAPL": found}, RUBRIC, asof).warnings if "AAPL" in text
+        ]
+        assert len(told) == warned
+        if warned:
+            assert "2012-09-29" in told[0] and last.accession in told[0] and "15 months before 2013-12-30" in told[0]
+    nothing = [Filing("x-1", 2005, date(2005, 12, 31), date(2006, 2, 1), {"revenue": 10.0})]
+    assert rate("SYN-A", nothing, [], RUBRIC, date(2010, 1, 1)).warning == ""
+
+
 def test_a_portfolio_is_weighted_over_rated_long_equity() -> None:
     day = date(2012, 12, 31)
     apple = rate("AAPL", FILINGS["AAPL"], APPLE_DIVIDENDS, RUBRIC, day)

@@ -10,6 +10,7 @@ import pytest
 from analytics.attribution import attribute
 from analytics.drawdown import max_drawdown
 from analytics.history import build
+from analytics.months import monthly
 from analytics.numbers import CONTEXT
 from analytics.returns import NotReconciled, compute_twr, reconcile
 from tests.analytics.worlds import World, everything, single
@@ -199,7 +200,7 @@ def test_a_worthless_portfolio_stops_the_index_and_money_restarts_it() -> None:
     assert result.restarts == (date(2004, 1, 6),)
     assert result.twr == pytest.approx(0.1)
     assert list(result.index[-2:]) == [1.0, pytest.approx(1.1)]
-    assert any("the return index restarts there" in text for text in result.warnings)
+    assert "the value was not above zero on 2004-01-05: the return index restarts on 2004-01-06" in result.warnings
     assert len(result.as_json()["series"]["drawdown"]) == len(result.dates)
 
 
@@ -209,10 +210,13 @@ def test_no_period_is_measured_from_a_day_without_a_value_above_zero() -> None:
     closes = {"2003-11-03": "10", "2003-11-28": "12", "2003-12-31": "16", "2004-01-05": "16", "2004-01-06": "15"}
     result = compute_twr(build((world := single(text, closes)).booked.rows, world.market))
     periods = {period.name: period for period in result.periods}
-    # 50 in November fell to −10 in December; the index stands still from there.
-    assert result.twr == pytest.approx(-1.2) and result.annualised is None
+    # 50 in November fell to 30 and in December to −10: nothing is measured from there.
+    assert result.twr == -1.0 and result.annualised is None and result.drawdown.depth == -1.0
+    assert "more than everything was lost on 2003-12-31 (133.33% of the value): the return is -100%" in " ".join(
+        result.warnings
+    )
     for name in ("MTD", "QTD", "YTD"):
-        assert periods[name].value is None and periods[name].reason == "the value was not above zero on 2003-12-31"
+        assert periods[name].value is None and periods[name].reason == "everything was lost by 2003-12-31"
     assert attribute(build(world.booked.rows, world.market), result).reason.startswith(
         "everything was lost on 2003-12-31"
     )
@@ -229,6 +233,46 @@ def test_money_that_came_in_on_the_day_all_was_lost_starts_the_next_return() -> 
     assert result.twr == pytest.approx(0.2)
     total = attribute(history, result).total
     assert total is not None and total.total == pytest.approx(0.2)
+
+
+def test_a_day_that_loses_more_than_everything_ends_the_measuring() -> None:
+    # 1,000 in cash and 1,000 for a short of 100: 1,000, then 500; 5,000 are put in while the short costs 2,500.
+    text = OPEN + units("2004-01-02", -100, "10")
+    text += '2004-01-02 * "in"\n  Assets:Cash  2000 USD\n  Equity:In\n'
+    text += '2004-01-06 * "margin call met"\n  Assets:Cash  5000 USD\n  Equity:In\n'
+    closes = {"2004-01-02": "10", "2004-01-05": "15", "2004-01-06": "25", "2004-01-07": "25", "2004-01-08": "20"}
+    world = single(text, closes)
+    history = build(world.booked.rows, world.market)
+    result = compute_twr(history)
+    assert [int(value) for value in result.nav] == [1000, 500, 4500, 4500, 5000]
+    assert result.index.tolist() == [1.0, 0.5, 0.0, 1.0, pytest.approx(5000 / 4500)]
+    assert result.restarts == (date(2004, 1, 7),)
+    lost = "more than everything was lost on 2004-01-06 (200.00% of the value)"
+    assert result.restart_reasons == (lost,)
+    assert f"{lost}: the return is -100% and measuring ends there" in result.warnings
+    assert f"{lost}: the return index restarts on 2004-01-07" in result.warnings
+    assert not any("not above zero" in text for text in result.warnings)
+    assert result.twr == pytest.approx(500 / 4500) and result.drawdown.depth == 0.0
+    assert result.as_json()["series"]["drawdown"] == [0.0, -0.5, -1.0, 0.0, 0.0]
+    (month,) = monthly(result.dates, result.returns.tolist(), result.restarts)
+    assert (month.value, month.whole) == (None, False)
+    assert month.reason == "the return index restarts on 2004-01-07: nothing links the days before and after"
+    # Up to the loss it is the whole of what was there.
+    early = single(text, dict(list(closes.items())[:3]))
+    fallen = compute_twr(build(early.booked.rows, early.market))
+    assert fallen.twr == fallen.drawdown.depth == -1.0 and fallen.annualised is None
+    assert [row.value for row in monthly(fallen.dates, fallen.returns.tolist(), fallen.restarts)] == [-1.0]
+
+
+def test_two_days_in_a_row_that_lose_everything() -> None:
+    text = OPEN + units("2004-01-02", -100, "10")
+    text += '2004-01-02 * "in"\n  Assets:Cash  2000 USD\n  Equity:In\n'
+    text += '2004-01-05 * "in"\n  Assets:Cash  1000 USD\n  Equity:In\n'
+    text += '2004-01-06 * "in"\n  Assets:Cash  1000 USD\n  Equity:In\n'
+    world = single(text, {"2004-01-02": "10", "2004-01-05": "25", "2004-01-06": "35", "2004-01-07": "34"})
+    result = compute_twr(build(world.booked.rows, world.market))
+    assert result.index.tolist() == [1.0, 0.0, 0.0, pytest.approx(600 / 500)]
+    assert result.as_json()["series"]["drawdown"] == [0.0, -1.0, -1.0, 0.0]
 
 
 def test_the_series_must_end_where_the_positions_are() -> None:
