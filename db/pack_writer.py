@@ -11,7 +11,7 @@ from db.pack_build import BuildReport, PlannedPack, plan_build, require_sessions
 from db.pack_content import Origin, PackContent, PackRejected, pack_id_of, require_valid, security_id_of
 from db.pack_series import Security, require_same_units
 from db.packs import PackRepository, pack_refusals
-from db.postgres import Connection, transaction, upstream_failures
+from db.postgres import Connection, Pool, transaction, upstream_failures
 from db.sql import query
 from topics.errors import Code, TerminalError
 from topics.messages import PackRef, PackStatus
@@ -28,6 +28,11 @@ class PackWriter(PackRepository):
     Args:
         pool: opened with the owner's URL.
     """
+
+    @property
+    def pool(self) -> Pool:
+        """The pool it writes with."""
+        return self._pool
 
     async def set_calendar(self, calendar: str, first_day: date, last_day: date, sessions: Sequence[date]) -> None:
         """Say which days of a range are sessions; replaces what was known of the calendar."""
