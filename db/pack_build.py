@@ -92,12 +92,21 @@ def plan_build(
         yield PlannedPack(asof, revision, content, sha256, findings)
 
 
-def require_sessions(policy: str, days: Iterable[date], sessions: Container[date]) -> None:
-    """Refuse packs for days on which the market is closed.
+def no_session(policy: str, day: date, policies: Iterable[str]) -> str:
+    """Say why a day has no pack: its policy is none of those there are, or the market is closed."""
+    known = sorted(policies)
+    if policy in known:
+        return f"{day} is no session of the calendar of policy {policy!r}"
+    return f"there is no pricing policy {policy!r}; there are: {', '.join(known) or 'none yet'}"
+
+
+def require_sessions(policy: str, days: Iterable[date], sessions: Container[date], policies: Iterable[str]) -> None:
+    """Refuse packs of an unknown policy, or for days on which the market is closed.
 
     Raises:
         PackRejected: naming every such day.
     """
-    faults = [f"{day} is no session of the calendar of policy {policy!r}" for day in days if day not in sessions]
+    known = tuple(policies)
+    faults = list(dict.fromkeys(no_session(policy, day, known) for day in days if day not in sessions))
     if faults:
         raise PackRejected(faults)
