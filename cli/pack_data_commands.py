@@ -111,6 +111,8 @@ def import_command(
         print_json(report.as_json())
     else:
         say(f"{report.created} created, {report.restated} restated, {report.unchanged} unchanged")
+        if report.keeping:
+            say(str(report.keeping))
         if report.identifiers:
             say(f"{report.identifiers} identifiers new or changed")
         for on, found in report.faulty:
@@ -184,12 +186,10 @@ def _time(text: str | None) -> time | None:
 
 
 def _require_exchange(calendar: str) -> None:
-    from services.packs_build import exchange_sessions
+    from services.packs_build import is_exchange
 
-    try:
-        exchange_sessions(calendar, date(2024, 1, 2), date(2024, 1, 2))
-    except LookupError as error:
-        raise CommandFailed(f"--calendar: {error}", Exit.USAGE) from None
+    if not is_exchange(calendar):
+        raise CommandFailed(f"--calendar: expected the code of an exchange like XNYS, got {calendar!r}", Exit.USAGE)
 
 
 def _request(

@@ -31,6 +31,7 @@ class BuildReport:
     Attributes:
         created: days that had no frozen pack before.
         restated: days whose rows differ from the fresh pack's; it is superseded.
+        restated_days: those days.
         unchanged: days whose fresh pack has exactly these rows.
         written: the new packs, by day.
         faulty: days that were not written, because of these faults.
@@ -40,6 +41,7 @@ class BuildReport:
     created: int = 0
     restated: int = 0
     unchanged: int = 0
+    restated_days: list[date] = field(default_factory=list)
     written: list[PackRef] = field(default_factory=list)
     faulty: list[tuple[date, Finding]] = field(default_factory=list)
     warnings: list[tuple[date, Finding]] = field(default_factory=list)
@@ -87,6 +89,7 @@ def plan_build(
             report.created += 1
         else:
             report.restated += 1
+            report.restated_days.append(asof)
         report.warnings.extend((asof, finding) for finding in findings)
         revision = max((pack.revision for pack in revisions), default=0) + 1
         yield PlannedPack(asof, revision, content, sha256, findings)

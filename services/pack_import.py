@@ -121,6 +121,41 @@ class ImportRequest(_Given):
     required_symbols: tuple[str, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """Packs that were frozen before an older day was restated. What a frozen pack sees never changes.
+
+    Attributes:
+        restated: the first day that was restated.
+        packs: how many packs of later days there are; `first` and `last` are the days of theirs.
+    """
+
+    restated: date
+    packs: int
+    first: date
+    last: date
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON-ready columns."""
+        return {
+            "restated": str(self.restated),
+            "packs": self.packs,
+            "first": str(self.first),
+            "last": str(self.last),
+        }
+
+    def __str__(self) -> str:
+        if self.packs == 1:
+            return (
+                f"the pack of {self.first} was frozen before and keeps the old rows of {self.restated};"
+                " the new ones are seen from the next pack on that is frozen"
+            )
+        return (
+            f"{self.packs} packs, {self.first} to {self.last}, were frozen before and keep the old rows of what was"
+            f" restated from {self.restated} on; the new ones are seen from the next pack on that is frozen"
+        )
+
+
 @dataclass(slots=True)
 class ImportReport:
     """What an import did; with `dry_run` what it would do.
@@ -128,6 +163,7 @@ class ImportReport:
     Attributes:
         packs: day, revision, id and digest of each new pack.
         identifiers: how many were new or changed.
+        keeping: packs after a restated day that were frozen before this import: they go on seeing its old rows.
     """
 
     created: int = 0
@@ -135,6 +171,7 @@ class ImportReport:
     unchanged: int = 0
     identifiers: int = 0
     packs: list[dict[str, Any]] = field(default_factory=list)
+    keeping: Keeping | None = None
     faulty: list[tuple[date, Finding]] = field(default_factory=list)
     warnings: list[tuple[date, Finding]] = field(default_factory=list)
 
@@ -146,6 +183,7 @@ class ImportReport:
             "unchanged": self.unchanged,
             "identifiers": self.identifiers,
             "packs": self.packs,
+            "keeping": self.keeping and self.keeping.as_json(),
             "faulty": [{"day": str(on), **found.as_json()} for on, found in self.faulty],
             "warnings": [{"day": str(on), **found.as_json()} for on, found in self.warnings],
         }
@@ -203,6 +241,7 @@ async def import_packs(
         [Origin(row.kind, row.source, row.name, row.sha256) for row in request.origins],
     )
     report.created, report.restated, report.unchanged = built.created, built.restated, built.unchanged
+    report.keeping = await _keeping(writer, request.policy, built)
     report.faulty, report.warnings = built.faulty, built.warnings
     report.faulty += await _holes(writer, request.policy, sessions, prices or (), {on for on, _ in days})
     report.faulty.sort(key=lambda found: found[0])
@@ -354,6 +393,16 @@ async def _exchange(
 async def _last_priced(writer: PackWriter, policy: str) -> date | None:
     newest = await writer.list(policy, status=PackStatus.FRESH, limit=1)
     return newest[0].ref.asof_date if newest and newest[0].prices else None
+
+
+async def _keeping(writer: PackWriter, policy: str, built: BuildReport) -> Keeping | None:
+    if not built.restated_days:
+        return None
+    restated = built.restated_days[0]
+    written = {pack.asof_date for pack in built.written}
+    later = await writer.list(policy, restated + timedelta(days=1), status=PackStatus.FRESH, limit=1_000_000)
+    days = sorted(pack.ref.asof_date for pack in later if pack.ref.asof_date not in written)
+    return Keeping(restated, len(days), days[0], days[-1]) if days else None
 
 
 async def _holes(

@@ -94,6 +94,15 @@ async def extend_exchange(policies: PolicyRepository, exchange: str, first: date
     return sessions
 
 
+def is_exchange(name: str) -> bool:
+    """Return whether a name is the code of an exchange whose sessions are known."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import exchange_calendars
+
+        return name in exchange_calendars.get_calendar_names()
+
+
 def exchange_sessions(exchange: str, first: date, last: date) -> tuple[date, ...]:
     """Return the sessions of an exchange, as far ahead as its calendar is known.
 
@@ -103,7 +112,7 @@ def exchange_sessions(exchange: str, first: date, last: date) -> tuple[date, ...
         last: last day, included.
 
     Raises:
-        LookupError: no calendar of that name.
+        LookupError: no calendar of that name, or it does not know those days.
     """
     with warnings.catch_warnings():
         # Its use of pandas is the library's own affair.
@@ -111,15 +120,22 @@ def exchange_sessions(exchange: str, first: date, last: date) -> tuple[date, ...
         import exchange_calendars
         from exchange_calendars.errors import InvalidCalendarName
 
+        # A calendar of less than a few days is refused by the library.
+        start, end = first - timedelta(days=30), last + timedelta(days=30)
         try:
-            # A calendar of less than a few days is refused by the library.
-            start, end = first - timedelta(days=30), last + timedelta(days=30)
             calendar = exchange_calendars.get_calendar(exchange, start=start.isoformat(), end=end.isoformat())
         except InvalidCalendarName:
             raise LookupError(f"expected the code of an exchange like XNYS, got {exchange!r}") from None
         except ValueError:
             # Holidays of some are published year by year: asked for more, the library refuses all.
-            calendar = exchange_calendars.get_calendar(exchange)
+            try:
+                known = exchange_calendars.get_calendar(exchange)
+                low, high = known.bound_min(), known.bound_max()
+                start = start if low is None else max(start, low.date())
+                end = end if high is None else min(end, high.date())
+                calendar = exchange_calendars.get_calendar(exchange, start=start.isoformat(), end=end.isoformat())
+            except ValueError:
+                raise LookupError(f"the sessions of {exchange} from {first} to {last} are not known") from None
         return tuple(on for stamp in calendar.sessions if first <= (on := stamp.date()) <= last)
 
 

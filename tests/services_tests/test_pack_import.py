@@ -34,7 +34,7 @@ from services.pack_import import (
     import_packs,
     rebuilt_difference,
 )
-from services.packs_build import FIRST_DAY, POLICY, build_packs
+from services.packs_build import FIRST_DAY, POLICY, build_packs, exchange_sessions
 from services.price_files import FilesRejected
 from tests.services import Database
 from topics.errors import Code, TerminalError
@@ -201,6 +201,8 @@ def test_the_command_knows_the_sessions_to_come(
     due = ("--expected-by", "18:30", "--time-zone", "America/New_York")
     refused = dawsos(*given, *due)
     assert refused.exit_code and "needs an exchange's calendar" in refused.stderr + str(refused.exception)
+    refused = dawsos(*given, "--calendar", "NOPE")
+    assert refused.exit_code and "code of an exchange" in refused.stderr + str(refused.exception)
     done = dawsos(*given, *due, "--calendar", "XNYS")
     assert done.exit_code == 0, done.stderr
 
@@ -234,6 +236,38 @@ def test_the_command_knows_the_sessions_to_come(
 
 
 @pytestmark_db
+def test_restating_an_older_day_says_who_keeps_the_old_rows(
+    pack_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dawsos = command(monkeypatch, pack_database)
+    path = tmp_path / "closes.csv"
+
+    def load(*rows: tuple[date, str], more: tuple[str, ...] = ()) -> Result:
+        path.write_text("date,symbol,close,currency\n" + "".join(f"{on},SYN-A,{close},USD\n" for on, close in rows))
+        done = dawsos("import", "--policy", "mine", "--prices", str(path), *more)
+        assert done.exit_code == 0, done.stderr
+        return done
+
+    def said(done: Result) -> str:
+        return " ".join((done.stdout + done.stderr).split())
+
+    assert "frozen before" not in said(load((THURSDAY, "10"), (FRIDAY, "10"), (MONDAY, "10")))
+    older = said(load((FRIDAY, "10.5")))
+    assert "the pack of 2024-01-08 was frozen before and keeps the old rows of 2024-01-05" in older
+    assert "seen from the next pack on that is frozen" in older
+    report = json.loads(load((THURSDAY, "10.5"), more=("--json",)).stdout)
+    assert report["keeping"] == {
+        "restated": "2024-01-04",
+        "packs": 2,
+        "first": "2024-01-05",
+        "last": "2024-01-08",
+    }
+    # The newest day, and one whose successors are frozen anew by the same import, leave nobody behind.
+    assert "frozen before" not in said(load((MONDAY, "11")))
+    assert "frozen before" not in said(load((FRIDAY, "10.6"), (MONDAY, "11.1")))
+
+
+@pytestmark_db
 @pytest.mark.parametrize("rated", [True, False])
 def test_a_session_without_any_price_is_refused(
     pack_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rated: bool
@@ -250,6 +284,13 @@ def test_a_session_without_any_price_is_refused(
     assert [pack["day"] for pack in report["packs"]] == ["2024-01-04", "2024-01-08"]
     [refused] = report["faulty"]
     assert (refused["day"], refused["kind"]) == ("2024-01-05", "coverage" if rated else "empty")
+
+
+def test_what_the_calendar_library_does_not_know() -> None:
+    # Its Bombay ends with a year that is published; a year past the last price is asked for anyway.
+    assert len(exchange_sessions("XBOM", date(2024, 1, 1), date(2099, 12, 31))) > 490
+    with pytest.raises(LookupError, match="from 2098-01-01 to 2099-12-31 are not known"):
+        exchange_sessions("XBOM", date(2098, 1, 1), date(2099, 12, 31))
 
 
 @pytestmark_db
