@@ -103,7 +103,7 @@ class PackBuilder(BaseAgent):
 
     @capability("packs.begin", upstreams=("postgres",))
     async def begin(self, context: CapabilityContext, policy: str, asof: date) -> PackRef:
-        """Open the day's next pack, so that executions of that day wait for it; repeating returns the same one."""
+        """Open the day's pack, so that executions of that day wait for it; a fresh one stays until rows differ."""
         self._allow(context)
         return await self._desk.begin(policy, asof, _now(context))
 
@@ -112,7 +112,7 @@ class PackBuilder(BaseAgent):
         """Fetch the closes of a day from a source."""
         self._allow(context)
         rows = await self._sources.get(source).prices(asof)
-        _report(context, rows, source, asof)
+        _report(context, "prices", rows, source, asof)
         return [PriceQuote(**_columns(row)) for row in rows]
 
     @capability("packs.fetch_rates", timeout_s=120, retry=_FETCH)
@@ -120,7 +120,7 @@ class PackBuilder(BaseAgent):
         """Fetch the exchange rates of a day from a source."""
         self._allow(context)
         rows = await self._sources.get(source).rates(asof)
-        _report(context, rows, source, asof)
+        _report(context, "exchange rates", rows, source, asof)
         return [RateQuote(**_columns(row)) for row in rows]
 
     @capability("packs.fetch_macro", timeout_s=120, retry=_FETCH)
@@ -128,7 +128,7 @@ class PackBuilder(BaseAgent):
         """Fetch macro observations published up to a day from a source."""
         self._allow(context)
         rows = await self._sources.get(source).macro(asof)
-        _report(context, rows, source, asof)
+        _report(context, "macro series", rows, source, asof)
         return [MacroValue(**_columns(row)) for row in rows]
 
     @capability("packs.validate", timeout_s=60, upstreams=("postgres",))
@@ -170,9 +170,9 @@ class PackBuilder(BaseAgent):
     ) -> PackRef:
         """Write the rows and freeze the pack; its event goes out with the commit. Repeating changes nothing."""
         self._allow(context)
-        pack = await self._desk.freeze(pack_id, _rows(prices, rates, macro), content_sha256, _now(context))
-        if pack.pack_id != pack_id:
-            context.report(warning=f"revision {pack.revision} of {pack.asof_date} has the same rows already")
+        pack, unchanged = await self._desk.freeze(pack_id, _rows(prices, rates, macro), content_sha256, _now(context))
+        if unchanged:
+            context.report(warning=f"nothing new: revision {pack.revision} of {pack.asof_date} has the same rows")
         return pack
 
     @capability("packs.fail", upstreams=("postgres",), retry=Retry(attempts_max=10, cap_s=60.0))
@@ -196,7 +196,11 @@ def _now(context: CapabilityContext) -> int:
 
 
 def _report(
-    context: CapabilityContext, rows: Iterable[QuotedPrice | QuotedRate | MacroPoint], source: str, asof: date
+    context: CapabilityContext,
+    kind: str,
+    rows: Iterable[QuotedPrice | QuotedRate | MacroPoint],
+    source: str,
+    asof: date,
 ) -> None:
     context.report(source=source, asof=asof)
     empty = True
@@ -204,7 +208,7 @@ def _report(
         empty = False
         context.report(source=row.source)
     if empty:
-        context.report(warning=f"{source} has nothing for {asof}")
+        context.report(warning=f"{source} has no {kind} for {asof}")
 
 
 def _columns(row: QuotedPrice | QuotedRate | MacroPoint) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class PackDesk(Protocol):
     """Where packs are built. Every method may be repeated: the second time changes nothing."""
 
     async def begin(self, policy: str, asof: date, now_ms: int) -> PackRef:
-        """Return the day's empty warming pack, making its next revision if there is none.
+        """Return the day's fresh pack, else its empty warming one, making its next revision if there is none.
 
         Raises:
             TerminalError: INVALID_INPUT for an unknown policy or a day that is no session.
@@ -84,8 +84,11 @@ class PackDesk(Protocol):
         """
         ...
 
-    async def freeze(self, pack_id: UUID, rows: PackRows, sha256: str, now_ms: int) -> PackRef:
-        """Put the rows into the pack and freeze it; the day's fresh pack when that has the same rows.
+    async def freeze(self, pack_id: UUID, rows: PackRows, sha256: str, now_ms: int) -> tuple[PackRef, bool]:
+        """Put the rows into the pack and freeze it; into the next revision when it is fresh and has other rows.
+
+        Returns:
+            The frozen pack, and whether it had the same rows already.
 
         Raises:
             TerminalError: INVALID_REQUEST when the pack holds other rows or the digest differs.

@@ -53,7 +53,11 @@ def import_command(
         list[str] | None, typer.Option(metavar="SYMBOL", help="Securities every pack must have; repeatable.")
     ] = None,
     expected_by: Annotated[
-        str | None, typer.Option(metavar="HH:MM", help="A session's pack is overdue after this time of its day.")
+        str | None,
+        typer.Option(
+            metavar="HH:MM",
+            help="A session's pack is overdue after this time of its day; needs an exchange's calendar.",
+        ),
     ] = None,
     time_zone: Annotated[str, typer.Option(metavar="ZONE", help="That time's zone.")] = "UTC",
     as_json: AsJson = False,
@@ -100,15 +104,19 @@ def import_command(
         raise CommandFailed(f"{len(rejected.faults)} faults, nothing was imported") from None
     except ParquetMissing as missing:
         raise CommandFailed(str(missing), Exit.UNAVAILABLE) from None
+    if calendar is not None:
+        _require_exchange(calendar)
     report = asyncio.run(_load(request, quiet=as_json))
     if as_json:
         print_json(report.as_json())
     else:
         say(f"{report.created} created, {report.restated} restated, {report.unchanged} unchanged")
+        if report.keeping:
+            say(str(report.keeping))
         if report.identifiers:
             say(f"{report.identifiers} identifiers new or changed")
         for on, found in report.faulty:
-            say(f"{on} not built: {found.subject}: {found.message}")
+            say(f"{on} not built: {found.subject and f'{found.subject}: '}{found.message}")
         if report.warnings:
             say(f"{len(report.warnings)} warnings; `dawsos packs show PACK` lists those of a pack")
     if report.faulty:
@@ -177,6 +185,13 @@ def _time(text: str | None) -> time | None:
         raise CommandFailed(f"--expected-by: expected a time like 18:30, got {text!r}", Exit.USAGE) from None
 
 
+def _require_exchange(calendar: str) -> None:
+    from services.packs_build import is_exchange
+
+    if not is_exchange(calendar):
+        raise CommandFailed(f"--calendar: expected the code of an exchange like XNYS, got {calendar!r}", Exit.USAGE)
+
+
 def _request(
     *,
     policy: str,
@@ -204,11 +219,9 @@ def _request(
         origins.append(GivenOrigin(kind="rates", source=provider, name=file.name, sha256=file.sha256))
         rates = tuple(GivenRate(base=r[1], quote=r[2], rate=r[3], observed_on=r[0]) for r in rows)
     codes = tuple(GivenIdentifier(**row) for row in _identifiers(identifiers)) if identifiers else ()
-    days = sorted({row.observed_on for row in closes or ()})
     return ImportRequest(
         policy=policy,
-        calendar=calendar,
-        sessions=_sessions(calendar, days) if calendar and days else (),
+        exchange=calendar,
         identifiers=codes,
         prices=closes,
         rates=rates,
@@ -228,15 +241,6 @@ def _ecb() -> MarketFile:
 
     url = settings().ecb_url
     return market_text(url, asyncio.run(fetch(url, "ecb")), RATE_COLUMNS)
-
-
-def _sessions(calendar: str, days: list[date]) -> tuple[date, ...]:
-    from services.packs_build import exchange_sessions
-
-    try:
-        return exchange_sessions(calendar, days[0], days[-1])
-    except LookupError as error:
-        raise CommandFailed(f"--calendar: {error}", Exit.USAGE) from None
 
 
 def _identifiers(path: Path) -> list[dict[str, Any]]:

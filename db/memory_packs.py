@@ -7,7 +7,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from db.pack_build import BuildReport, plan_build
+from db.pack_build import BuildReport, no_session, plan_build, require_sessions
 from db.pack_checks import Finding, check_content
 from db.pack_choice import PackDecision, PackFacts, choose_pack
 from db.pack_content import Origin, PackContent, PackRejected, pack_id_of, plain, require_valid
@@ -91,7 +91,7 @@ class MemoryPacks:
             TerminalError: INVALID_INPUT when the policy is unknown or the day is no session.
         """
         if asof not in await self.sessions(policy, asof, asof):
-            raise TerminalError(Code.INVALID_INPUT, f"{asof} is no session of the calendar of policy {policy!r}")
+            raise TerminalError(Code.INVALID_INPUT, no_session(policy, asof, self._policies))
         revision = revision or max((pack.ref.revision for pack in self._of_day(policy, asof)), default=0) + 1
         pack_id = pack_id_of(policy, asof, revision)
         if pack_id not in self._packs:
@@ -201,11 +201,7 @@ class MemoryPacks:
             return report
         first, last = days[0][0], days[-1][0]
         sessions = set(await self.sessions(policy, first, last))
-        strange = [
-            f"{asof} is no session of the calendar of policy {policy!r}" for asof, _ in days if asof not in sessions
-        ]
-        if strange:
-            raise PackRejected(strange)
+        require_sessions(policy, (asof for asof, _ in days), sessions, self._policies)
         stored: dict[date, list[PackRef]] = defaultdict(list)
         for pack in self._packs.values():
             if pack.ref.policy == policy:

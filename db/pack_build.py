@@ -31,6 +31,7 @@ class BuildReport:
     Attributes:
         created: days that had no frozen pack before.
         restated: days whose rows differ from the fresh pack's; it is superseded.
+        restated_days: those days.
         unchanged: days whose fresh pack has exactly these rows.
         written: the new packs, by day.
         faulty: days that were not written, because of these faults.
@@ -40,6 +41,7 @@ class BuildReport:
     created: int = 0
     restated: int = 0
     unchanged: int = 0
+    restated_days: list[date] = field(default_factory=list)
     written: list[PackRef] = field(default_factory=list)
     faulty: list[tuple[date, Finding]] = field(default_factory=list)
     warnings: list[tuple[date, Finding]] = field(default_factory=list)
@@ -87,17 +89,27 @@ def plan_build(
             report.created += 1
         else:
             report.restated += 1
+            report.restated_days.append(asof)
         report.warnings.extend((asof, finding) for finding in findings)
         revision = max((pack.revision for pack in revisions), default=0) + 1
         yield PlannedPack(asof, revision, content, sha256, findings)
 
 
-def require_sessions(policy: str, days: Iterable[date], sessions: Container[date]) -> None:
-    """Refuse packs for days on which the market is closed.
+def no_session(policy: str, day: date, policies: Iterable[str]) -> str:
+    """Say why a day has no pack: its policy is none of those there are, or the market is closed."""
+    known = sorted(policies)
+    if policy in known:
+        return f"{day} is no session of the calendar of policy {policy!r}"
+    return f"there is no pricing policy {policy!r}; there are: {', '.join(known) or 'none yet'}"
+
+
+def require_sessions(policy: str, days: Iterable[date], sessions: Container[date], policies: Iterable[str]) -> None:
+    """Refuse packs of an unknown policy, or for days on which the market is closed.
 
     Raises:
         PackRejected: naming every such day.
     """
-    faults = [f"{day} is no session of the calendar of policy {policy!r}" for day in days if day not in sessions]
+    known = tuple(policies)
+    faults = list(dict.fromkeys(no_session(policy, day, known) for day in days if day not in sessions))
     if faults:
         raise PackRejected(faults)

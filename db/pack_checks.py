@@ -55,6 +55,7 @@ def check_content(
         return (Finding("empty", True, "", "expected prices or rates, the pack has no rows"),)
     return (
         *_required(content, required),
+        *(() if previous is None else _all_gone(content, previous)),
         *(() if asof is None else _stale(content, asof)),
         *_missing_rates(content),
         *_triangles(content),
@@ -66,6 +67,12 @@ def _required(content: PackContent, required: Sequence[str]) -> Iterator[Finding
     priced = {row.symbol for row in content.prices}
     for symbol in sorted(set(required) - priced):
         yield Finding("coverage", True, symbol, "the policy requires a price, the pack has none")
+
+
+def _all_gone(content: PackContent, previous: PackContent) -> Iterator[Finding]:
+    """A single security may end; that all end on one day means that the prices have not come."""
+    if previous.prices and not content.prices:
+        yield Finding("coverage", True, "", f"the pack before has {len(previous.prices)} prices, this one has none")
 
 
 def _stale(content: PackContent, asof: date) -> Iterator[Finding]:
@@ -95,7 +102,7 @@ def _missing_rates(content: PackContent) -> Iterator[Finding]:
 
 def _gone(content: PackContent, previous: PackContent) -> Iterator[Finding]:
     symbols = {row.symbol for row in content.prices}
-    for symbol in sorted({row.symbol for row in previous.prices} - symbols):
+    for symbol in sorted({row.symbol for row in previous.prices} - symbols) if symbols else ():
         yield Finding("coverage", False, symbol, "the pack before has a price, this one has none")
     pairs = {(row.base, row.quote) for row in content.rates}
     for base, quote in sorted({(row.base, row.quote) for row in previous.rates} - pairs):

@@ -70,6 +70,12 @@ class PolicyRepository:
         """
         await self._change("policy_require", policy, sorted(set(symbols)))
 
+    async def calendar_range(self, calendar: str) -> tuple[date, date] | None:
+        """Return the first and last day a calendar is complete for; None when there is none of that name."""
+        with upstream_failures("reading a calendar"):
+            row = await self._pool.fetchrow(query("calendar_get"), calendar)
+        return None if row is None else (row[0], row[1])
+
     async def extend_calendar(self, calendar: str, sessions: Sequence[date]) -> None:
         """Add sessions to a calendar, making it if need be; the range it is complete for grows to hold them.
 

@@ -7,11 +7,11 @@ from datetime import date, datetime
 from itertools import islice
 from uuid import UUID
 
-from db.pack_build import BuildReport, PlannedPack, plan_build, require_sessions
+from db.pack_build import BuildReport, PlannedPack, no_session, plan_build, require_sessions
 from db.pack_content import Origin, PackContent, PackRejected, pack_id_of, require_valid, security_id_of
 from db.pack_series import Security, require_same_units
 from db.packs import PackRepository, pack_refusals
-from db.postgres import Connection, transaction, upstream_failures
+from db.postgres import Connection, Pool, transaction, upstream_failures
 from db.sql import query
 from topics.errors import Code, TerminalError
 from topics.messages import PackRef, PackStatus
@@ -28,6 +28,11 @@ class PackWriter(PackRepository):
     Args:
         pool: opened with the owner's URL.
     """
+
+    @property
+    def pool(self) -> Pool:
+        """The pool it writes with."""
+        return self._pool
 
     async def set_calendar(self, calendar: str, first_day: date, last_day: date, sessions: Sequence[date]) -> None:
         """Say which days of a range are sessions; replaces what was known of the calendar."""
@@ -79,7 +84,7 @@ class PackWriter(PackRepository):
             TerminalError: INVALID_INPUT when the policy is unknown or the day is no session.
         """
         if asof not in await self.sessions(policy, asof, asof):
-            raise TerminalError(Code.INVALID_INPUT, f"{asof} is no session of the calendar of policy {policy!r}")
+            raise TerminalError(Code.INVALID_INPUT, no_session(policy, asof, await self._policies()))
         async with transaction(self._pool) as connection:
             if revision is None:
                 revision = await connection.fetchval(query("pack_next_revision"), policy, asof)
@@ -142,7 +147,8 @@ class PackWriter(PackRepository):
             return report
         first, last = days[0][0], days[-1][0]
         sessions = set(await self.sessions(policy, first, last))
-        require_sessions(policy, (asof for asof, _ in days), sessions)
+        if any(asof not in sessions for asof, _ in days):
+            require_sessions(policy, (asof for asof, _ in days), sessions, await self._policies())
         stored: dict[date, list[PackRef]] = defaultdict(list)
         with upstream_failures("reading packs"):
             for row in await self._pool.fetch(query("pack_refs_between"), policy, first, last):
@@ -162,6 +168,10 @@ class PackWriter(PackRepository):
             with upstream_failures("counting rows"):
                 await self._pool.execute(query("analyze_packs"))
         return report
+
+    async def _policies(self) -> list[str]:
+        with upstream_failures("reading policies"):
+            return [row[0] for row in await self._pool.fetch(query("policy_names"))]
 
     async def add_origins(self, pack_ids: Sequence[UUID], origins: Sequence[Origin]) -> None:
         """Say where the rows of packs were read; saying it again changes nothing."""

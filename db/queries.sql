@@ -189,6 +189,9 @@ ON CONFLICT (policy) DO UPDATE SET calendar = excluded.calendar, description = e
 SELECT policy, calendar, description, expected_by, time_zone, expected_from, required_symbols
 FROM pack_policy WHERE policy = $1
 
+-- name: policy_names
+SELECT policy FROM pack_policy ORDER BY policy
+
 -- name: policy_expect
 UPDATE pack_policy SET expected_by = $2, time_zone = $3, expected_from = $4 WHERE policy = $1 RETURNING policy
 

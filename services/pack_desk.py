@@ -62,6 +62,10 @@ class StorePackDesk:
         async with self._store() as store:
             revisions = await store.list(policy, asof, asof, limit=_PACKS_OF_A_DAY_MAX)
             newest = revisions[0] if revisions else None
+            fresh = next((each.ref for each in revisions if each.ref.status is PackStatus.FRESH), None)
+            if fresh is not None:
+                # Nobody waits for a day that has a fresh pack; only rows that differ make the next revision.
+                return fresh
             if newest and newest.ref.status is PackStatus.WARMING and not newest.prices and not newest.rates:
                 return newest.ref
             revision = newest.ref.revision + 1 if newest else 1
@@ -81,7 +85,7 @@ class StorePackDesk:
             )
             return content.sha256(), findings
 
-    async def freeze(self, pack_id: UUID, rows: PackRows, sha256: str, now_ms: int) -> PackRef:
+    async def freeze(self, pack_id: UUID, rows: PackRows, sha256: str, now_ms: int) -> tuple[PackRef, bool]:
         """See `agents.pack_ports.PackDesk`."""
         content = _content(rows)
         if content.sha256() != sha256:
@@ -90,18 +94,45 @@ class StorePackDesk:
             )
         async with self._store() as store:
             pack = (await store.show(pack_id)).ref
-            if pack.status is PackStatus.WARMING:
-                fresh = await store.list(pack.policy, pack.asof_date, pack.asof_date, PackStatus.FRESH)
-                if fresh and fresh[0].ref.content_sha256 == sha256:
+            fresh = await store.list(pack.policy, pack.asof_date, pack.asof_date, PackStatus.FRESH)
+            if fresh and fresh[0].ref.content_sha256 == sha256:
+                if pack.status is PackStatus.WARMING:
                     await store.fail(pack_id, f"nothing new: revision {fresh[0].ref.revision} has the same rows")
-                    return fresh[0].ref
-                await self._load(store, pack_id, rows, content)
-            if self._add_macro is not None and rows.macro:
-                await self._add_macro(rows.macro)
+                await self._keep_macro(rows)
+                return fresh[0].ref, True
+            if pack.status is not PackStatus.FRESH:
+                return await self._fill(store, pack, rows, content, sha256, now_ms), False
+            pack = await self._next(store, pack, content, now_ms)
             try:
-                return await store.freeze(pack_id, sha256, _time(now_ms))
-            except PackRejected as rejected:
-                raise TerminalError(Code.INVALID_INPUT, str(rejected), faults=list(rejected.faults)) from rejected
+                return await self._fill(store, pack, rows, content, sha256, now_ms), False
+            except TerminalError as refused:
+                # What takes the build back knows only the pack it began with.
+                await self.fail(pack.pack_id, str(refused))
+                raise
+
+    async def _next(self, store: Store, fresh: PackRef, content: PackContent, now_ms: int) -> PackRef:
+        """Return the revision that is to supersede a fresh one: the one a killed attempt left, else a new one."""
+        [newest, *_] = await store.list(fresh.policy, fresh.asof_date, fresh.asof_date, limit=1)
+        if newest.ref.status is PackStatus.WARMING:
+            there = await store.content(newest.ref.pack_id)
+            if {*there.prices, *there.rates} <= {*content.prices, *content.rates}:
+                return newest.ref
+        return await store.create(fresh.policy, fresh.asof_date, _time(now_ms), newest.ref.revision + 1)
+
+    async def _fill(
+        self, store: Store, pack: PackRef, rows: PackRows, content: PackContent, sha256: str, now_ms: int
+    ) -> PackRef:
+        if pack.status is PackStatus.WARMING:
+            await self._load(store, pack.pack_id, rows, content)
+        await self._keep_macro(rows)
+        try:
+            return await store.freeze(pack.pack_id, sha256, _time(now_ms))
+        except PackRejected as rejected:
+            raise TerminalError(Code.INVALID_INPUT, str(rejected), faults=list(rejected.faults)) from rejected
+
+    async def _keep_macro(self, rows: PackRows) -> None:
+        if self._add_macro is not None and rows.macro:
+            await self._add_macro(rows.macro)
 
     async def _load(self, store: Store, pack_id: UUID, rows: PackRows, content: PackContent) -> None:
         there = await store.content(pack_id)

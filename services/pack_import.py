@@ -5,9 +5,9 @@ supersedes the one before. A kind of rows that is not given, prices or rates, st
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Protocol
 from uuid import UUID
@@ -24,10 +24,12 @@ from db.pack_series import PackInfo, Security
 from db.pack_writer import PackWriter
 from db.packs import PackRepository
 from db.postgres import Pool
+from services.packs_build import extend_exchange
 from topics.errors import Code, TerminalError
 from topics.messages import PackStatus
 
 ROWS_MAX = 2_000_000
+_AHEAD = timedelta(days=366)
 _MINOR = {"GBX": "GBP", "GBp": "GBP", "ZAc": "ZAR", "ZAC": "ZAR", "ILA": "ILS", "ILa": "ILS"}
 _Text = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -87,6 +89,8 @@ class ImportRequest(_Given):
     Attributes:
         policy: pricing policy, made if it is not there.
         calendar: name of its calendar; None keeps the policy's, or names a new one after the policy.
+        exchange: instead of `calendar`: code of an exchange. Its sessions from the first price to a year past the last
+            are the calendar's, so that those to come can be overdue; packs are made up to the last price only.
         sessions: days that have a pack; empty: the calendar's, and for a new calendar the days that have a price.
         prices: None keeps what the packs have; likewise rates.
         identify_by: what `symbol` of the prices is: None for our symbols, else a scheme such as `isin`, looked up on
@@ -100,6 +104,7 @@ class ImportRequest(_Given):
 
     policy: _Text
     calendar: str | None = None
+    exchange: str | None = None
     sessions: tuple[date, ...] = ()
     securities: tuple[GivenSecurity, ...] = ()
     identifiers: tuple[GivenIdentifier, ...] = ()
@@ -116,6 +121,41 @@ class ImportRequest(_Given):
     required_symbols: tuple[str, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """Packs that were frozen before an older day was restated. What a frozen pack sees never changes.
+
+    Attributes:
+        restated: the first day that was restated.
+        packs: how many packs of later days there are; `first` and `last` are the days of theirs.
+    """
+
+    restated: date
+    packs: int
+    first: date
+    last: date
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON-ready columns."""
+        return {
+            "restated": str(self.restated),
+            "packs": self.packs,
+            "first": str(self.first),
+            "last": str(self.last),
+        }
+
+    def __str__(self) -> str:
+        if self.packs == 1:
+            return (
+                f"the pack of {self.first} was frozen before and keeps the old rows of {self.restated};"
+                " the new ones are seen from the next pack on that is frozen"
+            )
+        return (
+            f"{self.packs} packs, {self.first} to {self.last}, were frozen before and keep the old rows of what was"
+            f" restated from {self.restated} on; the new ones are seen from the next pack on that is frozen"
+        )
+
+
 @dataclass(slots=True)
 class ImportReport:
     """What an import did; with `dry_run` what it would do.
@@ -123,6 +163,7 @@ class ImportReport:
     Attributes:
         packs: day, revision, id and digest of each new pack.
         identifiers: how many were new or changed.
+        keeping: packs after a restated day that were frozen before this import: they go on seeing its old rows.
     """
 
     created: int = 0
@@ -130,6 +171,7 @@ class ImportReport:
     unchanged: int = 0
     identifiers: int = 0
     packs: list[dict[str, Any]] = field(default_factory=list)
+    keeping: Keeping | None = None
     faulty: list[tuple[date, Finding]] = field(default_factory=list)
     warnings: list[tuple[date, Finding]] = field(default_factory=list)
 
@@ -141,6 +183,7 @@ class ImportReport:
             "unchanged": self.unchanged,
             "identifiers": self.identifiers,
             "packs": self.packs,
+            "keeping": self.keeping and self.keeping.as_json(),
             "faulty": [{"day": str(on), **found.as_json()} for on, found in self.faulty],
             "warnings": [{"day": str(on), **found.as_json()} for on, found in self.warnings],
         }
@@ -198,7 +241,10 @@ async def import_packs(
         [Origin(row.kind, row.source, row.name, row.sha256) for row in request.origins],
     )
     report.created, report.restated, report.unchanged = built.created, built.restated, built.unchanged
+    report.keeping = await _keeping(writer, request.policy, built)
     report.faulty, report.warnings = built.faulty, built.warnings
+    report.faulty += await _holes(writer, request.policy, sessions, prices or (), {on for on, _ in days})
+    report.faulty.sort(key=lambda found: found[0])
     report.packs = [
         {
             "day": str(pack.asof_date),
@@ -286,27 +332,39 @@ async def _settle_policy(
 ) -> tuple[date, ...]:
     """Make or extend policy and calendar and return the sessions to write."""
     known = await policies.get(request.policy)
-    calendar = request.calendar or (known.calendar if known else request.policy)
+    calendar = request.exchange or request.calendar or (known.calendar if known else request.policy)
     priced = sorted({row.observed_on for row in prices or ()})
+    given = priced or sorted({row.observed_on for row in request.rates or ()})
     sessions = request.sessions
-    if not sessions and (known is None or known.calendar == request.policy):
+    if not sessions and given and (priced or known):
+        sessions = await _exchange(policies, request, calendar, given)
+    if bare := not sessions and (known is None or known.calendar == request.policy):
         # A calendar without an exchange behind it: the days that have prices are its sessions.
         sessions = tuple(priced)
     if not sessions and known is None:
         raise TerminalError(
             Code.INVALID_INPUT, f"policy {request.policy!r} is new: give prices or sessions, so that it has days"
         )
+    if request.expected_by is not None:
+        if bare:
+            raise TerminalError(
+                Code.INVALID_INPUT,
+                f"the sessions of policy {request.policy!r} are the days that have prices, so none can be overdue:"
+                " a due time needs an exchange's calendar (--calendar XNYS)",
+            )
     await policies.extend_calendar(calendar, sessions)
     if known is None or known.calendar != calendar:
         await writer.set_policy(request.policy, calendar, known.description if known else "")
     if request.expected_by is not None:
-        since = known.expected_from if known and known.expected_from else (priced or list(sessions) or [None])[-1]
+        since = known.expected_from if known and known.expected_from else (given or list(sessions) or [None])[-1]
         await policies.expect(request.policy, request.expected_by, request.time_zone, since)
     if request.required_symbols is not None:
         await policies.require(request.policy, request.required_symbols)
-    given = priced or sorted({row.observed_on for row in request.rates or ()})
     start = request.start or (given[0] if given else date.max)
     end = request.end or (given[-1] if given else date.min)
+    # Sessions after the last price wait for theirs.
+    last = priced[-1] if priced else await _last_priced(writer, request.policy)
+    end = end if last is None else min(end, last)
     wanted = await writer.sessions(request.policy, start, end) if start <= end else ()
     strange = sorted(set(priced) - set(await writer.sessions(request.policy, date.min, date.max)))
     strange = [on for on in strange if start <= on <= end]
@@ -316,6 +374,50 @@ async def _settle_policy(
             Code.INVALID_INPUT, f"{len(strange)} day(s) with prices are no session of calendar {calendar}: {listed}"
         )
     return wanted
+
+
+async def _exchange(
+    policies: PolicyRepository, request: ImportRequest, calendar: str, days: Sequence[date]
+) -> tuple[date, ...]:
+    """Return the sessions of the exchange behind a calendar, well past the given days; none when there is none."""
+    if request.exchange is None and (request.calendar is not None or calendar == request.policy):
+        return ()
+    try:
+        return await extend_exchange(policies, calendar, days[0], days[-1] + _AHEAD)
+    except LookupError as unknown:
+        if request.exchange is None:
+            return ()
+        raise TerminalError(Code.INVALID_INPUT, str(unknown)) from None
+
+
+async def _last_priced(writer: PackWriter, policy: str) -> date | None:
+    newest = await writer.list(policy, status=PackStatus.FRESH, limit=1)
+    return newest[0].ref.asof_date if newest and newest[0].prices else None
+
+
+async def _keeping(writer: PackWriter, policy: str, built: BuildReport) -> Keeping | None:
+    if not built.restated_days:
+        return None
+    restated = built.restated_days[0]
+    written = {pack.asof_date for pack in built.written}
+    later = await writer.list(policy, restated + timedelta(days=1), status=PackStatus.FRESH, limit=1_000_000)
+    days = sorted(pack.ref.asof_date for pack in later if pack.ref.asof_date not in written)
+    return Keeping(restated, len(days), days[0], days[-1]) if days else None
+
+
+async def _holes(
+    writer: PackWriter, policy: str, sessions: Sequence[date], prices: Sequence[GivenPrice], built: Container[date]
+) -> list[tuple[date, Finding]]:
+    """Return the sessions between the first and the last price that have no rows here and no pack yet."""
+    first, last = (choose((row.observed_on for row in prices), default=date.max) for choose in (min, max))
+    holes = [on for on in sessions if first <= on <= last and on not in built]
+    if not holes:
+        return []
+    fresh = await writer.list(policy, holes[0], holes[-1], PackStatus.FRESH, limit=1_000_000)
+    there = {pack.ref.asof_date for pack in fresh}
+    return [
+        (on, Finding("empty", True, "", "no row is of this session of the calendar")) for on in holes if on not in there
+    ]
 
 
 async def _days(

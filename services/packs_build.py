@@ -15,6 +15,7 @@ from pathlib import Path
 
 from db.pack_build import BuildReport
 from db.pack_content import PriceRow, RateRow, assemble
+from db.pack_policies import PolicyRepository
 from db.pack_series import Security
 from db.pack_writer import PackWriter
 
@@ -61,7 +62,8 @@ async def build_packs(
     if not FIRST_DAY <= start <= end <= LAST_DAY:
         raise OutsideData(f"expected days from {FIRST_DAY} to {LAST_DAY}, in order, got {start} to {end}")
     sessions = nyse_sessions()
-    await writer.set_calendar(CALENDAR, FIRST_DAY, LAST_DAY, sessions)
+    # Other policies may follow the same exchange: its calendar only grows.
+    await extend_exchange(PolicyRepository(writer.pool), CALENDAR, FIRST_DAY, LAST_DAY)
     await writer.set_policy(POLICY, CALENDAR, DESCRIPTION)
     await writer.add_securities(SECURITIES)
     wanted = [on for on in sessions if start <= on <= end]
@@ -75,8 +77,34 @@ def nyse_sessions() -> tuple[date, ...]:
     return exchange_sessions(CALENDAR, FIRST_DAY, LAST_DAY)
 
 
+async def extend_exchange(policies: PolicyRepository, exchange: str, first: date, last: date) -> tuple[date, ...]:
+    """Add an exchange's sessions from `first` to `last` to its calendar and return what was added or was there.
+
+    Days between them and what the calendar knew are filled in, so that none counts as closed for want of knowledge.
+
+    Raises:
+        LookupError: no exchange of that name.
+    """
+    known = await policies.calendar_range(exchange)
+    if known is not None:
+        first, last = min(first, known[1]), max(last, known[0])
+    bundled = (exchange, first, last) == (CALENDAR, FIRST_DAY, LAST_DAY)
+    sessions = nyse_sessions() if bundled else exchange_sessions(exchange, first, last)
+    await policies.extend_calendar(exchange, sessions)
+    return sessions
+
+
+def is_exchange(name: str) -> bool:
+    """Return whether a name is the code of an exchange whose sessions are known."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import exchange_calendars
+
+        return name in exchange_calendars.get_calendar_names()
+
+
 def exchange_sessions(exchange: str, first: date, last: date) -> tuple[date, ...]:
-    """Return the sessions of an exchange.
+    """Return the sessions of an exchange, as far ahead as its calendar is known.
 
     Args:
         exchange: its market identifier code, e.g. XNYS, XLON, XTSE.
@@ -84,7 +112,7 @@ def exchange_sessions(exchange: str, first: date, last: date) -> tuple[date, ...
         last: last day, included.
 
     Raises:
-        LookupError: no calendar of that name.
+        LookupError: no calendar of that name, or it does not know those days.
     """
     with warnings.catch_warnings():
         # Its use of pandas is the library's own affair.
@@ -92,12 +120,22 @@ def exchange_sessions(exchange: str, first: date, last: date) -> tuple[date, ...
         import exchange_calendars
         from exchange_calendars.errors import InvalidCalendarName
 
+        # A calendar of less than a few days is refused by the library.
+        start, end = first - timedelta(days=30), last + timedelta(days=30)
         try:
-            # A calendar of less than a few days is refused by the library.
-            start, end = first - timedelta(days=30), last + timedelta(days=30)
             calendar = exchange_calendars.get_calendar(exchange, start=start.isoformat(), end=end.isoformat())
         except InvalidCalendarName:
             raise LookupError(f"expected the code of an exchange like XNYS, got {exchange!r}") from None
+        except ValueError:
+            # Holidays of some are published year by year: asked for more, the library refuses all.
+            try:
+                known = exchange_calendars.get_calendar(exchange)
+                low, high = known.bound_min(), known.bound_max()
+                start = start if low is None else max(start, low.date())
+                end = end if high is None else min(end, high.date())
+                calendar = exchange_calendars.get_calendar(exchange, start=start.isoformat(), end=end.isoformat())
+            except ValueError:
+                raise LookupError(f"the sessions of {exchange} from {first} to {last} are not known") from None
         return tuple(on for stamp in calendar.sessions if first <= (on := stamp.date()) <= last)
 
 

@@ -30,6 +30,12 @@ def test_what_is_gone_and_what_jumped_is_noted() -> None:
     ]
 
 
+def test_all_prices_gone_is_a_fault() -> None:
+    now = PackContent((), content(MONDAY).rates)
+    assert findings(now, content(FRIDAY)) == [("coverage", True, "")]
+    assert findings(now, PackContent((), content(FRIDAY).rates)) == findings(now) == []
+
+
 def test_a_quarter_is_not_a_jump() -> None:
     assert findings(content(MONDAY, close="12.5"), content(FRIDAY, close="10")) == []
     assert findings(content(MONDAY, close="12.51"), content(FRIDAY, close="10")) == [("jump", False, "SYN-A")]

@@ -87,6 +87,10 @@ async def test_creating_a_revision_again_returns_it(packs: Packs) -> None:
 
 async def test_only_sessions_of_known_policies_have_packs(packs: Packs) -> None:
     assert "2024-01-07 is no session" in await refusal(Code.INVALID_INPUT, packs.create(POLICY, SUNDAY, NOW))
+    unknown = await refusal(Code.INVALID_INPUT, packs.create("nope", FRIDAY, NOW))
+    assert unknown == f"there is no pricing policy 'nope'; there are: {POLICY}"
+    with pytest.raises(PackRejected, match="there is no pricing policy 'nope'; there are: "):
+        await packs.build("nope", [(FRIDAY, content(FRIDAY)), (MONDAY, content(MONDAY))], NOW)
     await refusal(Code.INVALID_INPUT, packs.create("no-such", FRIDAY, NOW))
 
 

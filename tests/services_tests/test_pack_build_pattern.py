@@ -125,9 +125,35 @@ async def test_a_pack_is_built_checked_and_frozen(world: World) -> None:
 
 async def test_building_again_changes_nothing(world: World) -> None:
     first, second = await world.run(), await world.run()
+    assert second.status is ExecutionStatus.SUCCEEDED
     assert second.data["pack"] == first.data["pack"]
-    assert (1, "fresh") in await world.statuses()
-    assert [status for _, status in await world.statuses()].count("fresh") == 1
+    assert second.trace is not None and first.trace is not None
+    assert "nothing new: revision 1 of 2024-01-05 has the same rows" in str(second.trace)
+    assert "nothing new" not in str(first.trace)
+    assert await world.statuses() == [(1, "fresh")]
+
+
+async def test_a_rebuild_that_fails_leaves_the_fresh_pack_alone(world: World) -> None:
+    first = await world.run()
+    world.source.rate.clear()
+    world.source.closes.clear()
+    assert (await world.run()).status is ExecutionStatus.FAILED
+    assert await world.statuses() == [(1, "fresh")]
+    # A killed attempt left the next revision behind: it is taken up.
+    await world.packs.create(POLICY, FRIDAY, datetime.now(UTC), 2)
+    world.source.rate["USD"] = "1.2"
+    restated = await world.run()
+    assert restated.data["pack"]["revision"] == 2 and restated.data["pack"] != first.data["pack"]
+    assert "nothing new" not in str(restated.trace)
+    assert await world.statuses() == [(2, "fresh"), (1, "superseded")]
+
+
+async def test_a_source_without_rows_says_which(world: World) -> None:
+    async def none(asof: date) -> list[MacroPoint]:
+        return []
+
+    world.source.macro = none
+    assert "syn has no macro series for 2024-01-05" in str((await world.run()).trace)
 
 
 async def test_a_restatement_is_the_next_revision_and_the_old_one_stays(world: World) -> None:

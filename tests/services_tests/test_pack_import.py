@@ -1,9 +1,10 @@
 """Importing market data: files of every form, idempotence, restatement, identifiers, policies."""
 
+import asyncio
 import io
 import json
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from cli.main import app
 from db.identifiers import IdentifierRepository
 from db.macro import MacroRepository, MacroRow
-from db.pack_policies import PolicyRepository
 from db.pack_watch import PackWatchRepository
 from db.pack_writer import PackWriter
+from db.packs import PackRepository
 from db.postgres import Pool, open_pool
 from services.macro import RecordedMacro, StoredMacro
 from services.market_files import PRICE_COLUMNS, MarketFile, ParquetMissing, market_text, prices_of, rates_of
@@ -31,6 +34,7 @@ from services.pack_import import (
     import_packs,
     rebuilt_difference,
 )
+from services.packs_build import FIRST_DAY, POLICY, build_packs, exchange_sessions
 from services.price_files import FilesRejected
 from tests.services import Database
 from topics.errors import Code, TerminalError
@@ -160,10 +164,11 @@ async def test_what_a_policy_requires_must_be_there(owner_of_packs: Pool) -> Non
 
 @pytestmark_db
 async def test_a_pack_is_overdue_after_its_policys_time(owner_of_packs: Pool) -> None:
-    given = WEEK.model_copy(update={"expected_by": time(18, 30), "time_zone": "America/New_York", "sessions": ()})
-    await import_packs(owner_of_packs, given, NOW)
+    due = {"expected_by": time(18, 30), "time_zone": "America/New_York"}
+    with pytest.raises(TerminalError, match="none can be overdue"):
+        await import_packs(owner_of_packs, WEEK.model_copy(update=due), NOW)
+    await import_packs(owner_of_packs, WEEK.model_copy(update={**due, "exchange": "XNYS"}), NOW)
     tuesday = date(2024, 1, 9)
-    await PolicyRepository(owner_of_packs).extend_calendar("mine", [tuesday])
     watch = PackWatchRepository(owner_of_packs)
     due = datetime(2024, 1, 9, 23, 30, tzinfo=UTC)
     assert await watch.overdue(due) == ()
@@ -171,6 +176,131 @@ async def test_a_pack_is_overdue_after_its_policys_time(owner_of_packs: Pool) ->
     assert (late.policy, late.asof_date, late.due_at, late.status) == ("mine", tuesday, due, None)
     await import_packs(owner_of_packs, request(prices=(price(tuesday),)), NOW)
     assert await watch.overdue(due.replace(minute=31)) == ()
+
+
+def command(monkeypatch: pytest.MonkeyPatch, database: Database) -> Callable[..., Result]:
+    """Return a runner of `dawsos packs …` on a database."""
+    monkeypatch.setenv("DAWSOS_KAFKA", "localhost:1")
+    monkeypatch.setenv("DAWSOS_REDIS", "redis://localhost:1")
+    monkeypatch.setenv("DAWSOS_POSTGRES", database.url)
+    monkeypatch.setenv("DAWSOS_POSTGRES_ADMIN", database.admin_url)
+    return lambda *arguments: CliRunner().invoke(app, ["packs", *arguments])
+
+
+def closes(path: Path, *days: date) -> str:
+    path.write_text("date,symbol,close,currency\n" + "".join(f"{on},SYN-A,10,USD\n" for on in days))
+    return str(path)
+
+
+@pytestmark_db
+def test_the_command_knows_the_sessions_to_come(
+    pack_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dawsos = command(monkeypatch, pack_database)
+    given = ("import", "--policy", "od", "--prices", closes(tmp_path / "one.csv", date(2026, 11, 23)))
+    due = ("--expected-by", "18:30", "--time-zone", "America/New_York")
+    refused = dawsos(*given, *due)
+    assert refused.exit_code and "needs an exchange's calendar" in refused.stderr + str(refused.exception)
+    refused = dawsos(*given, "--calendar", "NOPE")
+    assert refused.exit_code and "code of an exchange" in refused.stderr + str(refused.exception)
+    done = dawsos(*given, *due, "--calendar", "XNYS")
+    assert done.exit_code == 0, done.stderr
+
+    async def later() -> None:
+        pool = await open_pool(pack_database.url, size_max=1)
+        try:
+            late = await PackWatchRepository(pool).overdue(datetime(2026, 11, 27, 12, tzinfo=UTC))
+            assert [(each.policy, each.asof_date.day) for each in late] == [("od", 24), ("od", 25)]
+            packs = PackRepository(pool)
+            # A session that has no pack yet, Thanksgiving after one, a day past what the calendar knows.
+            for on, said in ((24, "for 2026-11-24"), (26, "last session at or before 2026-11-26")):
+                with pytest.raises(TerminalError, match=said) as none:
+                    await packs.resolve("od", date(2026, 11, on), None)
+                assert none.value.code is Code.NO_PACK
+            with pytest.raises(TerminalError, match="is known from") as none:
+                await packs.resolve("od", date(2028, 11, 24), None)
+            assert none.value.code is Code.NO_PACK
+            assert (await packs.resolve("od", None, None)).asof == date(2026, 11, 23)
+        finally:
+            await pool.close()
+
+    asyncio.run(later())
+    # Rates of a day without prices make no pack of it; a later import goes on from there, also without --calendar.
+    rates = tmp_path / "fx.csv"
+    rates.write_text("date,base,quote,rate\n2026-11-23,EUR,USD,1.1\n2026-11-24,EUR,USD,1.1\n")
+    assert dawsos("import", "--policy", "od", "--fx", str(rates)).exit_code == 0
+    listed = json.loads(dawsos("list", "--policy", "od", "--json").stdout)
+    assert {row["asof_date"] for row in listed if row["status"] == "fresh"} == {"2026-11-23"}
+    done = dawsos("import", "--policy", "od", "--prices", closes(tmp_path / "two.csv", date(2027, 11, 23)))
+    assert done.exit_code == 0, done.stderr
+
+
+@pytestmark_db
+def test_restating_an_older_day_says_who_keeps_the_old_rows(
+    pack_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dawsos = command(monkeypatch, pack_database)
+    path = tmp_path / "closes.csv"
+
+    def load(*rows: tuple[date, str], more: tuple[str, ...] = ()) -> Result:
+        path.write_text("date,symbol,close,currency\n" + "".join(f"{on},SYN-A,{close},USD\n" for on, close in rows))
+        done = dawsos("import", "--policy", "mine", "--prices", str(path), *more)
+        assert done.exit_code == 0, done.stderr
+        return done
+
+    def said(done: Result) -> str:
+        return " ".join((done.stdout + done.stderr).split())
+
+    assert "frozen before" not in said(load((THURSDAY, "10"), (FRIDAY, "10"), (MONDAY, "10")))
+    older = said(load((FRIDAY, "10.5")))
+    assert "the pack of 2024-01-08 was frozen before and keeps the old rows of 2024-01-05" in older
+    assert "seen from the next pack on that is frozen" in older
+    report = json.loads(load((THURSDAY, "10.5"), more=("--json",)).stdout)
+    assert report["keeping"] == {
+        "restated": "2024-01-04",
+        "packs": 2,
+        "first": "2024-01-05",
+        "last": "2024-01-08",
+    }
+    # The newest day, and one whose successors are frozen anew by the same import, leave nobody behind.
+    assert "frozen before" not in said(load((MONDAY, "11")))
+    assert "frozen before" not in said(load((FRIDAY, "10.6"), (MONDAY, "11.1")))
+
+
+@pytestmark_db
+@pytest.mark.parametrize("rated", [True, False])
+def test_a_session_without_any_price_is_refused(
+    pack_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rated: bool
+) -> None:
+    dawsos = command(monkeypatch, pack_database)
+    rates = tmp_path / "fx.csv"
+    rates.write_text("date,base,quote,rate\n" + "".join(f"2024-01-0{day},EUR,USD,1.1\n" for day in (4, 5, 8)))
+    done = dawsos(
+        *("import", "--policy", "mine", "--calendar", "XNYS", "--json"),
+        *("--prices", closes(tmp_path / "closes.csv", THURSDAY, MONDAY), *(("--fx", str(rates)) if rated else ())),
+    )
+    assert done.exit_code == 1
+    report = json.loads(done.stdout)
+    assert [pack["day"] for pack in report["packs"]] == ["2024-01-04", "2024-01-08"]
+    [refused] = report["faulty"]
+    assert (refused["day"], refused["kind"]) == ("2024-01-05", "coverage" if rated else "empty")
+
+
+def test_what_the_calendar_library_does_not_know() -> None:
+    # Its Bombay ends with a year that is published; a year past the last price is asked for anyway.
+    assert len(exchange_sessions("XBOM", date(2024, 1, 1), date(2099, 12, 31))) > 490
+    with pytest.raises(LookupError, match="from 2098-01-01 to 2099-12-31 are not known"):
+        exchange_sessions("XBOM", date(2098, 1, 1), date(2099, 12, 31))
+
+
+@pytestmark_db
+async def test_two_policies_share_an_exchange(owner_of_packs: Pool) -> None:
+    """Neither closes the other's sessions, nor those between them."""
+    writer = PackWriter(owner_of_packs)
+    await import_packs(owner_of_packs, WEEK.model_copy(update={"exchange": "XNYS"}), NOW)
+    await build_packs(writer, FIRST_DAY, FIRST_DAY, NOW)
+    assert await writer.sessions("mine", THURSDAY, MONDAY) == (THURSDAY, FRIDAY, MONDAY)
+    assert len(await writer.sessions(POLICY, date(2018, 1, 1), date(2018, 12, 31))) == 251
 
 
 @pytestmark_db
