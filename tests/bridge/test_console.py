@@ -74,6 +74,9 @@ class Browser:
         return url
 
     async def violations(self) -> list[Any]:
+        # Half shown, nothing has its contrast.
+        ends = "document.getAnimations().filter((each) => each.effect.getTiming().iterations !== Infinity)"
+        await self.page.evaluate(f"Promise.allSettled({ends}.map((each) => each.finished)).then(() => 0)")
         await self.page.evaluate(AXE)
         found = await self.page.evaluate("axe.run().then((r) => r.violations.map((v) => [v.id, v.impact, v.help]))")
         return [each for each in found if each[1] in ("serious", "critical")]

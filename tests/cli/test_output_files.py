@@ -33,9 +33,10 @@ def test_a_place_below_a_file_is_refused_before_anything_runs(command: tuple[str
     file.touch()
     found = invoke(*command, str(file / "below" / "x.html"))
     assert found.exit_code == Exit.USAGE, found.stderr
-    said = " ".join(found.stderr.replace("│", " ").split())
-    assert command[-1] in said and "cannot write" in said
-    assert "a-file is not a directory" in said
+    # The frame breaks lines where it likes, also inside a path.
+    said = "".join(found.stderr.replace("│", "").split())
+    assert command[-1] in said and "cannotwrite" in said
+    assert "a-fileisnotadirectory" in said
 
 
 @pytest.mark.usefixtures("nothing_runs")

@@ -15,7 +15,7 @@ SAID = "user alice, tenant demo; --user and --tenant choose another"
     [
         (("executions", "list"), "cli.execution_commands._ended", ()),
         (("executions", "list", "--live"), "cli.execution_commands._under_way", []),
-        (("executions", "cancel", "--all"), "cli.execution_control._cancel", []),
+        (("executions", "cancel", "--all"), "cli.execution_control._cancel", [[], []]),
         (("executions", "rerun", "--all"), "cli.execution_control._rerun", []),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
