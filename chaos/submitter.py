@@ -39,7 +39,8 @@ class Submitter:
 
     async def run(self, planned: list[Planned], seconds: float) -> None:
         """Submit all, evenly over so many seconds, and return when all are confirmed."""
-        await self._start()
+        # The first fault may come before there is one.
+        await self._renew(None)
         loop = asyncio.get_running_loop()
         begun = loop.time()
         async with asyncio.TaskGroup() as group:
@@ -48,15 +49,6 @@ class Submitter:
                 await self._room.acquire()
                 group.create_task(self._submit(each))
         await self._producer.stop()
-
-    async def _start(self) -> None:
-        """Connect; the first fault may come before that."""
-        while True:
-            try:
-                self._producer = await start_producer(self._settings, "chaos-submitter")
-                return
-            except KafkaError:
-                await asyncio.sleep(_RETRY_S)
 
     async def _submit(self, planned: Planned) -> None:
         try:
@@ -119,7 +111,7 @@ class Submitter:
                 await self._renew(producer)
 
     async def _renew(self, broken: Any) -> None:
-        """Replace a producer that failed: one that lost its sequence stays broken."""
+        """Replace a producer that failed, or none: one that lost its sequence stays broken."""
         async with self._renewing:
             while self._producer is broken:
                 await asyncio.sleep(_RETRY_S)
@@ -128,6 +120,8 @@ class Submitter:
                         start_producer(self._settings, "chaos-submitter"), _CONFIRM_S
                     )
                 except (KafkaError, TimeoutError, OSError):
+                    continue
+                if broken is None:
                     continue
                 stopping = asyncio.create_task(broken.stop())
                 await asyncio.wait([stopping], timeout=1.0)

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -21,7 +20,7 @@ import typer
 from local.data_dir import DataDir
 from local.errors import LocalError
 from local.probe import ask
-from local.process import POLL_S, is_running, put_aside
+from local.process import POLL_S, is_running, put_aside, whole_lines
 from local.stack import UP_ARGV
 from local.state import State, running_state
 from local.supervisor import Prepare, Supervisor
@@ -171,7 +170,7 @@ def _detach(data_dir: DataDir, settings: Settings, argv: Sequence[str], *, as_js
     deadline = time.monotonic() + READY_PATIENCE_S
     while time.monotonic() < deadline:
         # Read before the state: what it says of its being ready is said below, with how to stop it from here.
-        lines, begun = _lines(log, begun)
+        lines, begun = whole_lines(log, begun)
         state = running_state(data_dir)
         is_ready = state is not None and state.status == "ready" and state.supervisor.pid == supervisor.pid
         for line in lines:
@@ -193,18 +192,9 @@ def _detach(data_dir: DataDir, settings: Settings, argv: Sequence[str], *, as_js
     if state is not None and state.supervisor.pid != supervisor.pid:
         # Somebody else started one in the same moment, and was first.
         return _already_up(data_dir, state, as_json=as_json)
-    for line in _lines(log, begun)[0]:
+    for line in whole_lines(log, begun)[0]:
         _progress(line)
     return EXIT_FAILED
-
-
-def _lines(log: Path, begun: int) -> tuple[list[str], int]:
-    """Return the whole lines of a log from a place on, and where the rest begins."""
-    with log.open("rb") as file:
-        file.seek(begun)
-        text = file.read()
-    text = text[: text.rfind(b"\n") + 1]
-    return text.decode("utf-8", "replace").splitlines(), begun + len(text)
 
 
 def _stop(data_dir: DataDir, state: State) -> None:

@@ -43,9 +43,10 @@ async def head_start(cache: Path, command: Sequence[str], rehearse: Rehearse, sa
     name = hashlib.sha256("\0".join(command).encode()).hexdigest()[:16]
     file = cache / f"kafka-{name}.aot"
     try:
-        if not file.exists() and not _failed_lately(file):
+        if not _is_settled(file):
             async with _alone(cache, say):
-                if not file.exists() and not _failed_lately(file):
+                # Whoever had the lock may have made it meanwhile.
+                if not _is_settled(file):
                     await _make(file, rehearse, say)
         return (f"-XX:AOTCache={file}", QUIET) if file.exists() else ()
     except OSError as error:
@@ -57,9 +58,10 @@ def _note(file: Path) -> Path:
     return file.with_suffix(".failed")
 
 
-def _failed_lately(file: Path) -> bool:
+def _is_settled(file: Path) -> bool:
+    """Whether it is made, or making it failed a short while ago."""
     note = _note(file)
-    return note.exists() and time.time() - note.stat().st_mtime < _AGAIN_AFTER_S
+    return file.exists() or (note.exists() and time.time() - note.stat().st_mtime < _AGAIN_AFTER_S)
 
 
 @contextlib.asynccontextmanager
@@ -82,7 +84,7 @@ async def _alone(cache: Path, say: Say) -> AsyncIterator[None]:
 async def _make(file: Path, rehearse: Rehearse, say: Say) -> None:
     folder = file.with_name("rehearsal")
     _clear(folder)
-    say("making Kafka's head start, once: later starts take less than half the time")
+    say("making Kafka's head start, once: Kafka needs less than half the CPU time at later starts")
     folder.mkdir()
     draft = folder / "draft.aot"
     try:

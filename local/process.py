@@ -141,6 +141,15 @@ def put_aside(log: Path) -> bool:
     return True
 
 
+def whole_lines(log: Path, begun: int) -> tuple[list[str], int]:
+    """Return the whole lines of a log from a place on, and where the rest begins."""
+    with log.open("rb") as file:
+        file.seek(begun)
+        text = file.read()
+    text = text[: text.rfind(b"\n") + 1]
+    return text.decode("utf-8", "replace").splitlines(), begun + len(text)
+
+
 @dataclass(frozen=True, slots=True)
 class RunAs:
     """The user a child becomes; `keep_access` lets it enter folders that only root may."""

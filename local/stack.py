@@ -18,7 +18,7 @@ from types import TracebackType
 
 from local.data_dir import DataDir
 from local.errors import ServiceFailed
-from local.process import POLL_S, Child
+from local.process import POLL_S, Child, whole_lines
 from local.state import State, running_state
 from settings import Settings
 
@@ -139,10 +139,6 @@ class Stack:
     def _forward_lines(self) -> None:
         if self._child is None:
             return
-        with self._child.log.open("rb") as file:
-            file.seek(self._reported)
-            text = file.read()
-        whole = text[: text.rfind(b"\n") + 1]
-        self._reported += len(whole)
-        for line in whole.decode("utf-8", "replace").splitlines():
+        lines, self._reported = whole_lines(self._child.log, self._reported)
+        for line in lines:
             self._report(line)

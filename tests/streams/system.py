@@ -31,9 +31,19 @@ from streams.app import OrchestratorWorker
 from streams.clients import start_consumer, start_producer, topic_name
 from streams.publisher import ExecutionClient
 from streams.topics_admin import create_topics
+from topics.codec import decode
 from topics.errors import Code, RetryableError, TerminalError
-from topics.messages import ExecuteRequest, Gate, GatePolicy, PackEvent, PackRef, PackStatus, Resolution
-from topics.table import PACK_EVENTS
+from topics.messages import (
+    ExecuteRequest,
+    ExecutionResult,
+    Gate,
+    GatePolicy,
+    PackEvent,
+    PackRef,
+    PackStatus,
+    Resolution,
+)
+from topics.table import EXECUTION_RESULTS, PACK_EVENTS
 
 USER = UUID(int=7)
 DAY = date(2024, 5, 17)
@@ -241,6 +251,13 @@ class System:
     async def read_until(self, name: str, enough: Any, timeout_s: float = 30) -> list[Any]:
         """Follow a topic from its beginning until `enough(records)`."""
         return await read_until(self.settings, name, enough, timeout_s)
+
+    async def result(self, key: bytes, timeout_s: float = 30) -> ExecutionResult:
+        """Return the first result under a key, however long ago it was published."""
+        found = await self.read_until(EXECUTION_RESULTS, lambda records: any(r.key == key for r in records), timeout_s)
+        result = decode(next(r.value for r in found if r.key == key), ExecutionResult)
+        assert isinstance(result, ExecutionResult)
+        return result
 
 
 async def read_until(settings: Settings, name: str, enough: Any, timeout_s: float = 30) -> list[Any]:

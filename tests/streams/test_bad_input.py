@@ -13,17 +13,16 @@ from orchestrator.faults import PatternFaults
 from streams import dead_letter as dlq
 from streams.routing import partition_of
 from tests.streams.system import USER, System, catalogue, pattern, request
-from topics.codec import decode, encode, execution_id_of, key_of
+from topics.codec import encode, execution_id_of, key_of
 from topics.errors import Code
 from topics.messages import (
     CancelExecution,
     CapabilityResult,
     ExecuteRequest,
-    ExecutionResult,
     ExecutionStatus,
     ResultMetadata,
 )
-from topics.table import CAPABILITY_RESULTS, DEAD_LETTERS, EXECUTION_REQUESTS, EXECUTION_RESULTS
+from topics.table import CAPABILITY_RESULTS, DEAD_LETTERS, EXECUTION_REQUESTS
 
 TIMEOUT_S = 60.0
 ECHO = {"capability": "probe.echo", "as": "first", "args": {"value": 1}}
@@ -61,9 +60,8 @@ async def test_a_request_that_says_whose_it_is_is_answered_though_it_is_invalid(
     for _ in range(2):
         await system.producer.send_and_wait(system.topic(EXECUTION_REQUESTS), body, b"any key")
     key = key_of(execution_id_of(asked.tenant, asked.request_id))
-    results = await system.read_until(EXECUTION_RESULTS, lambda found: any(r.key == key for r in found))
-    result = decode(next(r.value for r in results if r.key == key), ExecutionResult)
-    assert isinstance(result, ExecutionResult) and result.request_id == asked.request_id
+    result = await system.result(key)
+    assert result.request_id == asked.request_id
     assert result.status is ExecutionStatus.REJECTED and result.error is not None
     assert result.error.code is Code.INVALID_REQUEST and f"/{name}" in result.error.message
     # The valid request under the same id comes too late: the id is used. What was published before is not its answer.

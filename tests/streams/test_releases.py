@@ -27,10 +27,10 @@ from tests.streams.system import (
     request,
     wait_gate,
 )
-from topics.codec import decode, execution_id_of, key_of
+from topics.codec import execution_id_of, key_of
 from topics.errors import Code
 from topics.messages import ExecuteRequest, ExecutionResult, ExecutionStatus, PackRef, PackStatus
-from topics.table import EXECUTION_RESULTS, STATE_CHANGELOG
+from topics.table import STATE_CHANGELOG
 
 pytestmark = pytest.mark.integration
 
@@ -85,11 +85,7 @@ async def finish(system: System, asked: ExecuteRequest) -> ExecutionResult:
     A started orchestrator publishes at once what it can end, perhaps before anybody asks here: so the topic is read
     from its beginning.
     """
-    key = key_of(await system.client.submit(asked))
-    found = await system.read_until(EXECUTION_RESULTS, lambda records: any(r.key == key for r in records), TIMEOUT_S)
-    result = decode(next(r.value for r in found if r.key == key), ExecutionResult)
-    assert isinstance(result, ExecutionResult)
-    return result
+    return await system.result(key_of(await system.client.submit(asked)), TIMEOUT_S)
 
 
 async def test_executions_end_as_they_began_through_upgrade_and_rollback(
