@@ -3,7 +3,7 @@
 Kafka is the truth; this is its projection. The first terminal result of an execution wins, whoever sends another.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -283,11 +283,27 @@ class ExecutionRepository:
         """
         async with tenant_transaction(self._pool, tenant, user_id) as connection:
             rows = await connection.fetch(query("execution_results_since"), list(offsets), list(before), limit)
-        return tuple(StoredResult(row["result_partition"], row["result_offset"], row["result"]) for row in rows)
+        return _stored_results(rows)
+
+    async def results_of(self, tenant: str, user_id: UUID, execution_ids: Sequence[UUID]) -> tuple[StoredResult, ...]:
+        """Return the results of these executions that have ended, by partition and offset.
+
+        Args:
+            tenant: whose results.
+            user_id: whose results.
+            execution_ids: unknown ones are left out.
+        """
+        async with tenant_transaction(self._pool, tenant, user_id) as connection:
+            rows = await connection.fetch(query("execution_results_of"), list(execution_ids))
+        return _stored_results(rows)
 
 
 def _summary(row: asyncpg.Record) -> ExecutionSummary:
     return ExecutionSummary(**{**dict(row), "status": ExecutionStatus(row["status"])})  # columns are the fields
+
+
+def _stored_results(rows: Iterable[asyncpg.Record]) -> tuple[StoredResult, ...]:
+    return tuple(StoredResult(row["result_partition"], row["result_offset"], row["result"]) for row in rows)
 
 
 def _refs(result: ExecutionResult) -> Iterator[str]:

@@ -443,6 +443,14 @@ WHERE e.tenant = app_tenant() AND e.user_id = app_user_id()
 ORDER BY e.result_partition, e.result_offset
 LIMIT $3
 
+-- name: execution_results_of
+SELECT e.result_partition, e.result_offset, coalesce(e.result, (
+    SELECT bytes FROM artifacts WHERE artifacts.tenant = e.tenant AND sha256 = e.result_sha256
+)) AS result
+FROM executions AS e
+WHERE e.execution_id = ANY($1::uuid[]) AND e.tenant = app_tenant() AND e.user_id = app_user_id()
+ORDER BY e.result_partition, e.result_offset
+
 -- name: execution_list
 SELECT
     execution_id, request_id, pattern_id, pattern_digest, portfolio_id, asof, pack_id, ledger_commit, status, error_code,

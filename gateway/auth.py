@@ -9,7 +9,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import HTTPConnection, Request
 
 from gateway.connections import Connections, connections_of
-from gateway.problems import Problem
+from gateway.problems import Problem, unknown_parameter
 from services.tokens import KeysUnavailable, Principal, Role, TokenRefused
 from topics.errors import Code
 
@@ -58,7 +58,25 @@ async def _caller(
 ) -> Principal:
     principal = await principal_of(request, credentials.credentials if credentials else None)
     await keep_rate(connections_of(request), principal)
+    _refuse_unknown_parameters(request)
     return principal
+
+
+def _refuse_unknown_parameters(request: Request) -> None:
+    """A filter that is misspelt would otherwise be one that lets everything through.
+
+    Raises:
+        Problem: INVALID_REQUEST, each query parameter that the operation does not document.
+    """
+    if not request.query_params:
+        return
+    operation = request.app.openapi()["paths"][request.scope["route"].path][request.method.lower()]
+    known = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"]
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown:
+        errors = [{"pointer": f"?{name}", "detail": unknown_parameter(name, known)} for name in unknown]
+        detail = "; ".join(f"{error['pointer']}: {error['detail']}" for error in errors)
+        raise Problem(Code.INVALID_REQUEST, detail, errors=errors)
 
 
 Caller = Annotated[Principal, Depends(_caller)]

@@ -77,7 +77,7 @@ def _complete(operation: dict[str, Any]) -> None:
         del found["422"]
     codes: list[Code] = [*_EVERYWHERE]
     if operation.get("security"):
-        codes += _WITH_TOKEN
+        codes += (*_WITH_TOKEN, Code.INVALID_REQUEST)
     if "requestBody" in operation:
         codes += _WITH_BODY
     if takes_input:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import orjson
@@ -61,7 +62,6 @@ MEANINGS: Mapping[Code, Meaning] = {
     Code.MISSING_PRICE: Meaning(422, "A price is missing"),
     Code.RECONCILIATION_FAILED: Meaning(422, "The figures do not reconcile"),
     Code.AGENT_UNAVAILABLE: Meaning(503, "An agent or the service behind it is not available"),
-    Code.PROVIDER_NOT_CONFIGURED: Meaning(501, "The data provider is not set up here"),
     Code.UPSTREAM_FAILED: Meaning(503, "A service this one needs has failed"),
     Code.PROVIDER_NOT_CONFIGURED: Meaning(501, "A data provider has no key here"),
     Code.MALFORMED_BODY: Meaning(400, "The body is not what it says it is"),
@@ -233,6 +233,14 @@ def _said(fault: Mapping[str, Any]) -> str:
     if fault["type"] == "uuid_parsing":
         return f"expected an id of 36 characters, like {_ID_EXAMPLE}, got {str(fault['input'])[:_INPUT_SHOWN_MAX]!r}"
     return fault["msg"]
+
+
+def unknown_parameter(name: str, known: Sequence[str]) -> str:
+    """Return the fault text for a query parameter an operation does not have."""
+    close = get_close_matches(name, known, n=1, cutoff=0.6)
+    if close:
+        return f"there is no such parameter; did you mean {close[0]!r}?"
+    return f"there is no such parameter; accepted: {', '.join(known)}" if known else "expected no parameters"
 
 
 def _pointer(place: Sequence[Any]) -> str:

@@ -224,11 +224,26 @@ def check_inputs(inputs: Inputs, given: Mapping[str, Any], portfolio_id: UUID | 
         faults.extend(found or [Fault("", "/inputs", "the inputs do not fit the pattern's schema")])
     if faults:
         return faults
+    properties = inputs.schema["properties"]
     for name, kind in inputs.types.items():
         value = values.get(name)
         if kind == "uuid" and isinstance(value, str):
             values[name] = value.lower()
+        elif isinstance(value, float | list | dict):
+            values[name] = _whole_numbers(value, properties[name])
     return {**inputs.defaults, **values}
+
+
+def _whole_numbers(value: Any, schema: Mapping[str, Any]) -> Any:
+    """Return a value that fits its schema with 2012 where it says 2012.0: to JSON Schema both are integers."""
+    schema = schema.get("anyOf", (schema,))[0]
+    if isinstance(value, float):
+        return int(value) if schema.get("type") == "integer" else value
+    if isinstance(value, list) and "items" in schema:
+        return [_whole_numbers(each, schema["items"]) for each in value]
+    if isinstance(value, dict) and "properties" in schema:
+        return {name: _whole_numbers(each, schema["properties"][name]) for name, each in value.items()}
+    return value
 
 
 def portfolio_of(values: Mapping[str, Any], inputs: Inputs, portfolio_id: UUID | None) -> UUID | None:

@@ -28,7 +28,7 @@ class Subscribe(Wire):
     """Say which of one's executions to watch: all, or those that any list names.
 
     Attributes:
-        cursor: of the last message received; absent: results from now on.
+        cursor: of the last message received; absent: results from now on, and those of `executions` that have ended.
         results: send whole results along, up to 256 KiB each.
     """
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Self
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from fastapi import WebSocket
 
@@ -42,6 +44,15 @@ class StoredResults:
     async def since(self, owner: Owner, offsets: Sequence[int], before: Sequence[int], limit: int) -> Sequence[Result]:
         """Return an owner's results with `offsets[p] <= offset < before[p]`, at most `limit`."""
         found = await self._executions.results_since(*owner, offsets, before, limit)
+        return [read_result(stored.data, stored.partition, stored.offset) for stored in found]
+
+    async def of(self, owner: Owner, execution_ids: Iterable[str]) -> Sequence[Result]:
+        """Return an owner's results of these executions, as far as they have ended."""
+        known: list[UUID] = []
+        for each in execution_ids:
+            with suppress(ValueError):  # 36 dashes fit the contract too.
+                known.append(UUID(each))
+        found = await self._executions.results_of(*owner, known)
         return [read_result(stored.data, stored.partition, stored.offset) for stored in found]
 
     async def projected(self) -> Sequence[int]:

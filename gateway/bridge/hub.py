@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
 from gateway.bridge import cursor
@@ -45,6 +45,14 @@ class History(Protocol):
 
     async def since(self, owner: Owner, offsets: Sequence[int], before: Sequence[int], limit: int) -> Sequence[Result]:
         """Return an owner's results with `offsets[p] <= offset < before[p]` by partition and offset, at most `limit`.
+
+        Raises:
+            RetryableError: Postgres does not answer.
+        """
+        ...
+
+    async def of(self, owner: Owner, execution_ids: Iterable[str]) -> Sequence[Result]:
+        """Return an owner's results of these executions, as far as they have ended.
 
         Raises:
             RetryableError: Postgres does not answer.
@@ -134,6 +142,7 @@ class Hub:
     async def follow(self, session: Session) -> None:
         """Give a session every result from its position on, then make it live.
 
+        To a subscription without a cursor the results of executions it names by id are given first, if they have ended.
         Returns early when its subscription has been replaced meanwhile.
 
         Raises:
@@ -144,6 +153,8 @@ class Hub:
         generation = session.generation
         if session.position is not None:
             await self._reach(session.position)
+            if session.named:
+                await self._recall(session, generation, session.position)
         while session.generation == generation and (position := session.position) is not None:
             if self._window.covers(position):
                 found = self._window.since(session.owner, position, _PAGE)
@@ -169,8 +180,31 @@ class Hub:
                 raise cursor.CursorInvalid("the cursor is ahead of everything published; subscribe without one")
             await asyncio.sleep(_POLL_S)
 
+    async def _recall(self, session: Session, generation: int, before: Sequence[int]) -> None:
+        """Give the results before a position of what a subscription names; those after it come anyway."""
+        starts, named = list(self._window.starts), set(session.named)
+        found = self._window.of(session.owner, named)
+        missing = named - {each.execution_id for each in found}
+        if missing:
+            nowhere = [0] * len(starts)
+            found += await self._from_history(nowhere, starts, lambda: self._history.of(session.owner, missing))
+        at = cursor.encode(before)
+        for result in found:
+            await self.room(session)
+            if session.generation != generation:
+                return
+            if result.offset < before[result.partition]:
+                session.put_result(result, at)
+        session.named = frozenset()
+
     async def _older(self, owner: Owner, position: Sequence[int], starts: Sequence[int]) -> Sequence[Result]:
-        """Return a page from Postgres, once the projector has brought everything before the window there."""
+        """Return a page from Postgres of what is before the window."""
+        return await self._from_history(position, starts, lambda: self._history.since(owner, position, starts, _PAGE))
+
+    async def _from_history(
+        self, position: Sequence[int], starts: Sequence[int], read: Callable[[], Awaitable[Sequence[Result]]]
+    ) -> Sequence[Result]:
+        """Read from Postgres once the projector has brought everything before the window there."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _PROJECTED_S
         async with self._gate:
@@ -181,7 +215,7 @@ class Hub:
                         number for number, start in enumerate(starts) if max(reached[number], position[number]) < start
                     ]
                     if not missing:
-                        return await self._history.since(owner, position, starts, _PAGE)
+                        return await read()
                     if loop.time() > deadline:
                         raise HistoryUnavailable("the projector has not brought all older results to Postgres yet")
                     await asyncio.sleep(_POLL_S)

@@ -28,6 +28,7 @@ class Session:
     Attributes:
         selection: what it watches; None for nothing.
         position: by partition the first offset it was not given; None while it is live, and gets what comes.
+        named: executions it asks for by id without a cursor; their results are given also if they ended before.
         generation: counts subscriptions, so that one that was replaced stops catching up.
     """
 
@@ -37,6 +38,7 @@ class Session:
         self.outbox = Outbox() if outbox is None else outbox
         self.selection: Subscribe | None = None
         self.position: list[int] | None = None
+        self.named: frozenset[str] = frozenset()
         self.generation = 0
         self._now = now
         self._executions: frozenset[str] = frozenset()
@@ -53,6 +55,7 @@ class Session:
         self.position = list(position)
         self._executions = frozenset(selection.executions)
         self._patterns = frozenset(selection.patterns)
+        self.named = self._executions if selection.cursor is None else frozenset()
         self.generation += 1
         return self.generation
 

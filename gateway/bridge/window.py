@@ -6,7 +6,7 @@ Bounded by number and bytes; what falls out is in Postgres by then, or will be w
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from gateway.bridge.result import Owner, Result
 
@@ -53,6 +53,10 @@ class Window:
                 if len(found) == limit:
                     break
         return found
+
+    def of(self, owner: Owner, execution_ids: Set[str]) -> list[Result]:
+        """Return the owner's results of these executions that are here."""
+        return [result for result in self._by_owner.get(owner, ()) if result.execution_id in execution_ids]
 
     def __len__(self) -> int:
         """How many results are here."""

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psutil
 import pytest
@@ -264,6 +265,13 @@ async def test_history_packs_and_the_rest(loaded: Instance, browser: Browser) ->
         await page.keyboard.press(key)
         await page.wait_for_selector(f"h1:has-text('{heading}')")
     assert browser.faults == []
+
+
+async def test_an_unknown_execution_is_said_at_once(loaded: Instance, browser: Browser) -> None:
+    await browser.log_in(loaded)
+    await browser.page.wait_for_selector("[data-connection=live]")
+    await browser.go(f"#/executions/{uuid4()}")
+    await browser.page.wait_for_selector("text=There is no such execution", timeout=4000)
 
 
 async def test_two_executions_are_compared(loaded: Instance, browser: Browser) -> None:

@@ -63,6 +63,7 @@ async def test_by_id_by_pattern_and_replaced(place: Place, gateway: Gateway) -> 
             message = await receive(socket)
         assert message["execution_id"] == wanted
         assert message["result"]["data"] == {"answer": 42}
+        assert (await subscribe(socket, executions=[wanted]))[0] == [wanted]
         await subscribe(socket, executions=["00000000-0000-0000-0000-000000000000"])
         await place.publish(pattern="wanted")
         with pytest.raises(TimeoutError):

@@ -1,4 +1,4 @@
-"""The two-minute chaos run on real Kafka, Postgres and Valkey; `dawsos chaos` is the long one. Progress: `pytest -s`."""
+"""The two-minute chaos run on real services; `dawsos chaos` is the long one. Progress: `pytest -s`."""
 
 import time
 from collections.abc import AsyncIterator

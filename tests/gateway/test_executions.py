@@ -64,6 +64,15 @@ async def test_an_id_that_is_none_says_what_one_looks_like(gateway: Gateway) -> 
     assert body["errors"] == [{"pointer": "{execution_id}", "detail": said}]
 
 
+async def test_a_misspelt_parameter_is_refused_instead_of_ignored(gateway: Gateway) -> None:
+    body = problem(await gateway.get("/executions?stauts=failed&limit=1&x=1"), 422, "INVALID_REQUEST")
+    near, far = body["errors"]
+    assert near == {"pointer": "?stauts", "detail": "there is no such parameter; did you mean 'status'?"}
+    assert far["pointer"] == "?x" and "accepted: status, pattern_id" in far["detail"]
+    none = problem(await gateway.get("/capabilities?x=1"), 422, "INVALID_REQUEST")
+    assert none["detail"] == "?x: expected no parameters"
+
+
 async def events(gateway: Gateway, path: str, headers: dict[str, str] | None = None) -> list[tuple[str, str, Any]]:
     """Read a stream to its end: (event, id, data)."""
     found: list[tuple[str, str, Any]] = []

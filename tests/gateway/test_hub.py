@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 import orjson
@@ -22,6 +22,10 @@ BOB: Owner = ("acme", UUID(int=2))
 PARTITIONS = 3
 
 
+def name(number: int) -> str:
+    return str(UUID(int=number))
+
+
 class Topic:
     """Every result ever, as Postgres would have it, and the offsets given so far."""
 
@@ -32,8 +36,8 @@ class Topic:
 
     def publish(self, owner: Owner, partition: int, pattern: str = "p") -> Result:
         number = len(self.results)
-        body = orjson.dumps({"execution_id": f"x{number}"})[1:-1]
-        result = Result(owner, f"x{number}", pattern, partition, self.ends[partition], b"{}", body)
+        body = orjson.dumps({"execution_id": name(number)})[1:-1]
+        result = Result(owner, name(number), pattern, partition, self.ends[partition], b"{}", body)
         self.ends[partition] += 1
         self.results.append(result)
         return result
@@ -46,6 +50,16 @@ class Topic:
             if each.owner == owner and offsets[each.partition] <= each.offset < before[each.partition]
         ]
         return sorted(found, key=lambda each: (each.partition, each.offset))[:limit]
+
+    async def of(self, owner: Owner, execution_ids: Iterable[str]) -> list[Result]:
+        await asyncio.sleep(0)
+        reached = await self.projected()
+        named = set(execution_ids)
+        return [
+            each
+            for each in self.results
+            if each.owner == owner and each.execution_id in named and each.offset < reached[each.partition]
+        ]
 
     async def projected(self) -> list[int]:
         await asyncio.sleep(0)
@@ -115,8 +129,27 @@ async def test_a_live_client_gets_its_own_and_only_its_own() -> None:
         hub.result(topic.publish(owner, 0, pattern))
     await alice.read_all()
     await bob.read_all()
-    assert alice.seen == ["x0"]
-    assert bob.seen == ["x2"]
+    assert alice.seen == [name(0)]
+    assert bob.seen == [name(2)]
+
+
+@pytest.mark.parametrize("kept", [1, 100])
+async def test_what_is_named_by_id_is_given_though_it_ended_before_and_once(kept: int) -> None:
+    topic = Topic()
+    hub = make_hub(topic, count_max=kept)
+    for owner in (ALICE, BOB, ALICE):
+        hub.result(topic.publish(owner, 0))
+    topic.behind = kept  # What the window has the projector may not have.
+    client = Client(hub, ALICE)
+    client.subscribe(all=False, executions=(name(0), name(1), name(2), name(3), name(9)))
+    hub.result(topic.publish(ALICE, 0))
+    hub.result(topic.publish(ALICE, 0))
+    topic.behind = 0
+    await client.read_all()
+    assert sorted(client.seen) == [name(0), name(2), name(3)]
+    client.subscribe(all=False, executions=(name(0),), cursor=hub.cursor())
+    await client.read_all()
+    assert len(client.seen) == 3
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -194,7 +227,7 @@ async def test_a_client_that_makes_no_room_is_found_out_and_others_are_not_held_
     again = Client(hub, ALICE, slow.at)
     again.subscribe()
     await again.read_all()
-    assert slow.seen + again.seen == [f"x{number}" for number in range(50)]
+    assert slow.seen + again.seen == [name(number) for number in range(50)]
 
 
 async def test_results_the_projector_has_not_stored_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ DECLARED = {
     "amount": {"type": "decimal"},
     "mode": {"type": "string", "enum": ["a", "b"], "default": "a"},
     "tags": {"type": "array", "items": {"type": "string"}, "maxItems": 2},
+    "years": {"type": "array", "items": {"type": "integer"}},
     "box": {"type": "object", "properties": {"x": {"type": "number", "required": True}}},
 }
 PATTERN = pattern_of({"inputs": DECLARED, "steps": [noop("a", args={"all": "{{inputs.limit}}"})]})
@@ -37,9 +38,19 @@ def test_defaults_and_nulls() -> None:
         "amount": None,
         "mode": "a",
         "tags": None,
+        "years": None,
         "box": None,
     }
     assert one.sent[0].args == {"all": 10}
+
+
+def test_a_whole_number_is_an_integer_however_json_writes_it() -> None:
+    """JSON Schema calls 5.0 an integer; capabilities and templates get 5."""
+    one = asked({"portfolio_id": str(PORTFOLIO), "limit": 5.0, "years": [2012.0, 3], "box": {"x": 2.0}})
+    assert one.state is not None and one.state.admission is not None
+    inputs = one.state.admission.inputs
+    assert [repr(inputs[name]) for name in ("limit", "years", "box")] == ["5", "[2012, 3]", "{'x': 2.0}"]
+    assert repr(one.sent[0].args["all"]) == "5"
 
 
 def test_the_request_s_portfolio_fills_the_input_and_the_other_way_round() -> None:

@@ -23,6 +23,7 @@ export const store = makeStore({
   connection: "off", // off | connecting | live | waiting
   running: new Map(), // execution id → state from the socket
   ended: new Map(), // execution id → ResultArrived, the newest 500
+  submitted: new Set(), // ids of the executions this page has asked for
   notices: [],
   patterns: null,
   portfolios: null,

@@ -5,7 +5,7 @@ import { Dag, Legend } from "../dag.js";
 import { day, duration, moment, words } from "../format.js";
 import { Results } from "../panels.js";
 import { go } from "../router.js";
-import { notify, useStore } from "../store.js";
+import { notify, store, useStore } from "../store.js";
 import { Provenance, StepDrawer, Timeline } from "../trace.js";
 import { Badge, Button, Failure, Heading, Icon, Loading, Panel, Tabs, download, useClock, useLoad } from "../ui.js";
 
@@ -68,8 +68,8 @@ export const Execution = ({ id, tab }) => {
   const state = result || running || (ended ? { ...first.found, ...ended } : first.found);
   if (!state) {
     if (first.missing && !running) {
-      // Just accepted: the orchestrator has not seen it yet, or it is not there at all.
-      return first.missing.status === 404 && connection === "live"
+      // Just accepted here: the orchestrator has not seen it yet.
+      return first.missing.status === 404 && connection === "live" && store.get().submitted.has(id)
         ? html`<${Pending} id=${id} problem=${first.missing} />`
         : html`<${Heading} title="Execution" /><${Failure} problem=${first.missing} />`;
     }

@@ -5,6 +5,7 @@ import { Dag, Legend } from "../dag.js";
 import { Fields, collect, initial } from "../form.js";
 import { short, words } from "../format.js";
 import { go } from "../router.js";
+import { store } from "../store.js";
 import { Badge, Button, Empty, Failure, Heading, Icon, Loading, Panel, useLoad } from "../ui.js";
 
 const GATES = [
@@ -73,6 +74,7 @@ const Form = ({ pattern, known, given }) => {
       const body = { pattern_id: pattern.id, inputs, gate: gate === "wait" ? { policy: gate, wait_s: Number(waitS) } : { policy: gate } };
       if (asof) body.asof = asof;
       const { data } = await post("/execute", body, { headers: { Prefer: "respond-async", "Idempotency-Key": crypto.randomUUID() } });
+      store.set(({ submitted }) => ({ submitted: new Set(submitted).add(data.execution_id) }));
       go(`/executions/${data.execution_id}`);
     } catch (error) {
       setProblem(error);
