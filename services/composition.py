@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from agents.base import BaseAgent
 from agents.runtime import AgentRuntime
 from agents.store_ports import ArtifactStore, BreakerStore, Cache
-from db.memory_packs import MemoryPacks
 from services.catalogue import AgentNotLoadable, agent_classes
 from services.clock import NowClock, SystemClock
 from services.fundamentals import RecordedFundamentals, bundled_rubric
@@ -23,9 +22,9 @@ from services.ledgers import GitLedgers
 from services.local_artifacts import LocalArtifacts
 from services.local_data import TENANT, USER_ID, LocalData, LocalPortfolios
 from services.local_packs import POLICY as LOCAL_POLICY
+from services.local_pipeline import SOURCE, FilesSource, LocalPackDesk
 from services.macro import RecordedMacro, StoredMacro
-from services.market_sources import BundledSource, NamedSources, market_sources
-from services.pack_desk import memory_desk
+from services.market_sources import market_sources
 from services.provider_clients import provider_clients
 from services.reference import RecordedReference
 from settings import Settings, load_settings
@@ -74,8 +73,9 @@ def build_runtime_local(
         settings: keys of data providers; from the environment by default.
     """
     settings = settings or load_settings()
+    clients = provider_clients(settings)
     services = {
-        **provider_clients(settings),
+        **clients,
         "portfolios": LocalPortfolios([(TENANT, USER_ID, data.portfolio)]),
         "ledgers": data.ledger,
         "packs": data.packs,
@@ -84,8 +84,8 @@ def build_runtime_local(
         "macro": RecordedMacro(),
         "rubric": bundled_rubric(),
         "policy": LOCAL_POLICY,
-        "pack_desk": memory_desk(MemoryPacks()),
-        "market_sources": NamedSources({"bundled": BundledSource()}),
+        "pack_desk": LocalPackDesk(data.packs),
+        "market_sources": market_sources(settings, clients, {SOURCE: FilesSource(data.packs)}),
         "pack_tenants": (TENANT,),
     }
     clock = clock or SystemClock()

@@ -102,6 +102,14 @@ class LocalPacks:
             ),
         )
 
+    def prices_on(self, on: date) -> tuple[PriceRow, ...]:
+        """Return the prices of a day."""
+        return self._prices[bisect_left(self._price_days, on) : bisect_right(self._price_days, on)]
+
+    def rates_until(self, on: date) -> tuple[RateRow, ...]:
+        """Return the rates up to a day, ordered by day."""
+        return self._rates[: bisect_right(self._rate_days, on)]
+
     async def securities(self, symbols: Sequence[str]) -> Mapping[str, Security]:
         """See `agents.ports.PackPort`; a price file knows no names, so a symbol stands for itself."""
         return {}

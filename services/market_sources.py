@@ -53,12 +53,15 @@ class NamedSources:
         return self._sources[name]
 
 
-def market_sources(settings: Settings, clients: Mapping[str, Any]) -> NamedSources:
+def market_sources(
+    settings: Settings, clients: Mapping[str, Any], more: Mapping[str, MarketSource] | None = None
+) -> NamedSources:
     """Return the sources of a worker; one that is not configured says so when it is asked.
 
     Args:
         settings: folder, addresses, symbols and series.
         clients: from `services.provider_clients`, so that their limits are kept together with the DataHarvester's.
+        more: further ones by name.
     """
     series = settings.pack_series
     return NamedSources(
@@ -69,6 +72,7 @@ def market_sources(settings: Settings, clients: Mapping[str, Any]) -> NamedSourc
             "polygon": PolygonSource(clients["market"], settings.pack_symbols),
             "fred": FredSource(clients["series"], series, whole=False),
             "fred_history": FredSource(clients["series"], series, whole=True),
+            **(more or {}),
         }
     )
 
