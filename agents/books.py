@@ -14,6 +14,7 @@ from agents.memo import Memo
 from agents.ports import LedgerPort, LedgerSnapshot, PackPort, PackSeries, Portfolio, PortfolioPort
 from analytics.fx import CARRY_DAYS_MAX, MINOR_UNITS, FxHistory, InconsistentRates
 from analytics.history import History, build
+from analytics.jumps import Jump, unexplained_jumps
 from analytics.market import align
 from analytics.returns import Twr, compute_twr
 from topics.errors import Code, TerminalError
@@ -45,10 +46,11 @@ class Book:
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """The daily history of a book and the return measured on it."""
+    """The daily history of a book, the return measured on it, and what looks like a split that is not booked."""
 
     history: History
     twr: Twr
+    jumps: tuple[Jump, ...]
 
 
 def unknown_portfolio(portfolio_id: UUID | None) -> TerminalError:
@@ -154,4 +156,4 @@ def _measured(book: Book) -> Performance:
         currencies={row.currency for row in rows if row.on <= book.pins.asof},
     )
     history = build(rows, market, asof=book.pins.asof)
-    return Performance(history, compute_twr(history))
+    return Performance(history, compute_twr(history), unexplained_jumps(rows, book.series.prices, book.pins.asof))

@@ -1,7 +1,7 @@
 """Where the pack builder writes: packs and their securities, in any store; `services.pipeline_pool` has Postgres."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, date, datetime
 from typing import Protocol
 from uuid import UUID
@@ -174,16 +174,6 @@ class StorePackDesk:
                 await store.fail(pack_id, reason)
                 pack = (await store.show(pack_id)).ref
             return pack
-
-
-def memory_desk(store: Store) -> StorePackDesk:
-    """Return a desk on packs in memory, to try a pipeline without a server."""
-
-    @asynccontextmanager
-    async def one() -> AsyncIterator[Store]:
-        yield store
-
-    return StorePackDesk(one)
 
 
 def _content(rows: PackRows) -> PackContent:

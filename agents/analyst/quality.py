@@ -14,10 +14,12 @@ from agents.capability import capability
 from agents.context import CapabilityContext
 from agents.fields import Exact, Part, Ratio
 from analytics.fx import CARRY_DAYS_MAX, InconsistentRates, Rates
+from analytics.jumps import JUMP_MAX
 from topics.errors import Code, TerminalError
 
 Verdict = Literal["pass", "warn", "fail", "unknown"]
 TRIANGLE_ERROR_MAX = 1e-6
+_JUMPS_MAX = 500
 
 
 class CoverageRow(Part):
@@ -68,6 +70,27 @@ class FxTriangulation(Stamped):
     triangles: int
     largest_error: Ratio | None = Field(description="max |given / crossed − 1|")
     rows: tuple[TriangleRow, ...] = Field(strict=False)
+
+
+class JumpRow(Part):
+    """A close far from the one before, while held, on a day without a booked split."""
+
+    symbol: str
+    on: date
+    before: Exact
+    close: Exact
+    change: Ratio = Field(description="close / close before − 1")
+    split: str | None = Field(description="the split it looks like, new for old")
+    text: str
+
+
+class PriceJumps(Stamped):
+    """Closes that moved by more than a quarter while held: real, wrong, or a split nobody booked."""
+
+    verdict: Verdict
+    jumps: int
+    suspected_splits: int
+    rows: tuple[JumpRow, ...] = Field(strict=False)
 
 
 class LedgerFinding(Part):
@@ -168,6 +191,37 @@ class QualityGroup(Desk):
                 f"|S_ab / (S_ac·S_cb) − 1| at most {TRIANGLE_ERROR_MAX:g}",
                 len(rows),
                 reasons={} if rows else {"largest_error": why},
+            ),
+        )
+
+    @capability("quality.price_jumps", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
+    async def price_jumps(self, context: CapabilityContext) -> PriceJumps:
+        """List closes that moved by more than a quarter while held and have no split in the ledger."""
+        pins = pinned(context)
+        book, performance = await self._books.performance(context)
+        cite(context, book)
+        jumps = performance.jumps
+        return PriceJumps(
+            verdict="warn" if jumps else "pass",
+            jumps=len(jumps),
+            suspected_splits=sum(jump.split is not None for jump in jumps),
+            rows=tuple(
+                JumpRow(
+                    symbol=jump.symbol,
+                    on=jump.on,
+                    before=jump.before,
+                    close=jump.close,
+                    change=jump.change,
+                    split=jump.split,
+                    text=jump.said(),
+                )
+                for jump in jumps[-_JUMPS_MAX:]
+            ),
+            **stamp(
+                pins,
+                f"|close / close before − 1| above {JUMP_MAX:.0%} while held, on a day without a booked split",
+                len(book.series.prices),
+                warnings=[f"the newest {_JUMPS_MAX} are listed"] if len(jumps) > _JUMPS_MAX else (),
             ),
         )
 

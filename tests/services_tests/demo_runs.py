@@ -25,10 +25,10 @@ from services.local_artifacts import LocalArtifacts
 from services.local_data import TENANT, USER_ID, LocalData, LocalPortfolio
 from services.local_packs import LocalPacks
 from services.market_sources import BundledSource, NamedSources
-from services.pack_desk import memory_desk
 from services.patterns import load_patterns
 from services.runner import run_in_process
 from settings import load_settings
+from tests.services_tests.desk import memory_desk
 from topics.messages import ExecuteRequest, ExecutionResult
 
 BUILD_DAY = date(2012, 12, 31)

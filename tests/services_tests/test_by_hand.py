@@ -5,6 +5,7 @@ all trades are done at the day's close, so that each figure can be followed with
 """
 
 import hashlib
+import re
 from collections.abc import AsyncIterator
 from datetime import date, timedelta
 from math import log, sqrt
@@ -21,8 +22,8 @@ from services.clock import SystemClock
 from services.local_artifacts import LocalArtifacts
 from services.local_data import TENANT, read_local_data
 from services.market_sources import FolderSource, NamedSources
-from services.pack_desk import memory_desk
 from tests.services_tests.demo_runs import Stage
+from tests.services_tests.desk import memory_desk
 from topics.messages import ExecutionStatus
 
 LEDGER = Path(__file__).parent / "hand" / "ledger.beancount"
@@ -293,8 +294,23 @@ async def test_data_quality(stage: Stage) -> None:
     found = await run(stage, "data_quality")
     assert (found["coverage"]["verdict"], found["coverage"]["valued"]) == ("pass", 7)
     assert (found["stale"]["stale"], found["triangulation"]["verdict"]) == (0, "unknown")
+    # SYN-A halves on the day of its split, which is booked.
+    assert (found["jumps"]["verdict"], found["jumps"]["rows"]) == ("pass", [])
     # 10,000 − 4,010 + 600 − 2,520 + 2,695 − 1,000 + 85 − 500 + 1,192 USD.
     assert found["ledger"]["cash"] == {"CAD": "4262", "EUR": "2000", "GBP": "1000", "USD": "6542"}
+
+
+async def test_a_forgotten_split_is_noticed(folder: Path, tmp_path: Path) -> None:
+    text = LEDGER.read_text()
+    booked = re.findall(r"^.* custom \"split\".*\n", text, re.MULTILINE)
+    assert len(booked) == 1
+    (tmp_path / "main.beancount").write_text(text.replace(booked[0], ""))
+    forgetful = Stage(read_local_data(tmp_path, folder / "prices.csv", folder / "fx.csv", "CAD"))
+    jumps = (await run(forgetful, "data_quality"))["jumps"]
+    (row,) = jumps["rows"]
+    assert (jumps["verdict"], row["symbol"], row["split"]) == ("warn", "SYN-A", "2:1")
+    overview = await forgetful.run("portfolio_overview", {})
+    assert row["text"] in overview.trace.warnings
 
 
 async def test_pack_build(stage: Stage, folder: Path) -> None:
@@ -314,6 +330,19 @@ async def test_pack_build(stage: Stage, folder: Path) -> None:
     text = "".join(f"{line}\n" for line in sorted(lines)).replace("␟", "\x1f")
     assert found["pack"]["content_sha256"] == hashlib.sha256(text.encode()).hexdigest()
     assert (found["pack"]["status"], found["validation"]["prices"], found["validation"]["rates"]) == ("fresh", 4, 3)
+
+
+async def test_pack_build_from_the_files_one_tries_with(stage: Stage) -> None:
+    """On the day of its split SYN-A's close halves since the day before, which the pack's checks notice."""
+    sources = dict.fromkeys(("prices_source", "rates_source"), "files")
+    found = await run(stage, "pack_build", policy="files", asof="2004-01-20", **sources)
+    assert (found["pack"]["status"], found["pack"]["revision"], found["validation"]["macro"]) == ("fresh", 1, 0)
+    (finding,) = found["validation"]["findings"]
+    assert (finding["kind"], finding["subject"], finding["fault"]) == ("jump", "SYN-A", False)
+    no_session = await stage.run("pack_build", {"policy": "files", "asof": "2004-01-18", **sources})
+    assert no_session.error is not None and "no session" in no_session.error.message
+    elsewhere = await stage.run("pack_build", {"policy": "nyse", "asof": "2004-01-20", **sources})
+    assert elsewhere.error is not None and elsewhere.error.message.endswith("there are: files")
 
 
 def test_every_pattern_is_here(stage: Stage) -> None:

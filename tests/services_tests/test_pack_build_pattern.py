@@ -21,11 +21,11 @@ from orchestrator.catalogue import Catalogue
 from orchestrator.compiler import compile_pattern
 from services.local_artifacts import LocalArtifacts
 from services.market_sources import NamedSources
-from services.pack_desk import memory_desk
 from services.pipeline_pool import OwnerPool, postgres_desk
 from services.runner import run_in_process
 from tests.db.market import FRIDAY, MONDAY, POLICY, TUESDAY, open_market
 from tests.services import Database
+from tests.services_tests.desk import memory_desk
 from topics.errors import Code, RetryableError
 from topics.messages import ExecuteRequest, ExecutionResult, ExecutionStatus, PackStatus
 
