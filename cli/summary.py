@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.figures import amount, day, decimal, duration, percent, quantity, score, sign
-from cli.report.panels import is_attribution, is_performance, is_ratings
+from cli.report.panels import is_attribution, is_performance, is_ratings, total_gain
 from topics.messages import ExecutionResult
 
 _HOLDINGS_SHOWN = 10
@@ -95,14 +95,20 @@ def _performance(metrics: Mapping[str, Any]) -> RenderableType:
     grid.add_row(
         "Value", Text(amount(metrics.get("total_value")), "bold"), "Net deposits", amount(metrics.get("net_flows"))
     )
+    # All that was ever gained; neither has a share of the cost: that holds cash, which gains nothing.
+    everything = total_gain(metrics)
     grid.add_row(
-        "Cost", amount(metrics.get("total_cost")), "Drawdown", _toned(fall.get("depth"), percent(fall.get("depth")))
+        "Cost", amount(metrics.get("total_cost")), "Total gain", _toned(everything, amount(everything, plus=True))
     )
     none = "" if fall.get("depth") is None else "none yet"
     since = f"{fall.get('peak')} → {fall.get('trough')}" if fall.get("trough") else none
-    # No share of the cost: that holds cash, which gains nothing here.
-    gained = _toned(gain, amount(gain, plus=True))
-    grid.add_row("Unrealised P/L", gained, "", Text(since, "dim"))
+    grid.add_row(
+        "Unrealised P/L",
+        _toned(gain, amount(gain, plus=True)),
+        "Drawdown",
+        _toned(fall.get("depth"), percent(fall.get("depth"))),
+    )
+    grid.add_row("", "", "", Text(since, "dim"))
     returns = Table.grid(padding=(0, 3))
     returns.add_row(Text("Return (TWR)", "dim"), *(Text(name, "dim") for name, _ in _PERIODS))
     returns.add_row("", *(_toned(metrics.get(key), percent(metrics.get(key), plus=True)) for _, key in _PERIODS))

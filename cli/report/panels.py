@@ -78,7 +78,7 @@ def key_figures(metrics: Mapping[str, Any], badge: Html | None = None, hover: Ho
             _KEY_FIGURES["unrealized_pl"],
             amount(gain, 0, plus=True),
             "",
-            _gain_note(gain, cost, reasons),
+            _gain_note(metrics, reasons),
             tone=gain,
             hover=hover("unrealized_pl", gain),
         ),
@@ -328,11 +328,16 @@ def _score_tile(name: str, value: Any, coverage: Any, why: str, hover: str) -> H
     )
 
 
-def _gain_note(gain: Any, cost: Any, reasons: Mapping[str, Any]) -> str:
-    number, base = decimal(gain), decimal(cost)
-    if number is None or not base:
-        return _why(reasons, "unrealized_pl")
-    return f"{percent(number / abs(base), plus=True)} of cost"
+def total_gain(metrics: Mapping[str, Any]) -> Decimal | None:
+    """Return all that was ever gained: the value less what was put in on balance; None when either is unknown."""
+    worth, flows = decimal(metrics.get("total_value")), decimal(metrics.get("net_flows"))
+    return None if worth is None or flows is None else worth - flows
+
+
+def _gain_note(metrics: Mapping[str, Any], reasons: Mapping[str, Any]) -> str:
+    # No share of the cost: that holds cash, which gains nothing.
+    gain = total_gain(metrics)
+    return _why(reasons, "unrealized_pl") or ("" if gain is None else f"total gain {amount(gain, 0, plus=True)}")
 
 
 def _fall_note(fall: Mapping[str, Any]) -> str:

@@ -66,14 +66,15 @@ const KeyFigures = ({ metrics, badge }) => {
   const why = (name) => metrics.reasons?.[name];
   const fall = metrics.drawdown || {};
   const gain = metrics.unrealized_pl;
-  const cost = Number(metrics.total_cost);
+  // All that was ever gained; no share of the cost: that holds cash, which gains nothing.
+  const gained = metrics.total_value != null && metrics.net_flows != null ? metrics.total_value - metrics.net_flows : null;
   const since = metrics.start ? `since ${day(metrics.start)}` : "";
   return html`
     <div class="cards">
       <${Card} label=${FIGURES.total_value} value=${amount(metrics.total_value)} unit=${metrics.base_currency} wide badge=${badge}
         note=${why("total_value") || (metrics.net_flows ? `net deposits ${amount(metrics.net_flows, 0)} ${since}` : since)} />
       <${Card} label=${FIGURES.total_cost} value=${amount(metrics.total_cost, 0)} note=${why("total_cost") || "at trade-date FX"} />
-      <${Card} label=${FIGURES.unrealized_pl} value=${amount(gain, 0, true)} sign=${gain} note=${why("unrealized_pl") || (gain != null && cost ? `${percent(Number(gain) / Math.abs(cost), 2, true)} of cost` : "")} />
+      <${Card} label=${FIGURES.unrealized_pl} value=${amount(gain, 0, true)} sign=${gain} note=${why("unrealized_pl") || (gained === null ? "" : `total gain ${amount(gained, 0, true)}`)} />
       <${Card} label=${FIGURES.twr} value=${percent(metrics.twr, 2, true)} sign=${metrics.twr} note=${why("twr") || "since inception"} />
       <${Card} label=${FIGURES.drawdown} value=${percent(fall.depth)} sign=${fall.depth}
         note=${why("drawdown") || (fall.trough ? `low on ${fall.trough}, ${fall.recovery ? "recovered" : "not recovered"}` : "none yet")} />
