@@ -9,7 +9,8 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -107,10 +108,18 @@ def on_own_system(
     patterns: Path = PATTERNS,
     argv: Sequence[str] = UP_ARGV,
 ) -> Any:
-    """Start a system in a temporary directory, return what `work` returns of it, and stop it.
+    """Return what `work` returns of the settings of an `own_system`."""
+    with own_system(flush_every_message, patterns, argv) as settings:
+        return run(work(settings))
+
+
+@contextmanager
+def own_system(
+    flush_every_message: bool = False, patterns: Path = PATTERNS, argv: Sequence[str] = UP_ARGV
+) -> Iterator[Settings]:
+    """Start a system in a temporary directory, give its settings, and stop it.
 
     Args:
-        work: gets settings with addresses.
         flush_every_message: let Kafka fsync after every message.
         patterns: folder of pattern files.
         argv: runs the supervisor in the foreground; `dawsos up` by default.
@@ -129,7 +138,7 @@ def on_own_system(
         os.environ.update(chosen)
         try:
             with Stack(load_settings(), argv=argv) as settings:
-                return _run(work(settings))
+                yield settings
         finally:
             for name, value in before.items():
                 if value is None:
@@ -150,7 +159,8 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _run(coroutine: Any) -> Any:
+def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Return what a coroutine returns, on the fastest event loop there is."""
     try:
         import uvloop
     except ImportError:

@@ -88,9 +88,9 @@ def parked(
     count: Annotated[int, typer.Option("--parked", min=1, help="How many executions wait for their pack.")] = 100_000,
     as_json: AsJson = False,
 ) -> None:
-    """Throughput of three durable steps beside executions that wait for their pack, and without them.
+    """Throughput of three durable steps beside executions that wait for their pack, and on a second system without any.
 
-    Parking 100,000 executions takes several minutes.
+    Parking 100,000 executions and letting them go takes several minutes.
     """
     from bench.parked import run_parked
 

@@ -107,6 +107,39 @@ def test_a_preferred_replica_is_left_to_aiokafka() -> None:
     assert asked(fetches._get_actions_per_node(fake, assignment())) == asked(fetches._stock(fake, assignment()))
 
 
+class Fetched:
+    """So many records that are still to be consumed."""
+
+    def __init__(self, count: int) -> None:
+        self.left = count
+
+    def getall(self, max_records: int | None = None) -> list[int]:
+        found = list(range(self.left))[:max_records]
+        self.left -= len(found)
+        return found
+
+    def has_more(self) -> bool:
+        return self.left > 0
+
+
+def test_each_partition_gets_its_share_of_a_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deep partition fetched first does not keep the others waiting until it is empty."""
+    monkeypatch.setattr(fetches, "FetchResult", Fetched)
+    deep, shallow, late = (TopicPartition("a", number) for number in range(3))
+    fake = fetcher(
+        _records={deep: Fetched(9000), shallow: Fetched(3)}, _wait_consume_future=None, _notify=lambda _: None
+    )
+    first = fetches._drain(fake, None, 500)
+    assert {partition: len(found) for partition, found in first.items()} == {deep: 250, shallow: 3}
+    assert list(fake._records) == [deep]
+    fake._records[late] = Fetched(400)
+    second = fetches._drain(fake, None, 500)
+    assert {partition: len(found) for partition, found in second.items()} == {deep: 250, late: 250}
+    alone = fetcher(_records={deep: Fetched(9000)}, _wait_consume_future=None, _notify=lambda _: None)
+    assert len(fetches._drain(alone, None, 500)[deep]) == 500
+    assert len(fetches._drain(alone, None, None)[deep]) == 8500
+
+
 def test_no_partition_comes_last_for_ever() -> None:
     fake, first = fetcher(), set()
     for _ in range(6):
