@@ -83,6 +83,7 @@ status: setup ## Say what runs
 
 golden: setup ## Rewrite the recorded expectations; read the diff before committing it
 	@$(BIN)/python -m local.env_example > .env.example
+	@$(BIN)/python -m topics.export
 	@$(BIN)/python -m docs.diagrams
 	@DAWSOS_AGENTS= DAWSOS_CATALOGUES= $(DAWSOS) capabilities --markdown > docs/capabilities.md
 	@$(DAWSOS) patterns test --record tests/cli/fixtures
