@@ -14,6 +14,7 @@ from analytics.bookings import BookingRow
 from analytics.market import PriceRow
 
 JUMP_MAX = Decimal("0.25")
+_SURELY_NONE = 0.249
 # What is declared, new shares for old ones, and how near the close must be: a market moves on such a day as on any
 # other, and between the ratios that are rare anything would look like one of them.
 _COMMON = (2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 50)
@@ -72,14 +73,17 @@ def unexplained_jumps(rows: Iterable[BookingRow], prices: Iterable[PriceRow], as
         days, held = units.setdefault(row.symbol, ([], []))
         days.append(row.on)
         held.append((held[-1] if held else Decimal(0)) + row.qty)
-    last: dict[str, tuple[date, Decimal, str]] = {}
+    last: dict[str, tuple[date, Decimal, float, str]] = {}
     found: list[Jump] = []
     for on, symbol, close, currency in prices:
-        before_on, before, unit = last.get(symbol, (None, None, currency))
-        last[symbol] = (on, close, currency)
-        if before_on is None or before is None or unit != currency or on > asof or not before:
+        near = float(close)
+        known = last.get(symbol)
+        last[symbol] = (on, close, near, currency)
+        # Floats decide what is no jump at all, which is nearly every close; the limit itself is looked at exactly.
+        if known is None or abs(near - known[2]) <= _SURELY_NONE * known[2]:
             continue
-        if abs(close - before) <= JUMP_MAX * before:
+        before_on, before, _, unit = known
+        if unit != currency or on > asof or not before or abs(close - before) <= JUMP_MAX * before:
             continue
         if any(before_on < day <= on for day in splits.get(symbol, ())) or not _held(units.get(symbol), before_on):
             continue
