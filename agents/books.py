@@ -156,4 +156,4 @@ def _measured(book: Book) -> Performance:
         currencies={row.currency for row in rows if row.on <= book.pins.asof},
     )
     history = build(rows, market, asof=book.pins.asof)
-    return Performance(history, compute_twr(history), unexplained_jumps(rows, book.series.prices, book.pins.asof))
+    return Performance(history, compute_twr(history), unexplained_jumps(history))

@@ -73,19 +73,19 @@ class FxTriangulation(Stamped):
 
 
 class JumpRow(Part):
-    """A close far from the one before, while held, on a day without a booked split."""
+    """A holding whose value jumped overnight beyond any booked split."""
 
     symbol: str
     on: date
     before: Exact
     close: Exact
-    change: Ratio = Field(description="close / close before − 1")
+    change: Ratio = Field(description="value of the units held before, now / then − 1, in the holding's currency")
     split: str | None = Field(description="the split it looks like, new for old")
     text: str
 
 
 class PriceJumps(Stamped):
-    """Closes that moved by more than a quarter while held: real, wrong, or a split nobody booked."""
+    """Values that moved by more than a quarter overnight: real, wrong, or a split nobody booked."""
 
     verdict: Verdict
     jumps: int
@@ -196,7 +196,7 @@ class QualityGroup(Desk):
 
     @capability("quality.price_jumps", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
     async def price_jumps(self, context: CapabilityContext) -> PriceJumps:
-        """List closes that moved by more than a quarter while held and have no split in the ledger."""
+        """List holdings that moved by more than a quarter overnight, which no split in the ledger explains."""
         pins = pinned(context)
         book, performance = await self._books.performance(context)
         cite(context, book)
@@ -219,8 +219,8 @@ class QualityGroup(Desk):
             ),
             **stamp(
                 pins,
-                f"|close / close before − 1| above {JUMP_MAX:.0%} while held, on a day without a booked split",
-                len(book.series.prices),
+                f"|value of the units held, now / the valued day before − 1| above {JUMP_MAX:.0%}, splits as booked",
+                max(len(performance.history.dates) - 1, 0),
                 warnings=[f"the newest {_JUMPS_MAX} are listed"] if len(jumps) > _JUMPS_MAX else (),
             ),
         )

@@ -1,13 +1,13 @@
-"""Jumps of closes: which are told, and which split they look like."""
+"""Jumps of holdings: which are told, and which split they look like."""
 
 from datetime import date
 
 import pytest
 
-from analytics.jumps import unexplained_jumps
-from tests.analytics.worlds import World, single
+from analytics.history import build
+from analytics.jumps import Jump, unexplained_jumps
+from tests.analytics.worlds import single
 
-END = date(2020, 1, 31)
 OPENED = """
 2020-01-01 open Assets:Stock
 2020-01-01 open Assets:Cash
@@ -29,8 +29,10 @@ SELL = """
 """
 
 
-def world(close: str, ledger: str = BUY) -> World:
-    return single(OPENED + ledger, {"2020-01-02": "100", "2020-01-03": "100", "2020-01-06": close, "2020-01-07": close})
+def jumps(close: str, ledger: str = BUY, after: str | None = None) -> tuple[Jump, ...]:
+    closes = {"2020-01-02": "100", "2020-01-03": "100", "2020-01-06": close, "2020-01-07": after or close}
+    found = single(OPENED + ledger, closes)
+    return unexplained_jumps(build(found.booked.rows, found.market))
 
 
 @pytest.mark.parametrize(
@@ -44,11 +46,11 @@ def world(close: str, ledger: str = BUY) -> World:
         ("204", "1:2"),
         ("58", None),
         ("130", None),
+        ("0", None),
     ],
 )
 def test_a_jump_names_the_split_it_looks_like(close: str, split: str | None) -> None:
-    found = world(close)
-    (jump,) = unexplained_jumps(found.booked.rows, found.prices, END)
+    (jump,) = jumps(close)
     assert (jump.symbol, jump.on, jump.before_on, jump.split) == ("SYN-A", date(2020, 1, 6), date(2020, 1, 3), split)
     assert jump.change == pytest.approx(float(close) / 100 - 1)
     assert ("looks forgotten" in jump.said()) == (split is not None)
@@ -56,25 +58,27 @@ def test_a_jump_names_the_split_it_looks_like(close: str, split: str | None) -> 
 
 @pytest.mark.parametrize("close", ["75", "125", "100"])
 def test_a_quarter_is_no_jump(close: str) -> None:
-    found = world(close)
-    assert unexplained_jumps(found.booked.rows, found.prices, END) == ()
+    assert jumps(close) == ()
 
 
-def test_nothing_is_told_of_what_was_not_held_overnight_or_comes_later() -> None:
-    sold, never = world("50", BUY + SELL), world("50", "")
-    assert unexplained_jumps(sold.booked.rows, sold.prices, END) == ()
-    assert unexplained_jumps(never.booked.rows, never.prices, END) == ()
-    held = world("50")
-    assert unexplained_jumps(held.booked.rows, held.prices, date(2020, 1, 5)) == ()
+def test_nothing_is_told_of_what_was_not_held_overnight() -> None:
+    assert jumps("50", BUY + SELL) == ()
+    assert jumps("50", "") == ()
+
+
+def test_shorts_jump_too() -> None:
+    short = BUY.replace("10 SYN-A {100 USD}", "-10 SYN-A {100 USD}")
+    (jump,) = jumps("50", short)
+    assert (jump.change, jump.split) == (-0.5, "2:1")
 
 
 @pytest.mark.parametrize("day", ["2020-01-04", "2020-01-06"])
 def test_a_booked_split_explains_it_also_on_a_weekend(day: str) -> None:
-    found = world("50", BUY + f'{day} custom "split" "SYN-A" 2\n')
-    assert unexplained_jumps(found.booked.rows, found.prices, END) == ()
+    assert jumps("50", BUY + f'{day} custom "split" "SYN-A" 2\n') == ()
 
 
-def test_another_currency_is_no_jump() -> None:
-    found = world("50")
-    prices = [*found.prices[:2], *((*row[:3], "EUR") for row in found.prices[2:])]
-    assert unexplained_jumps(found.booked.rows, prices, END) == ()
+def test_a_split_booked_with_another_ratio_or_on_another_day_is_told() -> None:
+    (wrong,) = jumps("25", BUY + '2020-01-06 custom "split" "SYN-A" 2\n')
+    assert (wrong.change, wrong.split) == (-0.5, "2:1")
+    early, late = jumps("100", BUY + '2020-01-06 custom "split" "SYN-A" 2\n', after="50")
+    assert (early.on.day, early.split, late.on.day, late.split) == (6, "1:2", 7, "2:1")
