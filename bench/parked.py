@@ -21,6 +21,7 @@ from db.postgres import open_pool
 from settings import Settings
 from streams.clients import start_consumer, topic_name
 from streams.publisher import ExecutionClient
+from streams.results import ResultRecord
 from topics.codec import decode
 from topics.messages import ExecutionResult, ExecutionStatus, Gate, GatePolicy
 from topics.table import CAPABILITY_RESULTS, EXECUTION_REQUESTS, EXECUTION_SIGNALS
@@ -124,7 +125,13 @@ async def warming_pack(settings: Settings) -> UUID:
 async def _let_go(settings: Settings, client: ExecutionClient, pack_id: UUID, parked: int) -> tuple[float, list[float]]:
     """Fail the pack that is waited for; returns the seconds until all that waited have ended, and those others took."""
     ended: Counter[ExecutionStatus] = Counter()
-    silence = client.results.listen(lambda record: ended.update([decode(record.value, ExecutionResult).status]))
+
+    def count(record: ResultRecord) -> None:
+        result = decode(record.value, ExecutionResult)
+        assert isinstance(result, ExecutionResult)
+        ended[result.status] += 1
+
+    silence = client.results.listen(count)
     pool = await open_pool(settings.postgres_admin_url(), size_max=2, allow_bypass=True)
     taken: list[float] = []
     begun = time.perf_counter()
