@@ -66,8 +66,8 @@ def unexplained_jumps(history: History) -> tuple[Jump, ...]:
                 symbol=history.symbols[column],
                 on=history.dates[at + 1],
                 before_on=history.dates[at],
-                before=_exact(history.price[at, column]),
-                close=_exact(history.price[at + 1, column]),
+                before=_exact(float(history.price[at, column])),
+                close=_exact(float(history.price[at + 1, column])),
                 change=ratio - 1,
                 split=_likely_split(ratio),
             )
@@ -77,7 +77,7 @@ def unexplained_jumps(history: History) -> tuple[Jump, ...]:
 
 def _exact(price: float) -> Decimal:
     """Return a close as it was quoted: the shortest decimal that is this float."""
-    return Decimal(repr(float(price)))
+    return Decimal(repr(price))
 
 
 def _likely_split(ratio: float) -> str | None:
