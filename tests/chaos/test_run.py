@@ -14,7 +14,7 @@ from local.errors import EmbeddedMissing
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
-EXECUTIONS = 1200
+EXECUTIONS = 900
 SECONDS = 120.0
 SEED = 11
 
