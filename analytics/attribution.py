@@ -149,6 +149,9 @@ def attribute(history: History, twr: Twr, *, start: date | None = None) -> Attri
         if len(lost):
             reason = f"everything was lost on {history.dates[lost[0]]}: effects cannot be linked over that day"
         return Attribution(None, None, None, (), (), None, None, 0, reason, twr.warnings)
+    missing = _rate_missing(history, days)
+    if missing:
+        return Attribution(None, None, None, (), (), None, None, 0, missing, twr.warnings)
     names = len(history.symbols)
     width = names + len(history.currencies)
     sums = [np.zeros(width) for _ in range(4)]
@@ -213,6 +216,20 @@ def attribute(history: History, twr: Twr, *, start: date | None = None) -> Attri
         reason="",
         warnings=twr.warnings,
     )
+
+
+def _rate_missing(history: History, days: NDArray[np.intp]) -> str:
+    """Return where an effect needs a rate there is not: of money that was moved away on a day it is not known for."""
+    began = history.before[days] * _before(history.price, days)
+    needed = (_before(history.money, days) != 0) | (history.trade_cash[days] != 0) | (history.earned[days] != 0)
+    for symbol, currency in enumerate(history.symbol_currency):
+        needed[:, currency] |= began[:, symbol] != 0
+    found = np.argwhere(needed & np.isnan(history.fx[days]))
+    if not len(found):
+        return ""
+    at, column = found[0]
+    currency = history.currencies[column]
+    return f"no {currency}/{history.base} rate on {history.dates[days[at]]}, when {currency} were moved"
 
 
 def _daily(history: History, twr: Twr, days: NDArray[np.intp]) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats]:

@@ -140,6 +140,21 @@ def test_linking_agrees_with_the_definition() -> None:
     assert whole.fx == pytest.approx(float((np.array(fx) * linked).sum() / big), rel=1e-9)
 
 
+def test_without_a_rate_on_the_day_money_went_the_effects_are_unknown() -> None:
+    # The last rate is fifteen days old when the euros are exchanged at 1.25: what is their rise, what the exchange?
+    text = OPEN + (
+        '2004-01-05 * "in"\n  Assets:Cash  1000 EUR\n  Equity:In\n'
+        '2004-01-20 * "exchange"\n  Assets:Cash  -1000 EUR @ 1.25 USD\n  Assets:Cash  1250 USD\n'
+    )
+    world = single(text, {"2004-01-05": "1", "2004-01-20": "1"}, {"2004-01-05": "1.20"})
+    history = build(world.booked.rows, world.market)
+    twr = compute_twr(history)
+    assert twr.twr == pytest.approx(0.05 / 1.20)
+    found = attribute(history, twr)
+    assert (found.total, found.by_position) == (None, ())
+    assert found.reason == "no EUR/USD rate on 2004-01-20, when EUR were moved"
+
+
 def test_decimal_money_is_untouched() -> None:
     world = everything(3, 30)
     history = build(world.booked.rows, world.market)
