@@ -185,6 +185,58 @@ async def test_realised_gains_are_tied_to_lots_and_to_the_rates_of_their_days(de
     assert (await ask(desk, "tax.realized_gains", year=2019))["rows"] == []
 
 
+IN_KIND = """
+2020-01-01 open Assets:B
+2020-01-01 open Assets:B2
+2020-01-01 open Assets:Cash
+2020-01-01 open Equity:In
+2020-01-02 * "in"
+  Assets:Cash  600 CAD
+  Equity:In
+2020-01-02 * "buy"
+  Assets:B  10 SYN-A {60 CAD}
+  Assets:Cash  -600.00 CAD
+2020-01-06 * "in kind"
+"""
+IN_KIND_PRICES = "2020-01-02,SYN-A,60,CAD\n2020-01-03,SYN-A,90,CAD\n2020-01-06,SYN-A,120,CAD\n"
+
+
+@pytest.mark.parametrize(
+    ("postings", "trading"),
+    [
+        # Given away at 115 when it closes at 120: the ten it went below the close are lost, of 900 the day before.
+        ("  Assets:B  -2 SYN-A {} @ 115 CAD\n  Equity:In\n", -10),
+        ("  Assets:B  -2 SYN-A {60 CAD} @@ 230 CAD\n  Equity:In\n", -10),
+        ("  Assets:B  -4 SYN-A {60 CAD} @ 115 CAD\n  Assets:B2  4 SYN-A {60 CAD}\n", 0),
+        ("  Assets:B  -4 SYN-A {} @ 115 CAD\n  Assets:B2  4 SYN-A {}\n", 0),
+    ],
+)
+async def test_what_goes_in_kind_at_a_written_price_realises_nothing(postings: str, trading: int) -> None:
+    desk = Desk(local_data(IN_KIND + postings, IN_KIND_PRICES, ""))
+    found = await ask(desk, "tax.realized_gains")
+    assert (found["rows"], found["years"], found["gain_base"]) == ([], [], "0")
+    gains = (await ask(desk, "position.deep_dive", positions=..., symbol="SYN-A"))["gains"]
+    assert (gains["price"], gains["trading"], gains["total"]) == ("600", str(trading), str(600 + trading))
+    added = await ask(desk, "metrics.contribution")
+    assert [row["name"] for row in added["rows"]] == ["SYN-A"]  # no costs that take back what trading invented
+    assert added["total"] == pytest.approx((900 / 600) * ((1200 + trading) / 900) - 1)
+
+
+@pytest.mark.parametrize("out", ["{60 CAD}", "{60 CAD} @ 115 CAD", "{}"])
+async def test_a_move_is_no_trade_because_the_broker_charges_for_it(out: str) -> None:
+    ledger = f"""{IN_KIND.replace("600 CAD", "605 CAD")}
+  Assets:B   -4 SYN-A {out}
+  Assets:B2   4 SYN-A {"{}" if out == "{}" else "{60 CAD}"}
+  Assets:Cash  -5 CAD
+  Expenses:Fees  5 CAD
+2020-01-01 open Expenses:Fees
+"""
+    desk = Desk(local_data(ledger, IN_KIND_PRICES, ""))
+    assert (await ask(desk, "tax.realized_gains"))["rows"] == []
+    gains = (await ask(desk, "position.deep_dive", positions=..., symbol="SYN-A"))["gains"]
+    assert (gains["price"], gains["trading"], gains["total"], gains["invested"]) == ("600", "0", "600", "600")
+
+
 async def test_open_lots(desk: Desk) -> None:
     found = await ask(desk, "tax.lot_details", positions=...)
     (row,) = found["rows"]
