@@ -37,7 +37,7 @@ class ReturnsGroup(Desk):
         worth = total(row.value_base for row in positions)
         gap_bp = reconciled(performance.twr, worth, pins)
         cite(context, book)
-        for warning in (*performance.twr.warnings, *_suspected(performance.jumps)):
+        for warning in _suspected(performance.jumps):
             context.report(warning=warning)
         return _metrics(pins, performance, positions, worth, gap_bp)
 
