@@ -74,7 +74,7 @@ def _trades(
         account, symbol = leg.posting.account, leg.units.currency
         price = None
         if symbol not in stays:
-            price = _trade_price(leg, implied) if not in_kind else _written_price(leg) if outside else None
+            price = _trade_price(leg, implied) if not in_kind else _price_in_kind(leg) if outside else None
         realises = not in_kind and symbol not in stays
         out.lots(entry, source, account, symbol, leg.changes, price, realises=realises)
         if outside and symbol not in stays:
@@ -155,6 +155,12 @@ def _written_price(leg: Leg) -> Amount | None:
     if posting.price_total:
         return Amount(posting.price.number / abs(units.number), posting.price.currency)
     return posting.price
+
+
+def _price_in_kind(leg: Leg) -> Amount | None:
+    """Return the price units go outside at. Rows hold prices in the lot's currency: another one leaves the close."""
+    price = _written_price(leg)
+    return price if price is not None and leg.weight is not None and price.currency == leg.weight.currency else None
 
 
 def _trade_price(leg: Leg, implied: Amount | None) -> Amount | None:

@@ -220,6 +220,16 @@ async def test_what_goes_in_kind_at_a_written_price_realises_nothing(postings: s
     added = await ask(desk, "metrics.contribution")
     assert [row["name"] for row in added["rows"]] == ["SYN-A"]  # no costs that take back what trading invented
     assert added["total"] == pytest.approx((900 / 600) * ((1200 + trading) / 900) - 1)
+    whole = await ask(desk, "portfolio.gains", positions=...)
+    assert (whole["total"], whole["price"], whole["costs"]) == (str(600 + trading), str(600 + trading), "0")
+
+
+async def test_a_gift_priced_in_another_currency_than_its_cost_goes_at_the_close() -> None:
+    ledger = IN_KIND + "  Assets:B  -2 SYN-A {} @ 115 USD\n  Equity:In\n"
+    desk = Desk(local_data(ledger, IN_KIND_PRICES, "2020-01-02,USD,CAD,1\n2020-01-06,USD,CAD,1\n"))
+    gains = await ask(desk, "portfolio.gains", positions=...)  # 960 + 240 − 600; at 115 it did not add up and failed
+    assert (gains["total"], gains["price"], gains["residual"]) == ("600", "600", "0")
+    assert [row["name"] for row in (await ask(desk, "metrics.contribution"))["rows"]] == ["SYN-A"]
 
 
 @pytest.mark.parametrize("out", ["{60 CAD}", "{60 CAD} @ 115 CAD", "{}"])
