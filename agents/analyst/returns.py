@@ -82,14 +82,7 @@ class ReturnsGroup(Desk):
                 "Σ CF/(1 + r)^(days/365) = 0 with the closing value as last payment; GIPS 2020, 2.A.29",
                 found.flows if found else 0,
                 reasons=reasons,
-                warnings=[
-                    *twr.warnings,
-                    *(
-                        [f"earned before the first close and in no return: {money(before)} {pins.base_ccy}"]
-                        if before
-                        else ()
-                    ),
-                ],
+                warnings=[*twr.warnings, *_before_the_first_close(before, pins.base_ccy)],
             ),
         )
 
@@ -208,6 +201,13 @@ def _metrics(
         n_obs=max(len(twr.dates) - 1, 0),
         warnings=twr.warnings,
     )
+
+
+def _before_the_first_close(before: Decimal | None, base: str) -> list[str]:
+    if not before:
+        return []
+    what = "earned" if before > 0 else "lost"
+    return [f"{what} before the first close, and in no return: {money(abs(before))} {base}"]
 
 
 def _suspected(jumps: Sequence[Jump]) -> list[str]:

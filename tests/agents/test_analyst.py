@@ -1,7 +1,9 @@
 """Every capability of the analyst on a portfolio small enough to be computed by hand, and what it refuses to know."""
 
+import json
 from datetime import date
 from decimal import Decimal as D
+from pathlib import Path
 from typing import Any
 
 import empyrical
@@ -15,6 +17,7 @@ from tests.agents.desk import Desk, local_data
 from tests.agents.test_financial_analyst import LEDGER, PRICES, RATES, TWR
 from topics.errors import Code
 
+ROOT = Path(__file__).parents[2]
 NO_RATE = "2020-01-02,EUR,CAD,1.45\n"
 # The share lost its price: nothing about it may turn into 0 or the cost.
 UNPRICED = PRICES.replace("2020-01-06,SYN-A,12,USD", "2020-01-13,SYN-B,1,USD")
@@ -54,6 +57,34 @@ async def test_money_weighted_return(desk: Desk) -> None:
     assert found["period"] == pytest.approx((1 + pyxirr.xirr(payments)) ** (4 / 365) - 1, abs=1e-10)
     assert found["annual"] is None and "one year" in found["reasons"]["annual"]
     assert (found["value"], found["net_flows"], found["gain"]) == ("1507", "1432", "75")
+
+
+@pytest.mark.parametrize(("fee", "amount"), [("30", "lost"), ("-30", "earned"), ("0", "")])
+async def test_a_gain_in_money_is_counted_from_the_first_close_and_says_so(fee: str, amount: str) -> None:
+    ledger = f"""
+2020-01-01 open Assets:B
+2020-01-01 open Assets:Cash
+2020-01-01 open Equity:In
+2020-01-01 open Expenses:Fees
+2020-01-02 * "in"
+  Assets:Cash  1000 CAD
+  Equity:In
+2020-01-02 * "buy"
+  Assets:B  10 SYN-A {{60 CAD}}
+  Expenses:Fees  {fee} CAD
+  Assets:Cash
+"""
+    desk = Desk(local_data(ledger, "2020-01-02,SYN-A,60,CAD\n2020-01-03,SYN-A,80,CAD\n", ""))
+    pins = await desk.pins()
+    answer = await desk.step("metrics.compute_mwr", {"positions": await desk.valued(pins)}, pins)
+    assert answer.value["gain"] == "200"  # value − net deposits is 200 less the fee
+    assert float(answer.value["value"]) - float(answer.value["net_flows"]) == 200 - float(fee)
+    expected = [f"{amount} before the first close, and in no return: 30 CAD"] if amount else []
+    assert answer.metadata is not None
+    assert [text for text in answer.metadata.warnings if "first close" in text] == expected
+    panels = json.loads((ROOT / "patterns/analysis/performance_review.json").read_text())["presentation"]["panels"]
+    labels = [f["label"] for panel in panels for f in panel.get("fields", ()) if f["path"] == "gain"]
+    assert labels == ["Earned since the first close"] * 2
 
 
 async def test_modified_dietz(desk: Desk) -> None:
