@@ -56,7 +56,7 @@ class ReturnsGroup(Desk):
         elif not twr.dates or twr.net_flows is None:
             reason = twr.reason or "external flows fell on days without a value"
         elif twr.restarts:
-            reason = f"{twr.restart_reasons[-1]}: money lost before cannot earn a rate"
+            reason = _no_rate_over_restarts(twr)
         else:
             # Measured from the first close, like the time-weighted return.
             payments = [(twr.dates[0], -twr.nav[0])]
@@ -201,6 +201,18 @@ def _metrics(
         n_obs=max(len(twr.dates) - 1, 0),
         warnings=twr.warnings,
     )
+
+
+def _no_rate_over_restarts(twr: Twr) -> str:
+    why = twr.restart_reasons[-1]
+    if (twr.returns <= -1.0).any():
+        return f"{why}: money lost before cannot earn a rate"
+    worthless = twr.dates.index(twr.restarts[-1]) - 1
+    while worthless and twr.nav[worthless - 1] <= 0:
+        worthless -= 1
+    if worthless and not twr.nav[worthless]:
+        why = f"everything was paid out on {twr.dates[worthless]}"
+    return f"{why}: no rate spans days on which nothing was invested"
 
 
 def _before_the_first_close(before: Decimal | None, base: str) -> list[str]:

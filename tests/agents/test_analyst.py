@@ -59,6 +59,45 @@ async def test_money_weighted_return(desk: Desk) -> None:
     assert (found["value"], found["net_flows"], found["gain"]) == ("1507", "1432", "75")
 
 
+@pytest.mark.parametrize(
+    ("price", "after", "reason"),
+    [
+        ("80", "", "everything was paid out on 2020-01-03: no rate spans days on which nothing was invested"),
+        # Taken out with ten more, on credit: lost it was not, but it was not all that was paid out either.
+        ("80", "-10", "the value was not above zero on 2020-01-06: no rate spans days on which nothing was invested"),
+        ("0", "", "the value was not above zero on 2020-01-06: money lost before cannot earn a rate"),
+    ],
+)
+async def test_what_was_paid_out_with_a_gain_was_not_lost(price: str, after: str, reason: str) -> None:
+    ledger = f"""
+2020-01-01 open Assets:B
+2020-01-01 open Assets:Cash
+2020-01-01 open Equity:In
+2020-01-01 open Income:Gains
+2020-01-02 * "in"
+  Assets:Cash  600 CAD
+  Equity:In
+2020-01-02 * "buy"
+  Assets:B  10 SYN-A {{60 CAD}}
+  Assets:Cash
+2020-01-03 * "sell"
+  Assets:B  -10 SYN-A {{}} @ {price} CAD
+  Assets:Cash  {price}0 CAD
+  Income:Gains
+2020-01-03 * "out"
+  Assets:Cash  {-10 * int(price) + int(after or 0)} CAD
+  Equity:In
+2020-01-07 * "in again"
+  Assets:Cash  500 CAD
+  Equity:In
+"""
+    prices = "".join(
+        f"2020-01-0{day},SYN-A,{close},CAD\n" for day, close in ((2, 60), (3, 80), (6, 80), (7, 80), (8, 80))
+    )
+    found = await ask(Desk(local_data(ledger, prices, "")), "metrics.compute_mwr", positions=...)
+    assert found["period"] is None and found["reasons"]["period"] == reason
+
+
 @pytest.mark.parametrize(("fee", "amount"), [("30", "lost"), ("-30", "earned"), ("0", "")])
 async def test_a_gain_in_money_is_counted_from_the_first_close_and_says_so(fee: str, amount: str) -> None:
     ledger = f"""
