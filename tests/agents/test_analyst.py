@@ -380,6 +380,28 @@ async def test_a_gain_without_a_rate_is_null_not_one_to_one() -> None:
     assert found["gain_base"] is None and "USD/CAD" in found["reasons"]["gain_base"]
 
 
+@pytest.mark.parametrize(
+    ("account", "on", "verdict", "text"),
+    [
+        ("SYN-A", "2020-01-06", "pass", None),
+        ("SYN-Z", "2020-01-03", "warn", "dividend of SYN-Z on 2020-01-03, which was never held: another symbol?"),
+        ("SYN-A", "2020-01-01", "warn", "dividend of SYN-A on 2020-01-01, held since 2020-01-02 only"),
+    ],
+)
+async def test_income_of_what_was_not_held_is_a_finding(account: str, on: str, verdict: str, text: str | None) -> None:
+    ledger = f"""{LEDGER}
+2019-01-01 open Income:Dividends:{account}
+2019-01-01 open Assets:Early
+{on} * "Dividend"
+  Assets:Early  10.00 USD
+  Income:Dividends:{account}
+"""
+    found = await ask(Desk(local_data(ledger, PRICES, RATES)), "quality.ledger_balance")
+    assert found["verdict"] == verdict
+    assert [row["text"] for row in found["findings"]] == ([text] if text else [])
+    assert {row["verdict"] for row in found["findings"]} <= {"warn"}
+
+
 async def test_unknown_symbols_are_refused(desk: Desk) -> None:
     pins = await desk.pins()
     for capability, args in (
