@@ -47,7 +47,10 @@ class CapabilityContext:
         confidence: float | None = None,
         warning: str | None = None,
     ) -> None:
-        """Attach metadata to the answer. Sources and warnings add up; of the others the last one counts."""
+        """Attach metadata to the answer. Sources and warnings add up; of the others the last one counts.
+
+        What stands in an answer's own field `warnings` need not be reported: the runtime takes it from there.
+        """
         if source is not None:
             self.notes.sources.add(source)
         if asof is not None:

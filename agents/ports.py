@@ -77,6 +77,8 @@ class BookingRow(Protocol):
     @property
     def ratio(self) -> Decimal | None: ...  # noqa: D102
     @property
+    def gain(self) -> Decimal | None: ...  # noqa: D102
+    @property
     def lot(self) -> str: ...  # noqa: D102
     @property
     def acquired(self) -> date | None: ...  # noqa: D102

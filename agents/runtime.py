@@ -28,6 +28,8 @@ from topics.messages import CapabilityRequest, CapabilityResult, ResultMetadata
 
 _LOG = logging.getLogger(__name__)
 _ARTIFACT_BYTES_MAX = 20 * 1024 * 1024
+# Of those in an answer, how many travel with it: one per holding would fill every trace and page.
+_WARNINGS_MAX = 20
 # Faults that no declared upstream explains are counted here.
 _ANY_SERVICE = "*"
 
@@ -210,6 +212,7 @@ class AgentRuntime:
             raise
         await self._circuits.succeeded(admitted)
         value, data = _checked(description, raw)
+        notes.warnings[:] = dict.fromkeys((*_own_warnings(value), *notes.warnings))
         if key is None:
             return _Answer(await self._pack(request, data, value), sha256_hex(data), notes, "off")
         declared = notes.ttl_s if notes.ttl_s is not None else description.terms.ttl_s
@@ -338,6 +341,16 @@ def _checked(description: Description, raw: Any) -> tuple[Any, bytes]:
         return value, canonical_bytes(value)
     except (ValidationError, NotCanonical) as error:
         raise InvalidAnswer(error) from None
+
+
+def _own_warnings(value: Any) -> list[str]:
+    """Return what an answer warns of in its field `warnings`: no capability has to report it again."""
+    found = value.get("warnings") if isinstance(value, dict) else None
+    if not isinstance(found, list):
+        return []
+    texts = [text for text in found if isinstance(text, str)]
+    more = len(texts) - _WARNINGS_MAX
+    return texts if more <= 0 else [*texts[:_WARNINGS_MAX], f"{more} more such warnings stand in the answer"]
 
 
 class _Circuits:

@@ -1,8 +1,8 @@
 """Cost in base currency, lot by lot, while booked rows are folded.
 
-A purchase adds its cost × the rate of its day; units that go take their share along. Units that go without a price and
-come back in the same transaction were not bought that day (a move to another account, a merger, a split written as lots
-out and lots in): they keep the base cost they had, else a currency gain would appear or vanish with the paperwork.
+A purchase adds its cost × the rate of its day; units that go take their share along. Units that go without being sold
+and come back in the same transaction were not bought that day (a move to another account, a merger, a split written as
+lots out and lots in): they keep the base cost they had, else a currency gain would appear or vanish with the paperwork.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -51,7 +51,7 @@ class Closed(NamedTuple):
 
 @dataclass(slots=True)
 class _Gone:
-    """Cost that left without a price and may come back in the same transaction."""
+    """Cost that left unsold and may come back in the same transaction."""
 
     acquired: date
     currency: str
@@ -102,7 +102,7 @@ class Lots:
                 waiting.append(row)
             else:
                 closed = self._close(lot, row)
-                if row.price is None:
+                if row.gain is None:
                     gone.append(_Gone(closed.acquired, row.currency, row.amount, closed.cost_base))
                 yield closed
         self._open(waiting, gone)

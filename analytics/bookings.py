@@ -49,7 +49,12 @@ class BookingRow(Protocol):
 
     @property
     def price(self) -> Decimal | None:
-        """Trade price per unit in `currency` (lot rows), None when not known."""
+        """Price per unit in `currency` (lot rows), None when not known; also of units that go in kind at one."""
+        ...
+
+    @property
+    def gain(self) -> Decimal | None:
+        """Realised gain in `currency`; None unless the row closes units that were traded at a known price."""
         ...
 
     @property

@@ -6,8 +6,8 @@ of the cost's:
 
     gain base = proceeds·S − cost·S₀ = (proceeds − cost)·S  [price]  +  cost·(S − S₀)  [currency]
 
-Units that leave at no known price (transfers, splits written as lots out and back in) realise nothing and keep their
-cost in base currency; see `analytics.basis`.
+Only the ledger knows what was traded: units that are given away, moved or exchanged realise nothing, also when a price
+is written (their rows have no gain), and what comes back keeps its cost in base currency; see `analytics.basis`.
 """
 
 from collections.abc import Iterable
@@ -75,7 +75,7 @@ def disposals(rows: Iterable[BookingRow], asof: date, base: str, rate_on: RateOn
         return tuple(
             _disposal(closed, price, lots)
             for closed in lots.fold(rows, asof)
-            if (price := closed.row.price) is not None
+            if closed.row.gain is not None and (price := closed.row.price) is not None
         )
 
 

@@ -78,12 +78,15 @@ def fx_change(scenario: Scenario, currency: str, base: str) -> float:
 
 
 def local_change(scenario: Scenario, beta: float, bond: Bond | None = None) -> float:
-    """Return the change of a holding in its own currency; a share cannot lose more than everything."""
+    """Return the change of a holding in its own currency; nothing can lose more than everything."""
+    return max(linear_change(scenario, beta, bond), -1.0)
+
+
+def linear_change(scenario: Scenario, beta: float, bond: Bond | None = None) -> float:
+    """Return the change by the formula alone; below −1 it says more than can happen."""
     if bond is not None:
-        move = -bond.duration * scenario.yields + 0.5 * bond.convexity * scenario.yields**2
-    else:
-        move = beta * scenario.equity
-    return max(move, -1.0)
+        return -bond.duration * scenario.yields + 0.5 * bond.convexity * scenario.yields**2
+    return beta * scenario.equity
 
 
 def shocked(value: Decimal, local: float, fx: float) -> Decimal:

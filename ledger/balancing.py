@@ -66,7 +66,8 @@ def price_weight(units: Amount, posting: Posting) -> Amount:
     if price is None:
         return units
     if posting.price_total:
-        return Amount(price.number.copy_sign(units.number), price.currency)
+        total = price.number.copy_sign(units.number) if units.number else ZERO  # nothing costs nothing
+        return Amount(total, price.currency)
     return Amount(price.number * units.number, price.currency)
 
 

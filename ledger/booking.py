@@ -169,7 +169,7 @@ class _Booker:
                 self._split_lots(entry, account, symbol, ratio)
             return
         tolerances = self.rule.of(entry.postings)
-        legs = [self._leg(entry, posting) for posting in entry.postings]
+        legs = [self._leg(entry, posting) for posting in entry.postings if not _moves_nothing(posting)]
         legs = self._complete(entry, legs, tolerances)
         left = residual(leg.weight for leg in legs if leg.weight is not None)
         over = unbalanced(left, tolerances) if left else None
@@ -214,6 +214,8 @@ class _Booker:
         )
 
     def _lot_leg(self, entry: Transaction, posting: Posting, root: str, units: Amount, spec: CostSpec) -> Leg:
+        if not units.number:
+            raise Refused(posting.line, f"0 {units.currency} at a cost: expected units, or no posting")
         inventory = self._inventory(posting.account, units.currency)
         left = units.number
         changes: list[Change] = []
@@ -352,6 +354,12 @@ class _Booker:
             found = Inventory(self.accounts.method(account))
             self.inventories[(account, symbol)] = found
         return found
+
+
+def _moves_nothing(posting: Posting) -> bool:
+    """Whether a posting moves no units and names no cost: Beancount drops it, and refuses one that names a cost."""
+    units, cost = posting.units, posting.cost
+    return units is not None and not units.number and cost is not None and cost.number is None
 
 
 def _moved(legs: Iterable[Leg], into: Leg, units: Amount) -> list[Change]:

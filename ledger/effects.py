@@ -3,8 +3,10 @@
 Lots and cash are what the postings to `Assets:` and `Liabilities:` say. Why they moved is read from the other side:
 `Equity:` is money or securities from outside, `Income:` is earned, `Expenses:` is spent, as part of a trade or a
 dividend where there is one. Units that move with nothing but lots and `Equity:` against them were not traded: they
-were brought in, taken out, moved between accounts or exchanged in a merger. Such a move has no trade price unless
-one is written, realises no gain, and what came from outside counts at market value, not at cost.
+were brought in, taken out, moved between accounts or exchanged in a merger. Such a move realises no gain. What comes
+from outside or goes there counts at market value, not at cost: at the price written, else at the day's close. What
+stays inside has no price at all, for none was paid, whatever is written; nor have units that come back at their cost,
+also when the broker takes a fee for moving them.
 """
 
 from collections.abc import Sequence
@@ -66,12 +68,16 @@ def _trades(
 ) -> None:
     implied = None if in_kind else _implied_price(legs, trades)
     outside = in_kind and any(leg.root == "Equity" for leg in legs)
+    stays = _moved(trades)
     for leg in trades:
         assert leg.units is not None and leg.weight is not None
         account, symbol = leg.posting.account, leg.units.currency
-        price = _written_price(leg) if in_kind else _trade_price(leg, implied)
-        out.lots(entry, source, account, symbol, leg.changes, price, realises=not in_kind)
-        if outside:
+        price = None
+        if symbol not in stays:
+            price = _trade_price(leg, implied) if not in_kind else _price_in_kind(leg) if outside else None
+        realises = not in_kind and symbol not in stays
+        out.lots(entry, source, account, symbol, leg.changes, price, realises=realises)
+        if outside and symbol not in stays:
             amount = leg.weight
             if price is not None:
                 amount = Amount(price.number * leg.units.number, price.currency)
@@ -85,6 +91,19 @@ def _trades(
                 units=leg.units.number,
                 price=price.number if price is not None else None,
             )
+
+
+def _moved(trades: Sequence[Leg]) -> set[str]:
+    """Return the securities of which as many units come in as go out, at the same cost: they only changed account."""
+    units: dict[str, Decimal] = {}
+    costs: dict[tuple[str, str], Decimal] = {}
+    for leg in trades:
+        assert leg.units is not None and leg.weight is not None
+        symbol, key = leg.units.currency, (leg.units.currency, leg.weight.currency)
+        units[symbol] = units.get(symbol, ZERO) + leg.units.number
+        costs[key] = costs.get(key, ZERO) + leg.weight.number
+    kept = {symbol for symbol, number in units.items() if not number}
+    return kept - {symbol for (symbol, _), number in costs.items() if number}
 
 
 def _accrue(out: RowWriter, entry: Transaction, source: str, legs: Sequence[Leg], ex_date: date, symbol: str) -> None:
@@ -136,6 +155,12 @@ def _written_price(leg: Leg) -> Amount | None:
     if posting.price_total:
         return Amount(posting.price.number / abs(units.number), posting.price.currency)
     return posting.price
+
+
+def _price_in_kind(leg: Leg) -> Amount | None:
+    """Return the price units go outside at. Rows hold prices in the lot's currency: another one leaves the close."""
+    price = _written_price(leg)
+    return price if price is not None and leg.weight is not None and price.currency == leg.weight.currency else None
 
 
 def _trade_price(leg: Leg, implied: Amount | None) -> Amount | None:

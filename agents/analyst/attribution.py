@@ -49,8 +49,6 @@ class AttributionGroup(Desk):
         except NotAdditive as error:
             raise TerminalError(Code.RECONCILIATION_FAILED, str(error)) from error
         cite(context, book)
-        for warning in found.warnings:
-            context.report(warning=warning)
         return _attribution(pins, found, worth is None)
 
     @capability("metrics.contribution", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))

@@ -22,7 +22,7 @@ class MoneyWeightedReturn(Stamped):
     annual: Ratio | None = Field(description="r with Σ CF/(1 + r)^(d/365) = 0; null below one year")
     net_flows: Money | None = Field(description="Σ deposits − Σ withdrawals, at the day's rate")
     value: Money | None = Field(description="value now, Σ q·P·S with cash and dividends owed")
-    gain: Money | None = Field(description="value − value at the first close − flows since: what was earned in money")
+    gain: Money | None = Field(description="value − value at the first close − flows since: earned in money since then")
     start: date | None
 
 

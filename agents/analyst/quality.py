@@ -1,5 +1,6 @@
 """Whether the data behind an answer can be trusted: coverage, staleness, exchange rates, and the ledger's own sense."""
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from math import fsum
@@ -13,6 +14,7 @@ from agents.books import series_of
 from agents.capability import capability
 from agents.context import CapabilityContext
 from agents.fields import Exact, Part, Ratio
+from agents.ports import BookingRow
 from analytics.fx import CARRY_DAYS_MAX, InconsistentRates, Rates
 from analytics.jumps import JUMP_MAX
 from topics.errors import Code, TerminalError
@@ -227,7 +229,7 @@ class QualityGroup(Desk):
 
     @capability("quality.ledger_balance", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
     async def ledger_balance(self, context: CapabilityContext) -> LedgerBalance:
-        """Look for what may be a mistake: borrowed cash, dividends due but not paid, closed lots that keep a cost."""
+        """Look for mistakes: borrowed cash, dividends unpaid or of what was never held, closed lots that keep a cost."""
         pins = pinned(context)
         book = await self._books.load(context)
         cite(context, book)
@@ -262,6 +264,7 @@ class QualityGroup(Desk):
             for lot, left in sorted(units.items())
             if not left and abs(costs[lot]) > Decimal("0.000001")
         ]
+        findings += _never_held(rows)
         worst: Verdict = "pass"
         if findings:
             worst = "fail" if any(each.verdict == "fail" for each in findings) else "warn"
@@ -277,6 +280,24 @@ class QualityGroup(Desk):
 
 def _coverage(row: ValuedRow) -> CoverageRow:
     return CoverageRow(symbol=row.symbol, kind=row.kind, status=row.status, price_age=row.price_age, reason=row.reason)
+
+
+def _never_held(rows: Sequence[BookingRow]) -> list[LedgerFinding]:
+    """Return a finding for each security that paid before any of it was held; `rows` are ordered by date."""
+    first = {row.symbol: row.on for row in reversed(rows) if row.kind == "lot"}
+    early: dict[str, date] = {}
+    for row in rows:
+        if row.kind == "dividend" and row.symbol and row.on < first.get(row.symbol, date.max):
+            early.setdefault(row.symbol, row.on)
+    return [
+        LedgerFinding(
+            check="dividends",
+            verdict="warn",
+            text=f"dividend of {symbol} on {on}, "
+            + (f"held since {first[symbol]} only" if symbol in first else "which was never held: another symbol?"),
+        )
+        for symbol, on in sorted(early.items())
+    ]
 
 
 def _triangles(given: dict[tuple[str, str], Decimal]) -> list[TriangleRow]:

@@ -20,8 +20,6 @@ class RatingsGroup(Desk):
         context.report(source=f"rubric:{self._rubric.id}@{self._rubric.version}", asof=pins.asof)
         for company in companies.values():
             context.report(source=company.source)
-        for warning in found.warnings:
-            context.report(warning=warning)
         context.report(confidence=found.coverage.get("overall"))
         return found
 

@@ -37,7 +37,7 @@ class ReturnsGroup(Desk):
         worth = total(row.value_base for row in positions)
         gap_bp = reconciled(performance.twr, worth, pins)
         cite(context, book)
-        for warning in (*performance.twr.warnings, *_suspected(performance.jumps)):
+        for warning in _suspected(performance.jumps):
             context.report(warning=warning)
         return _metrics(pins, performance, positions, worth, gap_bp)
 
@@ -56,7 +56,7 @@ class ReturnsGroup(Desk):
         elif not twr.dates or twr.net_flows is None:
             reason = twr.reason or "external flows fell on days without a value"
         elif twr.restarts:
-            reason = f"{twr.restart_reasons[-1]}: money lost before cannot earn a rate"
+            reason = _no_rate_over_restarts(twr)
         else:
             # Measured from the first close, like the time-weighted return.
             payments = [(twr.dates[0], -twr.nav[0])]
@@ -82,14 +82,7 @@ class ReturnsGroup(Desk):
                 "Σ CF/(1 + r)^(days/365) = 0 with the closing value as last payment; GIPS 2020, 2.A.29",
                 found.flows if found else 0,
                 reasons=reasons,
-                warnings=[
-                    *twr.warnings,
-                    *(
-                        [f"earned before the first close and in no return: {money(before)} {pins.base_ccy}"]
-                        if before
-                        else ()
-                    ),
-                ],
+                warnings=[*twr.warnings, *_before_the_first_close(before, pins.base_ccy)],
             ),
         )
 
@@ -208,6 +201,25 @@ def _metrics(
         n_obs=max(len(twr.dates) - 1, 0),
         warnings=twr.warnings,
     )
+
+
+def _no_rate_over_restarts(twr: Twr) -> str:
+    why = twr.restart_reasons[-1]
+    if (twr.returns <= -1.0).any():
+        return f"{why}: money lost before cannot earn a rate"
+    worthless = twr.dates.index(twr.restarts[-1]) - 1
+    while worthless and twr.nav[worthless - 1] <= 0:
+        worthless -= 1
+    if worthless and not twr.nav[worthless]:
+        why = f"everything was paid out on {twr.dates[worthless]}"
+    return f"{why}: no rate spans days on which nothing was invested"
+
+
+def _before_the_first_close(before: Decimal | None, base: str) -> list[str]:
+    if not before:
+        return []
+    what = "earned" if before > 0 else "lost"
+    return [f"{what} before the first close, and in no return: {money(abs(before))} {base}"]
 
 
 def _suspected(jumps: Sequence[Jump]) -> list[str]:

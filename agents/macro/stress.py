@@ -26,11 +26,12 @@ from agents.macro.answers import (
 from agents.macro.desk import MacroDesk, pinned
 from agents.positions import total
 from analytics.bootstrap import DAYS_MIN, drawdown_at_risk
-from analytics.scenario import Bond, Scenario, fx_change, local_change, shocked
+from analytics.scenario import Bond, Scenario, fx_change, linear_change, local_change, shocked
 from topics.errors import Code, TerminalError
 from topics.messages import Pins
 
 _BINS = 20
+_NAMED_MAX = 10
 Valued = Annotated[list[ValuedRow], Field(max_length=100_000)]
 
 
@@ -198,6 +199,7 @@ def _apply(
     else:
         warnings.append("the portfolio's market beta is applied to each share")
     rows: list[ShockRow] = []
+    floored: list[str] = []
     # A beta of the whole portfolio belongs to its shares: cash does not move with the market.
     nav = total(row.value_base for row in positions)
     shares = total(row.value_base for row in positions if row.kind == "security")
@@ -210,6 +212,8 @@ def _apply(
         bond = None if terms is None else Bond(terms.duration, terms.convexity)
         own = beta if row.kind == "security" and bond is None else None
         local = local_change(scenario, own or 0.0, bond) if row.kind == "security" else 0.0
+        if row.kind == "security" and linear_change(scenario, own or 0.0, bond) < -1.0:
+            floored.append(row.symbol)
         moved = fx_change(scenario, currency, pins.base_ccy)
         after = None if row.value_base is None else shocked(row.value_base, local, moved)
         rows.append(
@@ -225,6 +229,10 @@ def _apply(
                 reason=None if after is not None else row.reason or "no value",
             )
         )
+    if floored:
+        more = len(floored) - _NAMED_MAX
+        names = ", ".join(floored[:_NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
+        warnings.append(f"{scenario.name}: the shock would take more than everything, counted as a total loss: {names}")
     before, after = total(row.before for row in rows), total(row.after for row in rows)
     missing = "; ".join(f"{row.symbol}: {row.reason}" for row in rows if row.reason)
     change = None if before is None or after is None else after - before

@@ -1,7 +1,9 @@
 """Every capability of the analyst on a portfolio small enough to be computed by hand, and what it refuses to know."""
 
+import json
 from datetime import date
 from decimal import Decimal as D
+from pathlib import Path
 from typing import Any
 
 import empyrical
@@ -15,6 +17,7 @@ from tests.agents.desk import Desk, local_data
 from tests.agents.test_financial_analyst import LEDGER, PRICES, RATES, TWR
 from topics.errors import Code
 
+ROOT = Path(__file__).parents[2]
 NO_RATE = "2020-01-02,EUR,CAD,1.45\n"
 # The share lost its price: nothing about it may turn into 0 or the cost.
 UNPRICED = PRICES.replace("2020-01-06,SYN-A,12,USD", "2020-01-13,SYN-B,1,USD")
@@ -54,6 +57,73 @@ async def test_money_weighted_return(desk: Desk) -> None:
     assert found["period"] == pytest.approx((1 + pyxirr.xirr(payments)) ** (4 / 365) - 1, abs=1e-10)
     assert found["annual"] is None and "one year" in found["reasons"]["annual"]
     assert (found["value"], found["net_flows"], found["gain"]) == ("1507", "1432", "75")
+
+
+@pytest.mark.parametrize(
+    ("price", "after", "reason"),
+    [
+        ("80", "", "everything was paid out on 2020-01-03: no rate spans days on which nothing was invested"),
+        # Taken out with ten more, on credit: lost it was not, but it was not all that was paid out either.
+        ("80", "-10", "the value was not above zero on 2020-01-06: no rate spans days on which nothing was invested"),
+        ("0", "", "the value was not above zero on 2020-01-06: money lost before cannot earn a rate"),
+    ],
+)
+async def test_what_was_paid_out_with_a_gain_was_not_lost(price: str, after: str, reason: str) -> None:
+    ledger = f"""
+2020-01-01 open Assets:B
+2020-01-01 open Assets:Cash
+2020-01-01 open Equity:In
+2020-01-01 open Income:Gains
+2020-01-02 * "in"
+  Assets:Cash  600 CAD
+  Equity:In
+2020-01-02 * "buy"
+  Assets:B  10 SYN-A {{60 CAD}}
+  Assets:Cash
+2020-01-03 * "sell"
+  Assets:B  -10 SYN-A {{}} @ {price} CAD
+  Assets:Cash  {price}0 CAD
+  Income:Gains
+2020-01-03 * "out"
+  Assets:Cash  {-10 * int(price) + int(after or 0)} CAD
+  Equity:In
+2020-01-07 * "in again"
+  Assets:Cash  500 CAD
+  Equity:In
+"""
+    prices = "".join(
+        f"2020-01-0{day},SYN-A,{close},CAD\n" for day, close in ((2, 60), (3, 80), (6, 80), (7, 80), (8, 80))
+    )
+    found = await ask(Desk(local_data(ledger, prices, "")), "metrics.compute_mwr", positions=...)
+    assert found["period"] is None and found["reasons"]["period"] == reason
+
+
+@pytest.mark.parametrize(("fee", "amount"), [("30", "lost"), ("-30", "earned"), ("0", "")])
+async def test_a_gain_in_money_is_counted_from_the_first_close_and_says_so(fee: str, amount: str) -> None:
+    ledger = f"""
+2020-01-01 open Assets:B
+2020-01-01 open Assets:Cash
+2020-01-01 open Equity:In
+2020-01-01 open Expenses:Fees
+2020-01-02 * "in"
+  Assets:Cash  1000 CAD
+  Equity:In
+2020-01-02 * "buy"
+  Assets:B  10 SYN-A {{60 CAD}}
+  Expenses:Fees  {fee} CAD
+  Assets:Cash
+"""
+    desk = Desk(local_data(ledger, "2020-01-02,SYN-A,60,CAD\n2020-01-03,SYN-A,80,CAD\n", ""))
+    pins = await desk.pins()
+    answer = await desk.step("metrics.compute_mwr", {"positions": await desk.valued(pins)}, pins)
+    assert answer.value["gain"] == "200"  # value − net deposits is 200 less the fee
+    assert float(answer.value["value"]) - float(answer.value["net_flows"]) == 200 - float(fee)
+    expected = [f"{amount} before the first close, and in no return: 30 CAD"] if amount else []
+    assert answer.metadata is not None
+    assert [text for text in answer.metadata.warnings if "first close" in text] == expected
+    panels = json.loads((ROOT / "patterns/analysis/performance_review.json").read_text())["presentation"]["panels"]
+    labels = [f["label"] for panel in panels for f in panel.get("fields", ()) if f["path"] == "gain"]
+    assert labels == ["Earned since the first close"] * 2
 
 
 async def test_modified_dietz(desk: Desk) -> None:
@@ -185,6 +255,68 @@ async def test_realised_gains_are_tied_to_lots_and_to_the_rates_of_their_days(de
     assert (await ask(desk, "tax.realized_gains", year=2019))["rows"] == []
 
 
+IN_KIND = """
+2020-01-01 open Assets:B
+2020-01-01 open Assets:B2
+2020-01-01 open Assets:Cash
+2020-01-01 open Equity:In
+2020-01-02 * "in"
+  Assets:Cash  600 CAD
+  Equity:In
+2020-01-02 * "buy"
+  Assets:B  10 SYN-A {60 CAD}
+  Assets:Cash  -600.00 CAD
+2020-01-06 * "in kind"
+"""
+IN_KIND_PRICES = "2020-01-02,SYN-A,60,CAD\n2020-01-03,SYN-A,90,CAD\n2020-01-06,SYN-A,120,CAD\n"
+
+
+@pytest.mark.parametrize(
+    ("postings", "trading"),
+    [
+        # Given away at 115 when it closes at 120: the ten it went below the close are lost, of 900 the day before.
+        ("  Assets:B  -2 SYN-A {} @ 115 CAD\n  Equity:In\n", -10),
+        ("  Assets:B  -2 SYN-A {60 CAD} @@ 230 CAD\n  Equity:In\n", -10),
+        ("  Assets:B  -4 SYN-A {60 CAD} @ 115 CAD\n  Assets:B2  4 SYN-A {60 CAD}\n", 0),
+        ("  Assets:B  -4 SYN-A {} @ 115 CAD\n  Assets:B2  4 SYN-A {}\n", 0),
+    ],
+)
+async def test_what_goes_in_kind_at_a_written_price_realises_nothing(postings: str, trading: int) -> None:
+    desk = Desk(local_data(IN_KIND + postings, IN_KIND_PRICES, ""))
+    found = await ask(desk, "tax.realized_gains")
+    assert (found["rows"], found["years"], found["gain_base"]) == ([], [], "0")
+    gains = (await ask(desk, "position.deep_dive", positions=..., symbol="SYN-A"))["gains"]
+    assert (gains["price"], gains["trading"], gains["total"]) == ("600", str(trading), str(600 + trading))
+    added = await ask(desk, "metrics.contribution")
+    assert [row["name"] for row in added["rows"]] == ["SYN-A"]  # no costs that take back what trading invented
+    assert added["total"] == pytest.approx((900 / 600) * ((1200 + trading) / 900) - 1)
+    whole = await ask(desk, "portfolio.gains", positions=...)
+    assert (whole["total"], whole["price"], whole["costs"]) == (str(600 + trading), str(600 + trading), "0")
+
+
+async def test_a_gift_priced_in_another_currency_than_its_cost_goes_at_the_close() -> None:
+    ledger = IN_KIND + "  Assets:B  -2 SYN-A {} @ 115 USD\n  Equity:In\n"
+    desk = Desk(local_data(ledger, IN_KIND_PRICES, "2020-01-02,USD,CAD,1\n2020-01-06,USD,CAD,1\n"))
+    gains = await ask(desk, "portfolio.gains", positions=...)  # 960 + 240 − 600; at 115 it did not add up and failed
+    assert (gains["total"], gains["price"], gains["residual"]) == ("600", "600", "0")
+    assert [row["name"] for row in (await ask(desk, "metrics.contribution"))["rows"]] == ["SYN-A"]
+
+
+@pytest.mark.parametrize("out", ["{60 CAD}", "{60 CAD} @ 115 CAD", "{}"])
+async def test_a_move_is_no_trade_because_the_broker_charges_for_it(out: str) -> None:
+    ledger = f"""{IN_KIND.replace("600 CAD", "605 CAD")}
+  Assets:B   -4 SYN-A {out}
+  Assets:B2   4 SYN-A {"{}" if out == "{}" else "{60 CAD}"}
+  Assets:Cash  -5 CAD
+  Expenses:Fees  5 CAD
+2020-01-01 open Expenses:Fees
+"""
+    desk = Desk(local_data(ledger, IN_KIND_PRICES, ""))
+    assert (await ask(desk, "tax.realized_gains"))["rows"] == []
+    gains = (await ask(desk, "position.deep_dive", positions=..., symbol="SYN-A"))["gains"]
+    assert (gains["price"], gains["trading"], gains["total"], gains["invested"]) == ("600", "0", "600", "600")
+
+
 async def test_open_lots(desk: Desk) -> None:
     found = await ask(desk, "tax.lot_details", positions=...)
     (row,) = found["rows"]
@@ -246,6 +378,28 @@ async def test_a_gain_without_a_rate_is_null_not_one_to_one() -> None:
     found = await ask(Desk(local_data(LEDGER, PRICES, NO_RATE)), "tax.realized_gains")
     assert found["rows"][0]["gain"] == "20" and found["rows"][0]["gain_base"] is None
     assert found["gain_base"] is None and "USD/CAD" in found["reasons"]["gain_base"]
+
+
+@pytest.mark.parametrize(
+    ("account", "on", "verdict", "text"),
+    [
+        ("SYN-A", "2020-01-06", "pass", None),
+        ("SYN-Z", "2020-01-03", "warn", "dividend of SYN-Z on 2020-01-03, which was never held: another symbol?"),
+        ("SYN-A", "2020-01-01", "warn", "dividend of SYN-A on 2020-01-01, held since 2020-01-02 only"),
+    ],
+)
+async def test_income_of_what_was_not_held_is_a_finding(account: str, on: str, verdict: str, text: str | None) -> None:
+    ledger = f"""{LEDGER}
+2019-01-01 open Income:Dividends:{account}
+2019-01-01 open Assets:Early
+{on} * "Dividend"
+  Assets:Early  10.00 USD
+  Income:Dividends:{account}
+"""
+    found = await ask(Desk(local_data(ledger, PRICES, RATES)), "quality.ledger_balance")
+    assert found["verdict"] == verdict
+    assert [row["text"] for row in found["findings"]] == ([text] if text else [])
+    assert {row["verdict"] for row in found["findings"]} <= {"warn"}
 
 
 async def test_unknown_symbols_are_refused(desk: Desk) -> None:

@@ -93,6 +93,29 @@ async def test_scenarios_move_market_values() -> None:
     assert ranking["worst"] == min((milder, found), key=lambda each: float(each["change"]))["scenario"]["id"]
 
 
+async def test_a_loss_of_more_than_everything_is_named() -> None:
+    desk = Desk(local_data(LEDGER, PRICES, RATES))
+    pins = await desk.pins()
+    valued = await desk.valued(pins)
+
+    async def run(beta: float, **args: Any) -> tuple[dict[str, Any], list[str]]:
+        exposures = {"exposures": [{"factor": "Mkt-RF", "beta": beta}]}
+        given = {"positions": valued, "scenario": "financial_crisis_2007_2009", "exposures": exposures, **args}
+        answer = await desk.step("macro.run_scenario", given, pins)
+        assert answer.metadata is not None
+        return answer.value, [text for text in answer.metadata.warnings if "total loss" in text]
+
+    # The portfolio's beta sits in 600 of 1507: 0.8 are 2.01 for the share, −114%.
+    found, said = await run(0.8)
+    assert [row["local"] for row in found["rows"] if row["kind"] == "security"] == [-1.0]
+    name = found["scenario"]["name"]
+    assert said == [f"{name}: the shock would take more than everything, counted as a total loss: SYN-A"]
+    assert (await run(0.7))[1] == []  # −99.8%
+    assert (await run(0.8, bonds={"SYN-A": {"duration": 7}}))[1] == []
+    valued = [{**row, "symbol": f"SYN-{at}"} for at in range(13) for row in valued if row["kind"] == "security"]
+    assert (await run(5.0))[1][0].endswith("total loss: " + ", ".join(f"SYN-{at}" for at in range(10)) + " and 3 more")
+
+
 async def test_a_holding_without_a_value_has_no_scenario() -> None:
     desk = Desk(local_data(LEDGER, PRICES, "2020-01-02,EUR,CAD,1.45\n"))
     positions = await desk.valued(await desk.pins())

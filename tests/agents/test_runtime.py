@@ -12,7 +12,7 @@ from agents.runtime import AgentRuntime, DuplicateCapability, catalogue_of
 from services.local_artifacts import LocalArtifacts
 from services.local_data import TENANT, USER_ID
 from tests.agents.desk import request
-from tests.agents.probe import Clock, ProbeAgent, Reading, runtime
+from tests.agents.probe import Clock, MemoryCache, ProbeAgent, Reading, runtime
 from tests.agents.test_cache import PINS
 from topics.canonical import canonical_bytes, digest, sha256_hex
 from topics.errors import Code, RetryableError, TerminalError
@@ -119,6 +119,34 @@ async def test_a_call_is_limited_by_its_own_time_and_by_the_deadline() -> None:
     agent = ProbeAgent()
     answer = await runtime(agent, clock=clock).handle(request("probe.private", deadline_at_ms=clock.now))
     assert answer.error is not None and answer.error.code is Code.STEP_TIMEOUT and agent.calls == 0
+
+
+async def test_warnings_of_an_answer_travel_with_it_once_and_first() -> None:
+    def act(context: CapabilityContext) -> dict[str, object]:
+        context.report(warning="reported")
+        context.report(warning="both")
+        return {"warnings": ["in the answer", "both"], "n": 1}
+
+    said = {"warnings": ["in the answer", "both"], "n": 1}
+    cached = runtime(ProbeAgent(act), cache=MemoryCache())
+    for cache in ("miss", "hit"):
+        answer = await cached.handle(request("probe.public"))
+        assert answer.metadata is not None and answer.metadata.cache == cache
+        assert answer.metadata.warnings == ("in the answer", "both", "reported")
+        assert (answer.value, answer.digest) == (said, digest(said))
+
+
+@pytest.mark.parametrize("value", [{"warnings": "text"}, {"warnings": None}, {"warnings": 3}, ["warnings"], None, "x"])
+async def test_what_is_no_list_of_warnings_is_none(value: object) -> None:
+    answer = await runtime(ProbeAgent()).handle(request("probe.echo", {"value": value}))
+    assert answer.error is None and answer.metadata is not None and answer.metadata.warnings == ()
+
+
+async def test_only_so_many_warnings_of_an_answer_travel() -> None:
+    texts = [f"SYN-{at}: no report" for at in range(200)]
+    answer = await runtime(ProbeAgent()).handle(request("probe.echo", {"value": {"warnings": texts}}))
+    assert answer.metadata is not None
+    assert answer.metadata.warnings == (*texts[:20], "180 more such warnings stand in the answer")
 
 
 async def test_a_small_answer_is_inline_and_nowhere_else() -> None:

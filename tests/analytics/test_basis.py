@@ -149,6 +149,9 @@ def test_a_split_with_cash_for_the_fraction_keeps_what_is_kept() -> None:
         "  Assets:B  120 SYN-A {}\n  Assets:A  -120 SYN-A {}\n",
         "  Assets:B  100 SYN-A {10 EUR, 2004-01-05}\n  Assets:B  20 SYN-A {12 EUR, 2004-01-06}\n"
         "  Assets:A  -100 SYN-A {10 EUR}\n  Assets:A  -20 SYN-A {12 EUR}\n",
+        "  Assets:A  -120 SYN-A {} @ 15 EUR\n  Assets:B  120 SYN-A {}\n",
+        "  Assets:A  -100 SYN-A {10 EUR} @ 15 EUR\n  Assets:A  -20 SYN-A {12 EUR} @ 15 EUR\n"
+        "  Assets:B  100 SYN-A {10 EUR, 2004-01-05} @ 15 EUR\n  Assets:B  20 SYN-A {12 EUR, 2004-01-06} @ 15 EUR\n",
     ],
 )
 def test_a_move_between_own_accounts_keeps_the_rates_of_the_purchases(move: str) -> None:
@@ -159,6 +162,15 @@ def test_a_move_between_own_accounts_keeps_the_rates_of_the_purchases(move: str)
         ("Assets:B", FIRST): 1200,
         ("Assets:B", SECOND): 312,
     }
+    assert disposals(rows, END, "USD", rate_on) == ()
+
+
+def test_rows_booked_before_moves_lost_their_price_are_read_alike() -> None:
+    rows = booked('2004-06-01 * "moved"\n  Assets:A  -100 SYN-A {10 EUR} @ 15 EUR\n  Assets:B  100 SYN-A {10 EUR}\n')
+    stored = [row._replace(price=Decimal(15)) if row.on.month == 6 and row.qty < 0 else row for row in rows]
+    for each in (rows, stored):
+        assert base_costs(each)["Assets:B", date(2004, 6, 1)] == 1200
+        assert disposals(each, END, "USD", rate_on) == ()
 
 
 def test_average_cost_moves_at_its_average_rate() -> None:

@@ -197,6 +197,38 @@ def test_verdicts_on_nearly_balanced_transactions_agree(
     assert bool(faults) == bool(beancount(text)["errors"]), text
 
 
+@pytest.mark.parametrize("account", ["Assets:B", "Assets:C"])
+@pytest.mark.parametrize(
+    ("posting", "other", "accepted"),
+    [
+        ("0 ACME {10 USD}", "0 USD", False),
+        ("0 ACME {10 USD}", "", False),
+        ("0.00 ACME {10 USD, 2004-01-02}", "0 USD", False),
+        ("0 ACME {10 USD} @ 5 USD", "0 USD", False),
+        ("0 ACME {}", "0 USD", True),
+        ("0 ACME {}", "-5 USD", False),
+        ("0 ACME {} @@ 5 USD", "0 USD", True),
+        ("0 USD", "0 CAD", True),
+        ("0 USD @@ 5 CAD", "-5 CAD", False),
+    ],
+)
+def test_verdicts_on_nothing_agree(beancount: Ask, account: str, posting: str, other: str, accepted: bool) -> None:
+    text = f"""
+2004-01-01 open Assets:B
+2004-01-01 open Assets:C
+2004-01-01 open Equity:In
+2004-01-02 * "three"
+  Assets:B  3 ACME {{10 USD}}
+  Equity:In  -30 USD
+2004-01-03 * "nothing"
+  {account}  {posting}
+  Equity:In  {other}
+"""
+    booked, faults = book_with_faults(from_text(text))
+    assert (not faults, beancount(text)["errors"] == []) == (accepted, accepted)
+    assert [(lot.account, lot.qty) for lot in booked.positions(END).lots] == [("Assets:B", 3)]
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -57,6 +57,27 @@ def test_all_faults_of_a_file_come_at_once(faults: tuple[Fault, ...]) -> None:
     assert str(faults[0]).startswith("main.beancount:3: ")
 
 
+@faults_of
+def test_no_units_hide_no_other_fault(faults: tuple[Fault, ...]) -> None:
+    """
+    2004-01-01 open Assets:Stock
+    2004-01-01 open Equity:In
+    2004-01-02 * "bought"
+      Assets:Stock   2 SYN-A {10 USD}
+      Equity:In
+    2004-01-03 * "nothing at a cost"
+      Assets:Stock   0 SYN-A {10 USD}
+      Equity:In
+    2004-01-04 * "nothing goes"
+      Assets:Stock   0 SYN-A {}
+      Equity:In      0 USD
+    2004-01-05 * "unbalanced"
+      Assets:Stock   1 SYN-A {10 USD}
+      Equity:In     -9 USD
+    """
+    assert [fault.line for fault in faults] == [7, 12]
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -65,6 +86,8 @@ def test_all_faults_of_a_file_come_at_once(faults: tuple[Fault, ...]) -> None:
         ("Assets:Stock 10 SYN-A {5 # 2 USD}", "compound costs"),
         ("Assets:Stock 10 SYN-A {-5 USD}", "a cost cannot be negative"),
         ("Assets:Stock 10 SYN-A {5 USD} @ -3 USD", "a price cannot be negative"),
+        ("Assets:Stock 0 SYN-A {5 USD}", "0 SYN-A at a cost: expected units, or no posting"),
+        ("Assets:Stock 0 SYN-A {{5 USD}}", "0 SYN-A at a cost: expected units, or no posting"),
         ("Assets:Stock 10", "a number and a commodity"),
         ("Assets:Stock 1/0 USD", "expected a number"),
         ("Assets:Stock (1+ USD", "expected a number"),

@@ -109,6 +109,25 @@ def test_taken_out_at_a_price_counts_at_the_price_and_realises_nothing(booked: B
     assert booked.positions(END).lots == ()
 
 
+def test_a_price_written_beside_a_move_is_no_trade_price() -> None:
+    for price in ("@ 115 USD", "@@ 460 USD"):
+        found = booked(
+            f"""
+2004-01-05 * "buy"
+  Assets:Stock   10 SYN-A {{60 USD}}
+  Assets:Cash
+2004-06-01 * "to the other broker"
+  Assets:Stock   -4 SYN-A {{60 USD}} {price}
+  Assets:Other    4 SYN-A {{60 USD}}
+"""
+        )
+        moved = [row for row in found.rows if row.on == date(2004, 6, 1)]
+        assert [(row.kind, row.qty, row.price, row.gain) for row in moved] == [
+            ("lot", -4, None, None),
+            ("lot", 4, None, None),
+        ]
+
+
 @ledger("FIFO")
 def test_a_merger_without_cash_has_no_trade_price(booked: Booked) -> None:
     """

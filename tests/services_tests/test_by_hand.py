@@ -147,7 +147,7 @@ async def test_performance_review(stage: Stage) -> None:
     mwr, dietz, risk, history = found["mwr"], found["dietz"], found["risk"], found["history"]
     # 29,776.60 − 26,287.50 − 2,000 + 660; the 12.50 before the first close are named apart.
     assert mwr["gain"] == dietz["gain"] == "2149.1"
-    assert "earned before the first close and in no return: -12.5 CAD" in mwr["warnings"]
+    assert "lost before the first close, and in no return: 12.5 CAD" in mwr["warnings"]
     gains = found["gains"]
     # By cause: price 2,060 = SYN-A (250 + 600 + 200 × 0.50 × 1.30 + 260) + SYN-S 130 + SYN-B 450 + SYN-P 240; dividend
     # 100 USD, tax 15 USD, both × 1.25; interest 12; currency on securities 225 − 30 − 300, on cash −200 + 292.50 (the

@@ -3,6 +3,8 @@
 `UPDATE_GOLDEN=1` rewrites the records; read the diff.
 """
 
+import html
+import io
 import json
 import os
 from collections.abc import AsyncIterator
@@ -12,7 +14,10 @@ from typing import Any
 
 import jsonschema
 import pytest
+from rich.console import Console
 
+from cli.report.evidence import warnings
+from cli.summary import print_summary
 from tests.services_tests.demo_runs import CASES, Demo
 from topics.messages import ExecutionStatus
 
@@ -56,6 +61,34 @@ async def test_pattern_gives_the_recorded_figures(demo: Demo, pattern_id: str) -
         record.parent.mkdir(exist_ok=True)
         record.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     assert found == json.loads(record.read_text(encoding="utf-8"))
+
+
+def warnings_in(node: Any) -> set[str]:
+    """Return every warning of the answers in a result."""
+    if isinstance(node, list):
+        return {text for item in node for text in warnings_in(item)}
+    if not isinstance(node, dict):
+        return set()
+    return {*node.get("warnings", ()), *(text for item in node.values() for text in warnings_in(item))}
+
+
+@pytest.mark.parametrize("pattern_id", CASES)
+async def test_what_an_answer_warns_of_is_shown(demo: Demo, pattern_id: str) -> None:
+    inputs, asof = CASES[pattern_id]
+    result = await demo.run(pattern_id, inputs, asof)
+    # The list of a rating's companies without reports may be cut; nothing here is that long.
+    assert warnings_in(json.loads(json.dumps(result.data))) <= set(result.trace.warnings)
+    assert len(set(result.trace.warnings)) == len(result.trace.warnings)
+
+
+async def test_the_stress_test_says_on_which_assumptions_it_rests(demo: Demo) -> None:
+    inputs, asof = CASES["scenario_stress"]
+    result = await demo.run("scenario_stress", inputs, asof)
+    [assumed] = [text for text in result.trace.warnings if "market beta" in text]
+    console = Console(file=io.StringIO(), width=200)
+    print_summary(console, result)
+    assert f"note: {assumed}" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert assumed in html.unescape(str(warnings(result)))
 
 
 async def test_figures_of_different_patterns_agree(demo: Demo) -> None:
