@@ -14,7 +14,7 @@ from cli.figures import NOT_AVAILABLE, amount, decimal, percent, quantity, score
 from cli.report.badges import freshness_badge
 from cli.report.labels import position_label
 from cli.report.markup import Child, Html, tag
-from cli.report.panels import panel
+from cli.report.panels import panel, tile_figure
 from cli.report.tables import row, table
 from topics.messages import ExecutionResult
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.pattern import CompiledPattern
 
 _ROWS_MAX = 500
+_WORDS_LINE_MAX = 10
 _TEXT_FORMATS = ("text", "date")
 _TONED = ("percent", "money")
 
@@ -107,12 +108,14 @@ def _figures(
                 reasons.get(path) or reasons.get(path.partition(".")[0]) or reasons.get(path.rpartition(".")[2]) or ""
             )
         # Only losses stand out: a volatility above zero is no gain.
-        classes = "figure down" if form in _TONED and sign(_at(value, path)) == "down" else "figure"
+        tone = "down" if form in _TONED and sign(_at(value, path)) == "down" else ""
+        # Words wrap, figures shrink.
+        words = form in _TEXT_FORMATS and len(shown) > _WORDS_LINE_MAX
         cards.append(
             tag(
                 "div",
                 tag("div", tag("span", str(item.get("label") or path)), class_="label"),
-                tag("div", shown, class_=classes if len(shown) < 24 else "figure long"),
+                tag("div", shown, class_="figure long") if words else tile_figure(shown, tone=tone),
                 tag("div", why, class_="note") if why else None,
                 class_="card",
                 title=hover_of(result, hints, output, path, _at(value, path)),

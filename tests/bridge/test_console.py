@@ -24,6 +24,7 @@ from db.circuit import FAILURES_MAX
 from db.redis_link import RedisLink
 from local.embedded import Addresses
 from streams.clients import start_producer, topic_name
+from tests.cli.test_report_layout import BEYOND
 from tests.integration.conftest import Instance, instance  # noqa: F401
 from topics.table import EXECUTION_REQUESTS
 
@@ -209,6 +210,20 @@ async def test_a_phone_shows_how_executions_ended(loaded: Instance, browser: Bro
     await badge.wait_for()
     box = await badge.bounding_box()
     assert box is not None and box["x"] + box["width"] <= 390
+
+
+@pytest.mark.parametrize("place", ["scenario_stress", "holding_deep_dive?symbol=AAPL"])
+async def test_figures_of_a_million_stay_in_their_cards(loaded: Instance, browser: Browser, place: str) -> None:
+    page = browser.page
+    await browser.log_in(loaded)
+    await browser.go(f"#/run/{place}")
+    await page.click("form button[type=submit]")
+    await page.wait_for_selector("[data-charts] svg.marks")
+    assert [text for text in await page.locator(".figure").all_inner_texts() if len(text) >= len("1,000,000.00")]
+    for width in (1280, 390):
+        await page.set_viewport_size({"width": width, "height": 844})
+        assert await page.evaluate(BEYOND) == [], width
+    assert browser.faults == []
 
 
 async def test_the_hint_of_the_login_page_is_one_text(loaded: Instance, browser: Browser) -> None:

@@ -5,7 +5,7 @@ import { amount, day, number, percent, score, tone, withMinus, words } from "./f
 import { Holdings } from "./holdings.js";
 import { LABELS, fill, isCash, positionLabel } from "./labels.js";
 import { presented } from "./presented.js";
-import { Badge, Panel } from "./ui.js";
+import { Badge, Figure, Panel } from "./ui.js";
 
 const { key_figures: FIGURES, periods: PERIODS, attribution: ATTRIBUTION, ratings: RATINGS } = LABELS;
 const EFFECTS = Object.keys(ATTRIBUTION.effects);
@@ -58,7 +58,7 @@ export const Results = ({ result, hints }) => {
 const Card = ({ label, value, unit, note, sign, wide, badge }) => html`
   <div class=${wide ? "card wide" : "card"}>
     <div class="label"><span>${label}</span>${badge}</div>
-    <div class="figure ${tone(sign)}">${value}${unit && html`<span class="unit">${unit}</span>`}</div>
+    <${Figure} text=${value} unit=${unit || ""} tone=${tone(sign)} />
     <div class="note">${note}</div>
   </div>`;
 

@@ -2,9 +2,10 @@
 import { html } from "../vendor/htm-preact-3.1.1.module.js";
 import { MISSING, amount, percent, quantity, score, tone, withMinus, words } from "./format.js";
 import { positionLabel } from "./labels.js";
-import { Panel } from "./ui.js";
+import { Figure, Panel } from "./ui.js";
 
 const ROWS_MAX = 500;
+const WORDS_LINE_MAX = 10; // Words wrap, figures shrink.
 const TEXTS = ["text", "date"];
 const TONED = ["percent", "money"];
 const isMap = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
@@ -69,7 +70,7 @@ const Figures = ({ hint, value }) => html`
       return html`
         <div class="card" title=${exactly(found)}>
           <div class="label"><span>${label || path}</span></div>
-          <div class="figure ${text.length < 24 ? toned(found, format) : "long"}">${text}</div>
+          ${TEXTS.includes(format ?? "text") && text.length > WORDS_LINE_MAX ? html`<div class="figure long">${text}</div>` : html`<${Figure} text=${text} tone=${toned(found, format)} />`}
           ${reason && html`<div class="note">${reason}</div>`}
         </div>`;
     })}
