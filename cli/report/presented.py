@@ -98,27 +98,24 @@ def _figures(
     badge: Html | None,
 ) -> Html:
     cards: list[Child] = []
-    reasons = value.get("reasons")
     for item in _fields(each.get("fields")):
         path, form = str(item.get("path")), str(item.get("format") or "text")
-        shown = _shown(_at(value, path), form)
-        why = ""
-        if _at(value, path) is None and isinstance(reasons, Mapping):
-            why = str(
-                reasons.get(path) or reasons.get(path.partition(".")[0]) or reasons.get(path.rpartition(".")[2]) or ""
-            )
+        found = _at(value, path)
+        shown = _shown(found, form)
+        why = _reason(value, path, str(item.get("reason") or "")) if found is None else ""
+        unit = "" if found is None or "unit" not in item else str(_at(value, str(item["unit"])) or "")
         # Only losses stand out: a volatility above zero is no gain.
-        tone = "down" if form in _TONED and sign(_at(value, path)) == "down" else ""
+        tone = "down" if form in _TONED and sign(found) == "down" else ""
         # Words wrap, figures shrink.
         words = form in _TEXT_FORMATS and len(shown) > _WORDS_LINE_MAX
         cards.append(
             tag(
                 "div",
                 tag("div", tag("span", str(item.get("label") or path)), class_="label"),
-                tag("div", shown, class_="figure long") if words else tile_figure(shown, tone=tone),
+                tag("div", shown, class_="figure long") if words else tile_figure(shown, unit, tone=tone),
                 tag("div", why, class_="note") if why else None,
                 class_="card",
-                title=hover_of(result, hints, output, path, _at(value, path)),
+                title=hover_of(result, hints, output, path, found),
             )
         )
     note = str(value.get("method") or "")
@@ -140,9 +137,7 @@ def _table(
     rows = [item for item in _list(_at(value, rows_at)) if isinstance(item, Mapping)]
     columns = _fields(each.get("columns"))
     if not rows:
-        reasons = value.get("reasons")
-        why = str(reasons.get(rows_at) or "") if isinstance(reasons, Mapping) else ""
-        return panel(title, tag("p", why or "None.", class_="muted"), badge=badge)
+        return panel(title, tag("p", _reason(value, rows_at) or "None.", class_="muted"), badge=badge)
     hovers = [hover_of(result, hints, output, f"{rows_at}.0.{column.get('path')}", None) for column in columns]
     body = [
         row(*(_cell(item, column, hover) for column, hover in zip(columns, hovers, strict=True)))
@@ -229,7 +224,7 @@ def _formula(schema: Mapping[str, Any], path: str) -> str:
     described = ""
     for part in path.split("."):
         node = _resolved(node, definitions)
-        if part.isdigit():
+        if _is_index(part):
             node = node.get("items", {})
             continue
         node = node.get("properties", {}).get(part, {}) if isinstance(node, Mapping) else {}
@@ -248,18 +243,41 @@ def _resolved(node: Any, definitions: Mapping[str, Any]) -> Mapping[str, Any]:
     return {}
 
 
+def _reason(value: Mapping[str, Any], path: str, given: str = "") -> str:
+    """Return why nothing stands at a path: as the output's `reasons` say, else the nearest `reason` above it.
+
+    Args:
+        value: the output.
+        path: where nothing stands.
+        given: path of the reason, where the pattern names it.
+    """
+    reasons = value.get("reasons")
+    known = reasons if isinstance(reasons, Mapping) else {}
+    above = path.split(".")[:-1]
+    found = [
+        _at(value, given) if given else None,
+        *(known.get(name) for name in (path, path.partition(".")[0], path.rpartition(".")[2])),
+        *(_at(value, ".".join((*above[:depth], "reason"))) for depth in range(len(above), -1, -1)),
+    ]
+    return next((each for each in found if isinstance(each, str) and each), "")
+
+
 def _at(value: Any, path: str) -> Any:
-    """Return what stands at a dotted path; None where nothing does. `.length` counts a list."""
+    """Return what stands at a dotted path; None where nothing does. `.length` counts a list, `.-1` is its last."""
     for part in path.split("."):
         if isinstance(value, Mapping):
             value = value.get(part)
         elif isinstance(value, list | tuple):
             if part == "length":
                 return len(value)
-            value = value[int(part)] if part.isdigit() and int(part) < len(value) else None
+            value = value[int(part)] if _is_index(part) and -len(value) <= int(part) < len(value) else None
         else:
             return None
     return value
+
+
+def _is_index(part: str) -> bool:
+    return part.removeprefix("-").isdecimal()
 
 
 def _why(result: ExecutionResult, output: str) -> str:

@@ -23,7 +23,7 @@ from topics.messages import ExecuteRequest, ExecutionResult
 INPUTS: dict[str, dict[str, Any]] = {"holding_deep_dive": {"symbol": "IBM"}, "drawdown_at_risk": {"paths": 200}}
 
 
-async def run(pattern: CompiledPattern) -> ExecutionResult:
+async def run(pattern: CompiledPattern, **inputs: Any) -> ExecutionResult:
     data = example_data()
     request = ExecuteRequest(
         tenant=TENANT,
@@ -31,7 +31,7 @@ async def run(pattern: CompiledPattern) -> ExecutionResult:
         user_id=USER_ID,
         pattern_id=pattern.id,
         portfolio_id=data.portfolio.id,
-        inputs=INPUTS.get(pattern.id, {}),
+        inputs=inputs or INPUTS.get(pattern.id, {}),
         submitted_at=datetime.now(UTC),
     )
     return await run_in_process(request, pattern, build_runtime_local(data))
@@ -79,6 +79,24 @@ async def test_a_figure_names_formula_pins_and_sources_and_a_null_its_reason(set
     data["drawdown"] |= {"at_risk": None, "reasons": {"at_risk": "only 3 daily returns"}}
     nulled = result.model_copy(update={"data": data})
     assert "only 3 daily returns" in " ".join(Page(render(nulled, hints=hints)).texts)
+
+
+async def test_a_holding_is_shown_as_an_investor_reads_it(settings: Any) -> None:
+    catalogue = load_catalogue(settings)
+    pattern = load_patterns(settings, catalogue).newest("holding_deep_dive")
+    assert pattern is not None
+    hints = hints_of(pattern, catalogue)
+    texts = {
+        symbol: " ".join(" ".join(Page(render(await run(pattern, symbol=symbol), hints=hints)).texts).split())
+        for symbol in ("AAPL", "IBM")
+    }
+    unknown = "Debt / equity – debt not in the filings at hand"
+    for part in ("Price 71.89 USD", "Fiscal year 2005", unknown, "Cost or income", "Operating income", "89,000,000"):
+        assert part in texts["AAPL"], part
+    assert "Gross margin – no annual report of IBM filed by 2005-12-30 at hand" in texts["IBM"]
+    assert "Annual reports fresh · 2005-12-30 no annual report of IBM" in texts["IBM"]
+    for jargon in ('"accession"', "n_obs", "N obs", "Asof"):
+        assert jargon not in texts["AAPL"].partition("Provenance")[0], jargon
 
 
 async def test_hostile_texts_stay_texts(settings: Any) -> None:

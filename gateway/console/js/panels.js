@@ -3,7 +3,7 @@ import { html } from "../vendor/htm-preact-3.1.1.module.js";
 import { Chart, prepare } from "./chart.js";
 import { amount, day, number, percent, score, tone, withMinus, words } from "./format.js";
 import { Holdings } from "./holdings.js";
-import { LABELS, fill, isCash, positionLabel } from "./labels.js";
+import { LABELS, fieldLabel, fill, isCash, positionLabel } from "./labels.js";
 import { presented } from "./presented.js";
 import { Badge, Figure, Panel } from "./ui.js";
 
@@ -164,8 +164,8 @@ export const Value = ({ value, depth, name }) => {
   const plain = entries.filter(([, each]) => scalar(each) || (Array.isArray(each) && each.every(scalar)));
   const nested = entries.filter((entry) => !plain.includes(entry) && !(isMap(entry[1]) && !Object.keys(entry[1]).length));
   return html`
-    ${plain.length > 0 && html`<dl class="facts">${plain.map(([key, each]) => html`<dt>${words(key)}</dt><dd><${Value} value=${each} depth=${depth + 1} /></dd>`)}</dl>`}
-    ${nested.map(([key, each]) => html`<h3>${words(key)}</h3><${Value} value=${each} depth=${depth + 1} name=${words(key)} />`)}`;
+    ${plain.length > 0 && html`<dl class="facts">${plain.map(([key, each]) => html`<dt>${fieldLabel(key)}</dt><dd><${Value} value=${each} depth=${depth + 1} /></dd>`)}</dl>`}
+    ${nested.map(([key, each]) => html`<h3>${fieldLabel(key)}</h3><${Value} value=${each} depth=${depth + 1} name=${words(key)} />`)}`;
 };
 
 const Rows = ({ rows, name }) => {
@@ -174,7 +174,7 @@ const Rows = ({ rows, name }) => {
   return html`
     <div class="scroll" tabindex="0" role="region" aria-label=${name}>
       <table>
-        <thead><tr>${columns.map((column) => html`<th scope="col" class=${numeric(column) ? "" : "text"}>${words(column)}</th>`)}</tr></thead>
+        <thead><tr>${columns.map((column) => html`<th scope="col" class=${numeric(column) ? "" : "text"}>${fieldLabel(column)}</th>`)}</tr></thead>
         <tbody>${rows.slice(0, ROWS_MAX).map((row) => html`<tr>${columns.map((column) => html`<td class=${numeric(column) ? "" : "text"}>${scalar(row[column] ?? null) ? shown(row[column] ?? null) : html`<code>${JSON.stringify(row[column]).slice(0, 80)}</code>`}</td>`)}</tr>`)}</tbody>
       </table>
     </div>
