@@ -99,6 +99,16 @@ async def test_a_holding_is_shown_as_an_investor_reads_it(settings: Any) -> None
         assert jargon not in texts["AAPL"].partition("Provenance")[0], jargon
 
 
+async def test_a_score_that_is_missing_says_why(settings: Any) -> None:
+    catalogue = load_catalogue(settings)
+    pattern = load_patterns(settings, catalogue).newest("buffett_checklist")
+    assert pattern is not None
+    result = await run(pattern)
+    text = " ".join(" ".join(Page(render(result, hints=hints_of(pattern, catalogue))).texts).split())
+    for name in ("Resilience", "Dividend safety"):
+        assert f"{name} – rated holdings are 0% of long equity, 60% needed" in text
+
+
 async def test_hostile_texts_stay_texts(settings: Any) -> None:
     catalogue = load_catalogue(settings)
     pattern = load_patterns(settings, catalogue).newest("tax_lots")
