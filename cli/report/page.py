@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import Any
 
 from cli.figures import day, moment, with_minus
-from cli.report.badges import freshness_badge, status_badge
+from cli.report.badges import ended_badge, freshness_badge, status_badge
 from cli.report.charts import Chart, prepare
 from cli.report.evidence import problem, provenance, trace_panel, warnings
 from cli.report.labels import NOTHING, field_label
@@ -64,7 +64,8 @@ def render(
         hints: what the pattern itself says of its panels; outputs without any are shown by their shape.
     """
     pattern = pattern_name or result.pattern_id
-    name = portfolio_name or (f"Portfolio {result.trace.portfolio_id}" if result.trace.portfolio_id else pattern)
+    known = f"Portfolio {result.trace.portfolio_id}" if result.trace.portfolio_id else pattern
+    name = (portfolio_name or known) if hints.portfolio else pattern
     charts = prepare(result.charts)
     scripts = _scripts() if charts else ()
     blocks: list[Child] = [
@@ -181,7 +182,7 @@ def _chart_panels(result: ExecutionResult, charts: Sequence[Chart]) -> Html | No
                 aria_busy="true",
             ),
             subtitle=chart.subtitle,
-            badge=badge,
+            badge=ended_badge(result, chart.last) or badge,
         )
         for index, chart in enumerate(charts)
     ]

@@ -36,11 +36,13 @@ class Hints:
         panels: of the pattern's `presentation`.
         capability: output → name of the capability that made it.
         schemas: output → that capability's output schema.
+        portfolio: whether it concerns a portfolio, whatever the request named.
     """
 
     panels: Sequence[Mapping[str, Any]] = ()
     capability: Mapping[str, str] = field(default_factory=dict)
     schemas: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    portfolio: bool = True
 
     @property
     def outputs(self) -> set[str]:
@@ -66,7 +68,8 @@ def hints_of(pattern: CompiledPattern, catalogue: Catalogue) -> Hints:
         if spec is not None:
             schemas[output] = spec.output_schema
     kept = [each for each in panels if isinstance(each, Mapping)] if isinstance(panels, list) else []
-    return Hints(kept, made, schemas)
+    asked = "portfolio_id" in pattern.inputs_schema.get("properties", {})
+    return Hints(kept, made, schemas, asked or any("portfolio" in step.needs for step in pattern.steps))
 
 
 def presented(result: ExecutionResult, hints: Hints) -> list[Child]:
@@ -157,8 +160,8 @@ def _table(
 
 
 def _cell(item: Mapping[str, Any], column: Mapping[str, Any], hover: str) -> Html:
-    value, form = _at(item, str(column.get("path"))), str(column.get("format") or "text")
-    shown = _shown(value, form)
+    value, form = _at(item, str(column.get("path"))), _form(item, column)
+    shown = _worded(value, column) or _shown(value, form)
     if value is None and item.get("reason") and form not in _TEXT_FORMATS:
         hover = f"{item['reason']}\n{hover}"
     if form in _TEXT_FORMATS:
@@ -166,7 +169,22 @@ def _cell(item: Mapping[str, Any], column: Mapping[str, Any], hover: str) -> Htm
     tone = "down" if form in _TONED and sign(value) == "down" else None
     if not any(digit in shown for digit in "123456789"):
         tone = None
+    if value is not None and form != "percent" and "unit" in column:
+        shown = f"{shown} {_at(item, str(column['unit'])) or ''}".rstrip()
     return tag("td", shown, class_="muted" if shown == NOT_AVAILABLE else tone, title=hover)
+
+
+def _form(item: Mapping[str, Any], column: Mapping[str, Any]) -> str:
+    """Return the format of a cell; `formats` chooses it by another field of the row, which `by` names."""
+    formats = column.get("formats")
+    chosen = formats.get(str(_at(item, str(formats.get("by"))))) if isinstance(formats, Mapping) else None
+    return str(chosen or column.get("format") or "text")
+
+
+def _worded(value: Any, column: Mapping[str, Any]) -> str:
+    """Return what people read for a value, where the pattern says so."""
+    words = column.get("words")
+    return str(words.get(value) or "") if isinstance(words, Mapping) and isinstance(value, str) else ""
 
 
 def _shown(value: Any, form: str) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,34 @@ async def test_a_score_that_is_missing_says_why(settings: Any) -> None:
     text = " ".join(" ".join(Page(render(result, hints=hints_of(pattern, catalogue))).texts).split())
     for name in ("Resilience", "Dividend safety"):
         assert f"{name} – rated holdings are 0% of long equity, 60% needed" in text
+
+
+async def test_macro_figures_have_units_and_the_page_no_portfolio(settings: Any) -> None:
+    catalogue = load_catalogue(settings)
+    pattern = load_patterns(settings, catalogue).newest("macro_regime")
+    assert pattern is not None
+    result = await run(pattern)
+    hints = hints_of(pattern, catalogue)
+    page = Page(render(result, hints=hints, portfolio_name="Mine", pattern_name=pattern.name))
+    text = " ".join(" ".join(page.texts).split())
+    assert "Mine" not in text
+    for row in (
+        "Real gross domestic product 3.07% change, annualised 1.72%",
+        "Unemployment rate 5 percent level 5.1 percent",
+        "Consumer prices 4.40% change over a year 2.96%",
+    ):
+        assert row in text, row
+    later = result.model_copy(update={"trace": result.trace.model_copy(update={"asof": date(2012, 12, 31)})})
+    text = " ".join(Page(render(later, hints=hints)).texts)
+    assert text.count("ends 2005-07-01") == 3
+
+
+async def test_a_page_of_a_pattern_without_a_portfolio_is_headed_by_the_pattern(settings: Any) -> None:
+    catalogue = load_catalogue(settings)
+    known = load_patterns(settings, catalogue)
+    found = {each.id: hints_of(each, catalogue).portfolio for each in known.patterns()}
+    assert not found["macro_regime"] and not found["pack_build"]
+    assert found["portfolio_overview"] and found["tax_lots"] and found["scenario_stress"] and found["data_quality"]
 
 
 async def test_hostile_texts_stay_texts(settings: Any) -> None:

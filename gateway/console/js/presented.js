@@ -99,9 +99,11 @@ const Table = ({ hint, value, title }) => {
     ${rows.length > ROWS_MAX && html`<p class="footnote">and ${rows.length - ROWS_MAX} more rows</p>`}`;
 };
 
-const Cell = ({ row, column: { path, format = "text" } }) => {
+// `formats` chooses a cell's format by another field of its row, `words` says what people read for a value.
+const Cell = ({ row, column: { path, formats, words: known, unit, format: usual = "text" } }) => {
   const value = at(row, path);
-  const text = shown(value, format);
+  const format = formats?.[at(row, String(formats.by))] || usual;
+  const text = (typeof value === "string" && known?.[value]) || shown(value, format);
   if (TEXTS.includes(format)) return html`<td class=${text.length > 40 ? "text wrap" : "text"}>${text}</td>`;
-  return html`<td class=${value === null ? "muted" : toned(value, format)} title=${value === null ? row.reason || undefined : exactly(value)}>${text}</td>`;
+  return html`<td class=${value === null ? "muted" : toned(value, format)} title=${value === null ? row.reason || undefined : exactly(value)}>${text}${unit && value !== null && format !== "percent" ? ` ${at(row, unit) ?? ""}`.trimEnd() : ""}</td>`;
 };
