@@ -165,7 +165,8 @@ def _cell(item: Mapping[str, Any], column: Mapping[str, Any], hover: str) -> Htm
     if value is None and item.get("reason") and form not in _TEXT_FORMATS:
         hover = f"{item['reason']}\n{hover}"
     if form in _TEXT_FORMATS:
-        return tag("td", shown, class_="text wrap" if len(shown) > 40 else "text", title=hover)
+        kind = "text day" if form == "date" else "text wrap" if len(shown) > 40 else "text"
+        return tag("td", shown, class_=kind, title=hover)
     tone = "down" if form in _TONED and sign(value) == "down" else None
     if not any(digit in shown for digit in "123456789"):
         tone = None

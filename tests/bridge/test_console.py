@@ -212,6 +212,17 @@ async def test_a_phone_shows_how_executions_ended(loaded: Instance, browser: Bro
     assert box is not None and box["x"] + box["width"] <= 390
 
 
+async def test_a_phone_shows_how_packs_stand(loaded: Instance, browser: Browser) -> None:
+    page = browser.page
+    await page.set_viewport_size({"width": 390, "height": 844})
+    await browser.log_in(loaded)
+    await browser.go("#/packs")
+    badge = page.locator("tbody .badge:visible").first
+    await badge.wait_for()
+    box = await badge.bounding_box()
+    assert box is not None and box["x"] + box["width"] <= 390
+
+
 @pytest.mark.parametrize("place", ["scenario_stress", "holding_deep_dive?symbol=AAPL"])
 async def test_figures_of_a_million_stay_in_their_cards(loaded: Instance, browser: Browser, place: str) -> None:
     page = browser.page
@@ -307,6 +318,10 @@ async def test_two_executions_are_compared(loaded: Instance, browser: Browser) -
         assert await page.locator(f"main >> text={text}").count() >= 1, text
     await page.click("summary")
     assert await browser.violations() == []
+    await page.set_viewport_size({"width": 390, "height": 844})
+    for second in await page.locator("td.changed.text:visible").all():
+        box = await second.bounding_box()
+        assert box is not None and box["x"] + box["width"] <= 390
 
 
 async def test_an_optional_input_has_the_field_of_its_kind(loaded: Instance, browser: Browser) -> None:

@@ -20,13 +20,21 @@ BEYOND = """() => [...document.querySelectorAll(".figure")].filter((figure) => {
 }).map((figure) => figure.textContent)"""
 
 
-async def seen(page: str, folder: Path, width: int, script: str) -> Any:
+SHADE = """() => [...document.querySelectorAll(".scroll")].filter((box) => box.scrollWidth > box.clientWidth).map(
+  (box) => getComputedStyle(box).backgroundAttachment)"""
+CUT = """() => [...document.querySelectorAll("table")].map((table) => table.getBoundingClientRect().right).filter(
+  (right) => right > document.documentElement.clientWidth)"""
+A4_PX = 703  # 210 mm less the margins
+
+
+async def seen(page: str, folder: Path, width: int, script: str, media: Any = "screen") -> Any:
     """What a script finds in a page of a width."""
     file = folder / "report.html"
     file.write_text(page, encoding="utf-8")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         view = await browser.new_page(viewport={"width": width, "height": 900})
+        await view.emulate_media(media=media)
         await view.goto(file.as_uri())
         found = await view.evaluate(script)
         await browser.close()
@@ -51,3 +59,14 @@ async def test_a_figure_of_any_size_stays_in_its_card(example: ExecutionResult, 
     presented = example.model_copy(update={"data": {"sizes": {k: v for k, (v, _) in values.items()}}, "charts": []})
     assert await seen(render(presented, hints=hints), tmp_path, width, BEYOND) == []
     assert await seen(render(plain), tmp_path, width, BEYOND) == []
+
+
+async def test_a_wide_table_shows_that_it_scrolls_and_fits_on_paper(example: ExecutionResult, tmp_path: Path) -> None:
+    forms = ["date", "text", "number", "date", "number", "text", "money", "money", "money", "money", "money", "text"]
+    values = {"date": "2005-05-16", "number": "732.9399", "money": "-129317.60", "text": "alice/growth.beancount:127#5"}
+    row = {f"f{at}": "USD" if at in (1, 5) else values[form] for at, form in enumerate(forms)}
+    columns = [{"path": f"f{at}", "label": f"{form.title()} of it", "format": form} for at, form in enumerate(forms)]
+    hints = Hints([{"output": "wide", "kind": "table", "rows": "rows", "columns": columns}])
+    page = render(example.model_copy(update={"data": {"wide": {"rows": [row]}}, "charts": []}), hints=hints)
+    assert any("local" in each for each in await seen(page, tmp_path, 1280, SHADE))
+    assert await seen(page, tmp_path, A4_PX, CUT, "print") == []
