@@ -283,9 +283,11 @@ async def test_history_packs_and_the_rest(loaded: Instance, browser: Browser) ->
     await browser.go("#/capabilities")
     await page.wait_for_selector("text=metrics.compute_twr@")
     await browser.go("#/letters")
-    await page.wait_for_selector("text=Nothing is stuck")
-    await browser.go("#/nowhere")
-    await page.wait_for_selector("text=There is nothing at this address")
+    await page.wait_for_selector("text=Only dead letters of your tenant are shown here")
+    for nowhere in ("#/nowhere", "#/%ff"):
+        await browser.go(nowhere)
+        await page.wait_for_selector("text=There is nothing at this address")
+        await browser.go("#/packs")
     for key, heading in (("r", "Run a pattern"), ("h", "History"), ("p", "Pricing packs"), ("d", "Dead letters")):
         await page.keyboard.press("g")
         await page.keyboard.press(key)
@@ -322,6 +324,40 @@ async def test_two_executions_are_compared(loaded: Instance, browser: Browser) -
     for second in await page.locator("td.changed.text:visible").all():
         box = await second.bounding_box()
         assert box is not None and box["x"] + box["width"] <= 390
+
+
+async def test_only_a_pattern_that_reads_prices_asks_for_their_day(loaded: Instance, browser: Browser) -> None:
+    page = browser.page
+    await browser.log_in(loaded)
+    await browser.go("#/run/pack_build")
+    await page.wait_for_selector("#input-asof")
+    assert await page.locator("#asof, [name=gate]").count() == 0
+    await browser.go("#/run/portfolio_overview")
+    await page.wait_for_selector("#asof")
+    assert "even while its prices are warming" in await page.inner_text("form")
+
+
+async def test_differences_are_said_in_the_words_of_the_page(loaded: Instance, browser: Browser) -> None:
+    """What a rejected execution and one of another pattern do not have is absent, or only in the first."""
+    page = browser.page
+    await browser.log_in(loaded)
+    charts = "[data-charts] svg.marks"
+    ids = []
+    for pattern, day, ended in (
+        ("portfolio_overview", "2012-12-31", charts),
+        ("portfolio_overview", "1990-01-02", "text=NO_PACK"),
+        ("macro_regime", "2012-12-31", charts),
+    ):
+        await browser.go(f"#/run/{pattern}")
+        await page.fill("#asof", day)
+        await page.click("form button[type=submit]")
+        await page.wait_for_selector(ended)
+        ids.append(page.url.split("#/executions/")[1].split("?")[0])
+    for other, said in ((ids[1], "base_ccy was CAD, is absent"), (ids[2], "only in the second")):
+        await browser.go(f"#/diff/{ids[0]}/{other}")
+        await page.wait_for_selector(f"main >> text={said}")
+        text = await page.locator("main").inner_text()
+        assert "is null" not in text and "only in A" not in text and "only in B" not in text
 
 
 async def test_an_optional_input_has_the_field_of_its_kind(loaded: Instance, browser: Browser) -> None:

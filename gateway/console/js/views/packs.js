@@ -10,7 +10,7 @@ const STATUSES = ["warming", "fresh", "superseded", "failed"];
 const ORDER = { warming: 0, failed: 1, fresh: 2, superseded: 3 };
 const AGAIN_MS = 5000;
 
-const packOf = (state) => /pricing pack ([0-9a-f-]{36})/.exec(state.waits_for || "")?.[1];
+const packOf = (state) => /pricing pack .*?([0-9a-f-]{36})/.exec(state.waits_for || "")?.[1];
 
 export const Packs = ({ place }) => {
   const { status = "" } = place.query;
