@@ -23,6 +23,7 @@ from topics.messages import Pins
 # Rates may be carried this long before the first booking; more than the five days analytics allows.
 _LEAD = timedelta(days=10)
 _MEMO_ENTRIES = 64
+_SYMBOLS_SHOWN_MAX = 20
 # Above this many valued days the fold takes longer than an event loop should stand still.
 _INLINE_DAYS_MAX = 300
 
@@ -42,6 +43,14 @@ class Book:
     snapshot: LedgerSnapshot
     series: PackSeries
     fx: FxHistory
+
+
+def unknown_symbol(symbol: str, held: Iterable[str]) -> TerminalError:
+    """Return what is said of a security that was never held: which ones were, the first twenty by name."""
+    known = sorted(set(held))
+    more = f" and {len(known) - _SYMBOLS_SHOWN_MAX} more" if len(known) > _SYMBOLS_SHOWN_MAX else ""
+    there = f"there are {', '.join(known[:_SYMBOLS_SHOWN_MAX])}{more}" if known else "it has none"
+    return TerminalError(Code.INVALID_ARGS, f"expected a symbol of this portfolio, got {symbol!r}; {there}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ Rows without a value are left out, and a chart without rows too: nothing is draw
 eye; long series are thinned evenly, first and last point kept.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -26,8 +27,9 @@ class ChartForm(Part):
         rows: objects with the fields named below; or `columns`, lists of equal length by field.
         x: field of line and area: a day.
         y: fields drawn over it, one line or layer each.
-        label, value: fields of bars and waterfall; heatmap reads `year`, `month` and `value`, histogram `low`, `high`
-            and `value`.
+        label, value: fields of bars and waterfall, a label of bars may be made of several; heatmap reads `year`,
+            `month` and `value`, histogram `low`, `high` and `value`.
+        order: of bars: the largest value first, or as the rows stand.
         total: label of a waterfall's closing bar; none without.
         names: field → what people read.
         format: d3 format of values.
@@ -44,8 +46,9 @@ class ChartForm(Part):
     columns: dict[str, Sequence[Any]] = Field(default_factory=dict)
     x: str = "date"
     y: tuple[str, ...] = Field(default=(), strict=False)
-    label: str = "name"
+    label: str | Annotated[tuple[str, ...], Field(strict=False, min_length=1, max_length=8)] = "name"
     value: str = "value"
+    order: Literal["value", "rows"] = "value"
     total: str | None = None
     names: dict[str, str] = Field(default_factory=dict)
     format: str = ",.2f"
@@ -132,15 +135,15 @@ def _area(form: ChartForm, rows: Sequence[Mapping[str, Any]]) -> Any:
 
 
 def _bars(form: ChartForm, rows: Sequence[Mapping[str, Any]]) -> Any:
-    bars = [
-        {"label": str(row.get(form.label)), "value": value, "sign": "up" if value >= 0 else "down"}
-        for row in rows
-        if (value := _number(row.get(form.value))) is not None
-    ]
-    bars = sorted(bars, key=lambda bar: -abs(float(bar["value"])))[: form.limit]  # pyright: ignore[reportArgumentType]
-    if not bars:
+    found = [(row, value) for row in rows if (value := _number(row.get(form.value))) is not None]
+    if not found:
         return None
-    bars.sort(key=lambda bar: -float(bar["value"]))  # pyright: ignore[reportArgumentType]
+    largest = sorted(range(len(found)), key=lambda at: -abs(found[at][1]))[: form.limit]
+    labels = _apart([_label(form, row) for row, _ in found])
+    bars: list[dict[str, Any]] = [
+        {"label": labels[at], "value": found[at][1], "sign": "up" if found[at][1] >= 0 else "down"}
+        for at in (sorted(largest) if form.order == "rows" else sorted(largest, key=lambda at: -found[at][1]))
+    ]
     return {
         "width": _WIDTH - 120,
         "height": {"step": 22},
@@ -169,6 +172,22 @@ def _bars(form: ChartForm, rows: Sequence[Mapping[str, Any]]) -> Any:
     }
 
 
+def _label(form: ChartForm, row: Mapping[str, Any]) -> str:
+    names = (form.label,) if isinstance(form.label, str) else form.label
+    return ", ".join(str(row[name]) for name in names if row.get(name) is not None)
+
+
+def _apart(labels: Sequence[str]) -> list[str]:
+    """Return labels that are all different, numbered where they are not: one label would be one bar."""
+    seen: Counter[str] = Counter()
+    many = {label for label, count in Counter(labels).items() if count > 1}
+    told: list[str] = []
+    for label in labels:
+        seen[label] += 1
+        told.append(f"{label} ({seen[label]})" if label in many else label)
+    return told
+
+
 def _waterfall(form: ChartForm, rows: Sequence[Mapping[str, Any]]) -> Any:
     bars: list[dict[str, Any]] = []
     level = 0.0
@@ -178,7 +197,7 @@ def _waterfall(form: ChartForm, rows: Sequence[Mapping[str, Any]]) -> Any:
             continue
         after = round(level + size, 8)
         kind = "up" if size >= 0 else "down"
-        bars.append({"label": str(row.get(form.label)), "from": level, "to": after, "value": size, "kind": kind})
+        bars.append({"label": _label(form, row), "from": level, "to": after, "value": size, "kind": kind})
         level = after
     if not bars:
         return None

@@ -110,7 +110,9 @@ def waits_for(execution: Execution, pattern: CompiledPattern | None) -> str:
     if status is Status.QUEUED:
         return "room: as many executions as the limits allow are in flight"
     if execution.parked is not None:
-        return f"pricing pack {execution.parked.pack_id} to become fresh"
+        pack = execution.resolution.pack if execution.resolution else None
+        named = f"{pack.policy} of {pack.asof_date} ({pack.pack_id})" if pack else execution.parked.pack_id
+        return f"pricing pack {named} to become fresh"
     commands = sorted(execution.outstanding.items(), key=lambda item: (item[1].due_at_ms, item[0]))
     if not commands:
         return "the orchestrator"

@@ -448,7 +448,7 @@ def _equal(left: Any, right: Any) -> bool:
 
 
 def _text(value: Any) -> str:
-    text = "null" if value is None else str(value)
+    text = "absent" if value is None else str(value)
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from agents.analyst.desk import Desk, Stamped, ValuedRows, cite, pinned, stamp
 from agents.answers import ValuedRow
+from agents.books import unknown_symbol
 from agents.capability import capability
 from agents.context import CapabilityContext
 from agents.fields import Exact, Money, MoneyText, Part, Ratio
@@ -153,7 +154,7 @@ class PositionGroup(Desk):
         row = next((row for row in positions if row.kind == "security" and row.symbol == symbol), None)
         gain = gain_of(performance.history, symbol)
         if row is None and gain is None:
-            raise TerminalError(Code.INVALID_ARGS, f"expected a symbol this portfolio holds or held, got {symbol!r}")
+            raise unknown_symbol(symbol, performance.history.symbols)
         reasons: dict[str, str] = {}
         if row is not None and row.value_base is None:
             reasons = dict.fromkeys(("value", "unrealized_pl", "weight", "gains"), row.reason or "no value")

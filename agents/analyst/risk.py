@@ -9,7 +9,7 @@ from pydantic import Field
 
 from agents.analyst.desk import Desk, Stamped, cite, pinned, stamp
 from agents.answers import DrawdownRow
-from agents.books import Book, Performance, series_of
+from agents.books import Book, Performance, series_of, unknown_symbol
 from agents.capability import capability
 from agents.context import CapabilityContext
 from agents.fields import Part, Ratio
@@ -106,7 +106,7 @@ class RiskGroup(Desk):
         else:
             held = holding_returns(performance.history, symbol)
             if held is None:
-                raise TerminalError(Code.INVALID_ARGS, f"expected a symbol of this portfolio, got {symbol!r}")
+                raise unknown_symbol(symbol, performance.history.symbols)
             dates, before, returns = list(held.dates), list(held.before), list(held.returns)
             fall, warnings = _fall(dates, before, returns), []
         factors = await self._reference.factors(pins.asof)

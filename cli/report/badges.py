@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from cli.figures import day
 from cli.report.markup import Html, tag
 from topics.messages import ExecutionResult
 from topics.trace import PanelStaleness
 
+# A newest quarter may be that old.
+_CHART_DAYS_MAX = 200
 _STATUS_TONE = {
     "succeeded": "good",
     "skipped": "",
@@ -44,3 +48,17 @@ def freshness_badge(result: ExecutionResult, output: str, *, short: bool = False
         }[panel.status]
     )
     return tag("span", text, class_=f"badge {_PANEL_TONE[panel.status]}", title=reason)
+
+
+def ended_badge(result: ExecutionResult, last: str) -> Html | None:
+    """Return the badge of a chart that ends long before the day of the answer; None for another.
+
+    A chart is made on the prices of the day, but what it shows may have ended years ago.
+    """
+    try:
+        age = None if result.trace.asof is None else (result.trace.asof - date.fromisoformat(last)).days
+    except ValueError:
+        return None
+    if age is None or age <= _CHART_DAYS_MAX:
+        return None
+    return tag("span", f"ends {last}", class_="badge warn", title=f"its newest figure is {age} days old")

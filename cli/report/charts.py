@@ -7,7 +7,7 @@ fits widths.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ _VARIABLES = {
     "#be185d": "pink",
     "#4d7c0f": "lime",
 }
+_PARTS = ("layer", "vconcat", "hconcat", "concat")
 _FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 _CONFIG: dict[str, Any] = {
     "background": "transparent",
@@ -61,12 +62,13 @@ _CONFIG: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One chart of the page; `spec` has no title of its own."""
+    """One chart of the page; `spec` has no title of its own; `last` is the newest day on its time axis, or empty."""
 
     name: str
     title: str
     subtitle: str
     description: str
+    last: str
     spec: dict[str, Any]
 
 
@@ -87,8 +89,21 @@ def _chart(index: int, spec: Mapping[str, Any]) -> Chart:
         title=_text(heading.get("text")) or f"Chart {index + 1}",
         subtitle=_text(heading.get("subtitle")),
         description=_text(spec.get("description")),
+        last=_last_day(spec, ()),
         spec=themed,
     )
+
+
+def _last_day(spec: Mapping[str, Any], inherited: Sequence[Any]) -> str:
+    data = spec.get("data")
+    rows = data.get("values") if isinstance(data, Mapping) else None
+    rows = rows if isinstance(rows, list) else inherited
+    encoding = spec.get("encoding")
+    x = encoding.get("x") if isinstance(encoding, Mapping) else None
+    days = [_last_day(each, rows) for key in _PARTS for each in spec.get(key) or () if isinstance(each, Mapping)]
+    if isinstance(x, Mapping) and x.get("type") == "temporal":
+        days += [str(row.get(x.get("field")) or "")[:10] for row in rows if isinstance(row, Mapping)]
+    return max(days, default="")
 
 
 def _text(value: Any) -> str:

@@ -12,7 +12,14 @@ from typing import Any
 LABELS: dict[str, Any] = json.loads(files("gateway").joinpath("console", "labels.json").read_text(encoding="utf-8"))
 _KINDS: dict[str, str] = LABELS["holdings"]["kinds"]
 _NAMES: dict[str, str] = LABELS["attribution"]["names"]
+_FIELDS: dict[str, str] = LABELS["fields"]
+NOTHING = _FIELDS["nothing"]
 _CASH = "cash:"
+
+
+def field_label(name: str) -> str:
+    """Return how a field of any output is called: as people write it, else its own words."""
+    return _FIELDS.get(name) or name.replace("_", " ").capitalize()
 
 
 def holding_label(kind: str, symbol: str) -> str:

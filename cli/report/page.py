@@ -16,9 +16,10 @@ from importlib.resources import files
 from typing import Any
 
 from cli.figures import day, moment, with_minus
-from cli.report.badges import freshness_badge, status_badge
+from cli.report.badges import ended_badge, freshness_badge, status_badge
 from cli.report.charts import Chart, prepare
 from cli.report.evidence import problem, provenance, trace_panel, warnings
+from cli.report.labels import NOTHING, field_label
 from cli.report.markup import Child, Html, json_script, tag
 from cli.report.panels import (
     VALUES_HOLDINGS,
@@ -63,7 +64,8 @@ def render(
         hints: what the pattern itself says of its panels; outputs without any are shown by their shape.
     """
     pattern = pattern_name or result.pattern_id
-    name = portfolio_name or (f"Portfolio {result.trace.portfolio_id}" if result.trace.portfolio_id else pattern)
+    known = f"Portfolio {result.trace.portfolio_id}" if result.trace.portfolio_id else pattern
+    name = (portfolio_name or known) if hints.portfolio else pattern
     charts = prepare(result.charts)
     scripts = _scripts() if charts else ()
     blocks: list[Child] = [
@@ -180,7 +182,7 @@ def _chart_panels(result: ExecutionResult, charts: Sequence[Chart]) -> Html | No
                 aria_busy="true",
             ),
             subtitle=chart.subtitle,
-            badge=badge,
+            badge=ended_badge(result, chart.last) or badge,
         )
         for index, chart in enumerate(charts)
     ]
@@ -196,19 +198,24 @@ def _plain_panel(output: str, value: Any, badge: Html | None) -> Html:
         rows = [row(*(_cell(item.get(name)) for name in columns)) for item in value[:_ROWS_SHOWN_MAX]]
         more = len(value) - _ROWS_SHOWN_MAX
         note = tag("p", f"and {more} more rows", class_="footnote") if more > 0 else None
-        return panel(title, table(columns, rows, texts=len(columns)), note, badge=badge, long=True)
-    return panel(title, tag("pre", _json(value)), badge=badge)
+        names = [field_label(name) for name in columns]
+        return panel(title, table(names, rows, texts=len(columns)), note, badge=badge, long=True)
+    return panel(title, _fact(value), badge=badge)
 
 
 def _facts(value: Mapping[str, Any]) -> Html:
-    return tag(
-        "dl",
-        [
-            (tag("dt", key), tag("dd", tag("pre", _json(item)) if isinstance(item, list | Mapping) else _plain(item)))
-            for key, item in value.items()
-        ],
-        class_="provenance",
-    )
+    facts = [(tag("dt", field_label(key)), tag("dd", _fact(item))) for key, item in value.items()]
+    return tag("dl", facts, class_="provenance")
+
+
+def _fact(item: Any) -> Child:
+    if not isinstance(item, list | Mapping):
+        return _plain(item)
+    if not item:
+        return tag("span", NOTHING, class_="muted")
+    if isinstance(item, list) and not any(isinstance(each, list | Mapping) for each in item):
+        return ", ".join(_plain(each) for each in item)
+    return tag("pre", _json(item))
 
 
 def _cell(value: Any) -> Html:

@@ -194,6 +194,17 @@ def ratings_panel(ratings: Mapping[str, Any], badge: Html | None, hover: Hover =
     )
 
 
+def tile_figure(shown: str, unit: str = "", *, tone: str = "") -> Html:
+    """Return the figure of a card; it says how wide it is, so that the page can shrink it to its card."""
+    wide = f"--wide:{_digits_wide(shown) + 0.8 * len(unit):.1f}"
+    small = tag("span", unit, class_="unit") if unit else None
+    return tag("div", shown, small, class_=f"figure {tone}".strip(), style=wide)
+
+
+def _digits_wide(shown: str) -> float:
+    return len(shown) - 0.5 * sum(map(shown.count, ",. ")) + 0.6 * shown.count("%")
+
+
 def _card(
     label: str,
     shown: str,
@@ -208,7 +219,7 @@ def _card(
     return tag(
         "div",
         tag("div", tag("span", label), badge, class_="label"),
-        tag("div", shown, tag("span", unit, class_="unit") if unit else None, class_=f"figure {_tone(tone)}".strip()),
+        tile_figure(shown, unit, tone=_tone(tone)),
         tag("div", note, class_="note"),
         class_="card wide" if wide else "card",
         title=hover or None,

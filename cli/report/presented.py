@@ -14,7 +14,7 @@ from cli.figures import NOT_AVAILABLE, amount, decimal, percent, quantity, score
 from cli.report.badges import freshness_badge
 from cli.report.labels import position_label
 from cli.report.markup import Child, Html, tag
-from cli.report.panels import panel
+from cli.report.panels import panel, tile_figure
 from cli.report.tables import row, table
 from topics.messages import ExecutionResult
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.pattern import CompiledPattern
 
 _ROWS_MAX = 500
+_WORDS_LINE_MAX = 10
 _TEXT_FORMATS = ("text", "date")
 _TONED = ("percent", "money")
 
@@ -35,11 +36,13 @@ class Hints:
         panels: of the pattern's `presentation`.
         capability: output → name of the capability that made it.
         schemas: output → that capability's output schema.
+        portfolio: whether it concerns a portfolio, whatever the request named.
     """
 
     panels: Sequence[Mapping[str, Any]] = ()
     capability: Mapping[str, str] = field(default_factory=dict)
     schemas: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    portfolio: bool = True
 
     @property
     def outputs(self) -> set[str]:
@@ -65,7 +68,8 @@ def hints_of(pattern: CompiledPattern, catalogue: Catalogue) -> Hints:
         if spec is not None:
             schemas[output] = spec.output_schema
     kept = [each for each in panels if isinstance(each, Mapping)] if isinstance(panels, list) else []
-    return Hints(kept, made, schemas)
+    asked = "portfolio_id" in pattern.inputs_schema.get("properties", {})
+    return Hints(kept, made, schemas, asked or any("portfolio" in step.needs for step in pattern.steps))
 
 
 def presented(result: ExecutionResult, hints: Hints) -> list[Child]:
@@ -97,25 +101,24 @@ def _figures(
     badge: Html | None,
 ) -> Html:
     cards: list[Child] = []
-    reasons = value.get("reasons")
     for item in _fields(each.get("fields")):
         path, form = str(item.get("path")), str(item.get("format") or "text")
-        shown = _shown(_at(value, path), form)
-        why = ""
-        if _at(value, path) is None and isinstance(reasons, Mapping):
-            why = str(
-                reasons.get(path) or reasons.get(path.partition(".")[0]) or reasons.get(path.rpartition(".")[2]) or ""
-            )
+        found = _at(value, path)
+        shown = _shown(found, form)
+        why = _reason(value, path, str(item.get("reason") or "")) if found is None else ""
+        unit = "" if found is None or "unit" not in item else str(_at(value, str(item["unit"])) or "")
         # Only losses stand out: a volatility above zero is no gain.
-        classes = "figure down" if form in _TONED and sign(_at(value, path)) == "down" else "figure"
+        tone = "down" if form in _TONED and sign(found) == "down" else ""
+        # Words wrap, figures shrink.
+        words = form in _TEXT_FORMATS and len(shown) > _WORDS_LINE_MAX
         cards.append(
             tag(
                 "div",
                 tag("div", tag("span", str(item.get("label") or path)), class_="label"),
-                tag("div", shown, class_=classes if len(shown) < 24 else "figure long"),
+                tag("div", shown, class_="figure long") if words else tile_figure(shown, unit, tone=tone),
                 tag("div", why, class_="note") if why else None,
                 class_="card",
-                title=hover_of(result, hints, output, path, _at(value, path)),
+                title=hover_of(result, hints, output, path, found),
             )
         )
     note = str(value.get("method") or "")
@@ -137,9 +140,7 @@ def _table(
     rows = [item for item in _list(_at(value, rows_at)) if isinstance(item, Mapping)]
     columns = _fields(each.get("columns"))
     if not rows:
-        reasons = value.get("reasons")
-        why = str(reasons.get(rows_at) or "") if isinstance(reasons, Mapping) else ""
-        return panel(title, tag("p", why or "None.", class_="muted"), badge=badge)
+        return panel(title, tag("p", _reason(value, rows_at) or "None.", class_="muted"), badge=badge)
     hovers = [hover_of(result, hints, output, f"{rows_at}.0.{column.get('path')}", None) for column in columns]
     body = [
         row(*(_cell(item, column, hover) for column, hover in zip(columns, hovers, strict=True)))
@@ -159,16 +160,32 @@ def _table(
 
 
 def _cell(item: Mapping[str, Any], column: Mapping[str, Any], hover: str) -> Html:
-    value, form = _at(item, str(column.get("path"))), str(column.get("format") or "text")
-    shown = _shown(value, form)
+    value, form = _at(item, str(column.get("path"))), _form(item, column)
+    shown = _worded(value, column) or _shown(value, form)
     if value is None and item.get("reason") and form not in _TEXT_FORMATS:
         hover = f"{item['reason']}\n{hover}"
     if form in _TEXT_FORMATS:
-        return tag("td", shown, class_="text wrap" if len(shown) > 40 else "text", title=hover)
+        kind = "text day" if form == "date" else "text wrap" if len(shown) > 40 else "text"
+        return tag("td", shown, class_=kind, title=hover)
     tone = "down" if form in _TONED and sign(value) == "down" else None
     if not any(digit in shown for digit in "123456789"):
         tone = None
+    if value is not None and form != "percent" and "unit" in column:
+        shown = f"{shown} {_at(item, str(column['unit'])) or ''}".rstrip()
     return tag("td", shown, class_="muted" if shown == NOT_AVAILABLE else tone, title=hover)
+
+
+def _form(item: Mapping[str, Any], column: Mapping[str, Any]) -> str:
+    """Return the format of a cell; `formats` chooses it by another field of the row, which `by` names."""
+    formats = column.get("formats")
+    chosen = formats.get(str(_at(item, str(formats.get("by"))))) if isinstance(formats, Mapping) else None
+    return str(chosen or column.get("format") or "text")
+
+
+def _worded(value: Any, column: Mapping[str, Any]) -> str:
+    """Return what people read for a value, where the pattern says so."""
+    words = column.get("words")
+    return str(words.get(value) or "") if isinstance(words, Mapping) and isinstance(value, str) else ""
 
 
 def _shown(value: Any, form: str) -> str:
@@ -226,7 +243,7 @@ def _formula(schema: Mapping[str, Any], path: str) -> str:
     described = ""
     for part in path.split("."):
         node = _resolved(node, definitions)
-        if part.isdigit():
+        if _is_index(part):
             node = node.get("items", {})
             continue
         node = node.get("properties", {}).get(part, {}) if isinstance(node, Mapping) else {}
@@ -245,18 +262,41 @@ def _resolved(node: Any, definitions: Mapping[str, Any]) -> Mapping[str, Any]:
     return {}
 
 
+def _reason(value: Mapping[str, Any], path: str, given: str = "") -> str:
+    """Return why nothing stands at a path: as the output's `reasons` say, else the nearest `reason` above it.
+
+    Args:
+        value: the output.
+        path: where nothing stands.
+        given: path of the reason, where the pattern names it.
+    """
+    reasons = value.get("reasons")
+    known = reasons if isinstance(reasons, Mapping) else {}
+    above = path.split(".")[:-1]
+    found = [
+        _at(value, given) if given else None,
+        *(known.get(name) for name in (path, path.partition(".")[0], path.rpartition(".")[2])),
+        *(_at(value, ".".join((*above[:depth], "reason"))) for depth in range(len(above), -1, -1)),
+    ]
+    return next((each for each in found if isinstance(each, str) and each), "")
+
+
 def _at(value: Any, path: str) -> Any:
-    """Return what stands at a dotted path; None where nothing does. `.length` counts a list."""
+    """Return what stands at a dotted path; None where nothing does. `.length` counts a list, `.-1` is its last."""
     for part in path.split("."):
         if isinstance(value, Mapping):
             value = value.get(part)
         elif isinstance(value, list | tuple):
             if part == "length":
                 return len(value)
-            value = value[int(part)] if part.isdigit() and int(part) < len(value) else None
+            value = value[int(part)] if _is_index(part) and -len(value) <= int(part) < len(value) else None
         else:
             return None
     return value
+
+
+def _is_index(part: str) -> bool:
+    return part.removeprefix("-").isdecimal()
 
 
 def _why(result: ExecutionResult, output: str) -> str:

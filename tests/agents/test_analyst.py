@@ -12,6 +12,7 @@ import pytest
 import pyxirr
 
 from agents.analyst.position import GainSplit
+from agents.books import unknown_symbol
 from services.local_data import example_data
 from tests.agents.desk import Desk, local_data
 from tests.agents.test_financial_analyst import LEDGER, PRICES, RATES, TWR
@@ -410,6 +411,12 @@ async def test_unknown_symbols_are_refused(desk: Desk) -> None:
     ):
         error = (await desk.step(capability, args, pins)).error
         assert error is not None and error.code is Code.INVALID_ARGS and "NONE" in error.message
+        assert error.message.endswith("there are SYN-A")
+
+
+def test_of_many_symbols_the_first_twenty_are_named() -> None:
+    error = unknown_symbol("NONE", [f"SYN-{at:02}" for at in range(23, 0, -1)])
+    assert error.message.endswith("SYN-19, SYN-20 and 3 more") and "there are SYN-01, SYN-02" in error.message
 
 
 async def test_risk_of_three_days_is_refused(desk: Desk) -> None:

@@ -116,3 +116,22 @@ def test_scores_are_drawn_on_their_own_scale() -> None:
     assert drawn is not None and drawn["encoding"]["x"]["scale"] == {"domain": [0.0, 10.0]}
     free = draw(form.model_copy(update={"domain": None}))
     assert free is not None and "scale" not in free["encoding"]["x"]
+
+
+def test_bars_are_named_by_several_fields_and_may_keep_the_order_of_rows() -> None:
+    lots = [
+        {"symbol": "SYN-A", "acquired": "2004-01-05", "gain": "1"},
+        {"symbol": "SYN-A", "acquired": "2004-02-06", "gain": "5"},
+        {"symbol": "SYN-A", "acquired": "2004-01-05", "gain": "3"},
+    ]
+    form = ChartForm(kind="bars", name="lots", title="Lots", rows=lots, label=("symbol", "acquired"), value="gain")
+    drawn = draw(form)
+    assert drawn is not None
+    # Two lots of one day stay two bars.
+    named = ["SYN-A, 2004-02-06", "SYN-A, 2004-01-05 (2)", "SYN-A, 2004-01-05 (1)"]
+    assert [bar["label"] for bar in drawn["data"]["values"]] == named
+    years = [{"year": 2005, "gain": 2}, {"year": 2006, "gain": -7}, {"year": 2007, "gain": 4}]
+    form = ChartForm(kind="bars", name="y", title="Y", rows=years, label="year", value="gain", order="rows", limit=2)
+    drawn = draw(form)
+    assert drawn is not None
+    assert [bar["label"] for bar in drawn["data"]["values"]] == ["2006", "2007"]

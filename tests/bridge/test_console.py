@@ -24,6 +24,7 @@ from db.circuit import FAILURES_MAX
 from db.redis_link import RedisLink
 from local.embedded import Addresses
 from streams.clients import start_producer, topic_name
+from tests.cli.test_report_layout import BEYOND
 from tests.integration.conftest import Instance, instance  # noqa: F401
 from topics.table import EXECUTION_REQUESTS
 
@@ -211,6 +212,31 @@ async def test_a_phone_shows_how_executions_ended(loaded: Instance, browser: Bro
     assert box is not None and box["x"] + box["width"] <= 390
 
 
+async def test_a_phone_shows_how_packs_stand(loaded: Instance, browser: Browser) -> None:
+    page = browser.page
+    await page.set_viewport_size({"width": 390, "height": 844})
+    await browser.log_in(loaded)
+    await browser.go("#/packs")
+    badge = page.locator("tbody .badge:visible").first
+    await badge.wait_for()
+    box = await badge.bounding_box()
+    assert box is not None and box["x"] + box["width"] <= 390
+
+
+@pytest.mark.parametrize("place", ["scenario_stress", "holding_deep_dive?symbol=AAPL"])
+async def test_figures_of_a_million_stay_in_their_cards(loaded: Instance, browser: Browser, place: str) -> None:
+    page = browser.page
+    await browser.log_in(loaded)
+    await browser.go(f"#/run/{place}")
+    await page.click("form button[type=submit]")
+    await page.wait_for_selector("[data-charts] svg.marks")
+    assert [text for text in await page.locator(".figure").all_inner_texts() if len(text) >= len("1,000,000.00")]
+    for width in (1280, 390):
+        await page.set_viewport_size({"width": width, "height": 844})
+        assert await page.evaluate(BEYOND) == [], width
+    assert browser.faults == []
+
+
 async def test_the_hint_of_the_login_page_is_one_text(loaded: Instance, browser: Browser) -> None:
     url = await browser.log_in(loaded)
     await browser.page.evaluate("sessionStorage.clear()")
@@ -257,9 +283,11 @@ async def test_history_packs_and_the_rest(loaded: Instance, browser: Browser) ->
     await browser.go("#/capabilities")
     await page.wait_for_selector("text=metrics.compute_twr@")
     await browser.go("#/letters")
-    await page.wait_for_selector("text=Nothing is stuck")
-    await browser.go("#/nowhere")
-    await page.wait_for_selector("text=There is nothing at this address")
+    await page.wait_for_selector("text=Only dead letters of your tenant are shown here")
+    for nowhere in ("#/nowhere", "#/%ff"):
+        await browser.go(nowhere)
+        await page.wait_for_selector("text=There is nothing at this address")
+        await browser.go("#/packs")
     for key, heading in (("r", "Run a pattern"), ("h", "History"), ("p", "Pricing packs"), ("d", "Dead letters")):
         await page.keyboard.press("g")
         await page.keyboard.press(key)
@@ -292,6 +320,44 @@ async def test_two_executions_are_compared(loaded: Instance, browser: Browser) -
         assert await page.locator(f"main >> text={text}").count() >= 1, text
     await page.click("summary")
     assert await browser.violations() == []
+    await page.set_viewport_size({"width": 390, "height": 844})
+    for second in await page.locator("td.changed.text:visible").all():
+        box = await second.bounding_box()
+        assert box is not None and box["x"] + box["width"] <= 390
+
+
+async def test_only_a_pattern_that_reads_prices_asks_for_their_day(loaded: Instance, browser: Browser) -> None:
+    page = browser.page
+    await browser.log_in(loaded)
+    await browser.go("#/run/pack_build")
+    await page.wait_for_selector("#input-asof")
+    assert await page.locator("#asof, [name=gate]").count() == 0
+    await browser.go("#/run/portfolio_overview")
+    await page.wait_for_selector("#asof")
+    assert "even while its prices are warming" in await page.inner_text("form")
+
+
+async def test_differences_are_said_in_the_words_of_the_page(loaded: Instance, browser: Browser) -> None:
+    """What a rejected execution and one of another pattern do not have is absent, or only in the first."""
+    page = browser.page
+    await browser.log_in(loaded)
+    charts = "[data-charts] svg.marks"
+    ids = []
+    for pattern, day, ended in (
+        ("portfolio_overview", "2012-12-31", charts),
+        ("portfolio_overview", "1990-01-02", "text=NO_PACK"),
+        ("macro_regime", "2012-12-31", charts),
+    ):
+        await browser.go(f"#/run/{pattern}")
+        await page.fill("#asof", day)
+        await page.click("form button[type=submit]")
+        await page.wait_for_selector(ended)
+        ids.append(page.url.split("#/executions/")[1].split("?")[0])
+    for other, said in ((ids[1], "base_ccy was CAD, is absent"), (ids[2], "only in the second")):
+        await browser.go(f"#/diff/{ids[0]}/{other}")
+        await page.wait_for_selector(f"main >> text={said}")
+        text = await page.locator("main").inner_text()
+        assert "is null" not in text and "only in A" not in text and "only in B" not in text
 
 
 async def test_an_optional_input_has_the_field_of_its_kind(loaded: Instance, browser: Browser) -> None:

@@ -203,9 +203,13 @@ def test_a_failed_result_says_why(example: ExecutionResult) -> None:
 
 
 def test_outputs_of_unknown_shape_become_tables(example: ExecutionResult) -> None:
-    data = {"risk": {"volatility": 0.12, "worst": [1, 2]}, "rows": [{"name": "a", "value": 3}], "note": "plain"}
+    data = {
+        "risk": {"volatility": 0.12, "worst": [1, 2], "n_obs": 7, "asof": "2005-12-30", "findings": []},
+        "rows": [{"name": "a", "value": 3}],
+        "note": "plain",
+    }
     text = " ".join(Page(page_of(example.model_copy(update={"data": data}))).texts)
-    for part in ("Risk", "volatility", "0.12", "Rows", "plain"):
+    for part in ("Risk", "Volatility", "0.12", "1, 2", "Observations", "As of", "Findings none", "Rows", "plain"):
         assert part in text
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from topics.messages import ExecuteRequest, ExecutionResult
 INPUTS: dict[str, dict[str, Any]] = {"holding_deep_dive": {"symbol": "IBM"}, "drawdown_at_risk": {"paths": 200}}
 
 
-async def run(pattern: CompiledPattern) -> ExecutionResult:
+async def run(pattern: CompiledPattern, **inputs: Any) -> ExecutionResult:
     data = example_data()
     request = ExecuteRequest(
         tenant=TENANT,
@@ -31,7 +31,7 @@ async def run(pattern: CompiledPattern) -> ExecutionResult:
         user_id=USER_ID,
         pattern_id=pattern.id,
         portfolio_id=data.portfolio.id,
-        inputs=INPUTS.get(pattern.id, {}),
+        inputs=inputs or INPUTS.get(pattern.id, {}),
         submitted_at=datetime.now(UTC),
     )
     return await run_in_process(request, pattern, build_runtime_local(data))
@@ -79,6 +79,62 @@ async def test_a_figure_names_formula_pins_and_sources_and_a_null_its_reason(set
     data["drawdown"] |= {"at_risk": None, "reasons": {"at_risk": "only 3 daily returns"}}
     nulled = result.model_copy(update={"data": data})
     assert "only 3 daily returns" in " ".join(Page(render(nulled, hints=hints)).texts)
+
+
+async def test_a_holding_is_shown_as_an_investor_reads_it(settings: Any) -> None:
+    catalogue = load_catalogue(settings)
+    pattern = load_patterns(settings, catalogue).newest("holding_deep_dive")
+    assert pattern is not None
+    hints = hints_of(pattern, catalogue)
+    texts = {
+        symbol: " ".join(" ".join(Page(render(await run(pattern, symbol=symbol), hints=hints)).texts).split())
+        for symbol in ("AAPL", "IBM")
+    }
+    unknown = "Debt / equity – debt not in the filings at hand"
+    for part in ("Price 71.89 USD", "Fiscal year 2005", unknown, "Cost or income", "Operating income", "89,000,000"):
+        assert part in texts["AAPL"], part
+    assert "Gross margin – no annual report of IBM filed by 2005-12-30 at hand" in texts["IBM"]
+    assert "Annual reports fresh · 2005-12-30 no annual report of IBM" in texts["IBM"]
+    for jargon in ('"accession"', "n_obs", "N obs", "Asof"):
+        assert jargon not in texts["AAPL"].partition("Provenance")[0], jargon
+
+
+async def test_a_score_that_is_missing_says_why(settings: Any) -> None:
+    catalogue = load_catalogue(settings)
+    pattern = load_patterns(settings, catalogue).newest("buffett_checklist")
+    assert pattern is not None
+    result = await run(pattern)
+    text = " ".join(" ".join(Page(render(result, hints=hints_of(pattern, catalogue))).texts).split())
+    for name in ("Resilience", "Dividend safety"):
+        assert f"{name} – rated holdings are 0% of long equity, 60% needed" in text
+
+
+async def test_macro_figures_have_units_and_the_page_no_portfolio(settings: Any) -> None:
+    catalogue = load_catalogue(settings)
+    pattern = load_patterns(settings, catalogue).newest("macro_regime")
+    assert pattern is not None
+    result = await run(pattern)
+    hints = hints_of(pattern, catalogue)
+    page = Page(render(result, hints=hints, portfolio_name="Mine", pattern_name=pattern.name))
+    text = " ".join(" ".join(page.texts).split())
+    assert "Mine" not in text
+    for row in (
+        "Real gross domestic product 3.07% change, annualised 1.72%",
+        "Unemployment rate 5 percent level 5.1 percent",
+        "Consumer prices 4.40% change over a year 2.96%",
+    ):
+        assert row in text, row
+    later = result.model_copy(update={"trace": result.trace.model_copy(update={"asof": date(2012, 12, 31)})})
+    text = " ".join(Page(render(later, hints=hints)).texts)
+    assert text.count("ends 2005-07-01") == 3
+
+
+async def test_a_page_of_a_pattern_without_a_portfolio_is_headed_by_the_pattern(settings: Any) -> None:
+    catalogue = load_catalogue(settings)
+    known = load_patterns(settings, catalogue)
+    found = {each.id: hints_of(each, catalogue).portfolio for each in known.patterns()}
+    assert not found["macro_regime"] and not found["pack_build"]
+    assert found["portfolio_overview"] and found["tax_lots"] and found["scenario_stress"] and found["data_quality"]
 
 
 async def test_hostile_texts_stay_texts(settings: Any) -> None:

@@ -219,7 +219,8 @@ async def test_a_warming_pack_is_503_with_a_time_to_come_back(gateway: Gateway) 
     )
     where = waiting.headers["location"]
     status = await gateway.until(where, lambda r: r.json()["status"] == "waiting_for_pack")
-    assert str(warming) in status.json()["waits_for"]
+    waits_for = status.json()["waits_for"]
+    assert str(warming) in waits_for and "nyse-close of " in waits_for
     pack = (await gateway.get(f"/packs/{warming}")).json()
     assert (pack["status"], pack["waiting"]) == ("warming", 1)
     assert (await gateway.get(f"/packs/{warming}", who={"user_id": BOB})).json()["waiting"] == 0

@@ -6,6 +6,7 @@ import pytest
 
 from orchestrator.events import Note, StartTimer, WatchPack
 from orchestrator.limits import Limits
+from orchestrator.view import waits_for
 from tests.orchestrator.player import (
     NEW_PACK,
     OLD_PACK,
@@ -109,6 +110,15 @@ def test_news_that_open_nothing(pack_id: object, status: str, note: Note) -> Non
     one.resolved(resolution("warming"))
     one.gate(pack_id, status)  # type: ignore[arg-type]
     one.ignored(note)
+
+
+def test_what_an_execution_waits_for_names_the_policy_and_the_day() -> None:
+    one = resolving("wait")
+    one.resolved(resolution("warming"))
+    assert one.state is not None
+    asked = resolution("warming")["pack"]
+    named = f"{asked['policy']} of {asked['asof_date']} ({PACK})"
+    assert waits_for(one.state, None) == f"pricing pack {named} to become fresh"
 
 
 def test_a_pack_that_fails_while_waiting_ends_it() -> None:

@@ -70,6 +70,17 @@ function merged(below, above) {
 
 const line = (value) => withMinus(Array.isArray(value) ? value.join(" ") : value ? String(value) : "");
 
+const PARTS = ["layer", "vconcat", "hconcat", "concat"];
+
+// The newest day on a chart's time axis, or empty.
+function lastDay(spec, inherited = []) {
+  const rows = Array.isArray(spec.data?.values) ? spec.data.values : inherited;
+  const days = PARTS.flatMap((key) => (Array.isArray(spec[key]) ? spec[key] : []).map((each) => lastDay(each, rows)));
+  const x = spec.encoding?.x;
+  if (x?.type === "temporal") days.push(...rows.map((row) => String(row?.[x.field] ?? "").slice(0, 10)));
+  return days.reduce((last, each) => (each > last ? each : last), "");
+}
+
 export function prepare(spec, number) {
   const { title, config, description, ...body } = spec;
   const heading = title && typeof title === "object" ? title : { text: title };
@@ -78,6 +89,7 @@ export function prepare(spec, number) {
     title: line(heading.text) || `Chart ${number + 1}`,
     subtitle: line(heading.subtitle),
     description: line(description),
+    last: lastDay(spec),
     spec: { ...themed(body), config: merged(themed(config || {}), CONFIG) },
   };
 }

@@ -3,9 +3,9 @@ import { html } from "../vendor/htm-preact-3.1.1.module.js";
 import { Chart, prepare } from "./chart.js";
 import { amount, day, number, percent, score, tone, withMinus, words } from "./format.js";
 import { Holdings } from "./holdings.js";
-import { LABELS, fill, isCash, positionLabel } from "./labels.js";
+import { LABELS, fieldLabel, fill, isCash, positionLabel } from "./labels.js";
 import { presented } from "./presented.js";
-import { Badge, Panel } from "./ui.js";
+import { Badge, Figure, Panel } from "./ui.js";
 
 const { key_figures: FIGURES, periods: PERIODS, attribution: ATTRIBUTION, ratings: RATINGS } = LABELS;
 const EFFECTS = Object.keys(ATTRIBUTION.effects);
@@ -22,6 +22,13 @@ export const Freshness = ({ result, output, brief }) => {
   return html`<${Badge} status=${panel.status} title=${panel.reason || (panel.asof ? `data as of ${panel.asof}` : undefined)}>${text}<//>`;
 };
 
+// A chart that ends long before the day of the answer says so: it is made on that day's prices, but shows older figures.
+const CHART_DAYS_MAX = 200;
+const Ended = ({ result, chart }) => {
+  const days = (Date.parse(result.trace?.asof) - Date.parse(chart.last)) / 86_400_000;
+  return days > CHART_DAYS_MAX ? html`<${Badge} tone="warn" title=${`its newest figure is ${Math.round(days)} days old`}>ends ${chart.last}<//>` : html`<${Freshness} result=${result} output="charts" brief />`;
+};
+
 // `hints` are the panels of the pattern's presentation; outputs of a pattern without any are shown by their shape.
 export const Results = ({ result, hints }) => {
   const freshness = (output, brief) => html`<${Freshness} result=${result} output=${output} brief=${brief} />`;
@@ -30,7 +37,7 @@ export const Results = ({ result, hints }) => {
   const drawn = charts.length > 0 && html`
     <div class="panels" data-charts=${charts.length}>
       ${charts.map((chart) => html`
-        <${Panel} key=${chart.name} title=${chart.title} subtitle=${chart.subtitle} aside=${freshness("charts", true)}><${Chart} chart=${chart} /><//>`)}
+        <${Panel} key=${chart.name} title=${chart.title} subtitle=${chart.subtitle} aside=${html`<${Ended} result=${result} chart=${chart} />`}><${Chart} chart=${chart} /><//>`)}
     </div>`;
   const outputs = Object.entries(result.data || {});
   if (hints.length) {
@@ -58,7 +65,7 @@ export const Results = ({ result, hints }) => {
 const Card = ({ label, value, unit, note, sign, wide, badge }) => html`
   <div class=${wide ? "card wide" : "card"}>
     <div class="label"><span>${label}</span>${badge}</div>
-    <div class="figure ${tone(sign)}">${value}${unit && html`<span class="unit">${unit}</span>`}</div>
+    <${Figure} text=${value} unit=${unit || ""} tone=${tone(sign)} />
     <div class="note">${note}</div>
   </div>`;
 
@@ -164,8 +171,8 @@ export const Value = ({ value, depth, name }) => {
   const plain = entries.filter(([, each]) => scalar(each) || (Array.isArray(each) && each.every(scalar)));
   const nested = entries.filter((entry) => !plain.includes(entry) && !(isMap(entry[1]) && !Object.keys(entry[1]).length));
   return html`
-    ${plain.length > 0 && html`<dl class="facts">${plain.map(([key, each]) => html`<dt>${words(key)}</dt><dd><${Value} value=${each} depth=${depth + 1} /></dd>`)}</dl>`}
-    ${nested.map(([key, each]) => html`<h3>${words(key)}</h3><${Value} value=${each} depth=${depth + 1} name=${words(key)} />`)}`;
+    ${plain.length > 0 && html`<dl class="facts">${plain.map(([key, each]) => html`<dt>${fieldLabel(key)}</dt><dd><${Value} value=${each} depth=${depth + 1} /></dd>`)}</dl>`}
+    ${nested.map(([key, each]) => html`<h3>${fieldLabel(key)}</h3><${Value} value=${each} depth=${depth + 1} name=${words(key)} />`)}`;
 };
 
 const Rows = ({ rows, name }) => {
@@ -174,7 +181,7 @@ const Rows = ({ rows, name }) => {
   return html`
     <div class="scroll" tabindex="0" role="region" aria-label=${name}>
       <table>
-        <thead><tr>${columns.map((column) => html`<th scope="col" class=${numeric(column) ? "" : "text"}>${words(column)}</th>`)}</tr></thead>
+        <thead><tr>${columns.map((column) => html`<th scope="col" class=${numeric(column) ? "" : "text"}>${fieldLabel(column)}</th>`)}</tr></thead>
         <tbody>${rows.slice(0, ROWS_MAX).map((row) => html`<tr>${columns.map((column) => html`<td class=${numeric(column) ? "" : "text"}>${scalar(row[column] ?? null) ? shown(row[column] ?? null) : html`<code>${JSON.stringify(row[column]).slice(0, 80)}</code>`}</td>`)}</tr>`)}</tbody>
       </table>
     </div>

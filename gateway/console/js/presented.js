@@ -2,19 +2,20 @@
 import { html } from "../vendor/htm-preact-3.1.1.module.js";
 import { MISSING, amount, percent, quantity, score, tone, withMinus, words } from "./format.js";
 import { positionLabel } from "./labels.js";
-import { Panel } from "./ui.js";
+import { Figure, Panel } from "./ui.js";
 
 const ROWS_MAX = 500;
+const WORDS_LINE_MAX = 10; // Words wrap, figures shrink.
 const TEXTS = ["text", "date"];
 const TONED = ["percent", "money"];
 const isMap = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 const list = (value) => (Array.isArray(value) ? value.filter(isMap) : []);
 
-// What stands at a dotted path; null where nothing does. `.length` counts a list.
+// What stands at a dotted path; null where nothing does. `.length` counts a list, `.-1` is its last.
 function at(value, path) {
   for (const part of path.split(".")) {
-    const known = Array.isArray(value) ? part === "length" || /^\d+$/.test(part) : isMap(value) && Object.hasOwn(value, part);
-    value = known ? (value[part] ?? null) : null;
+    if (Array.isArray(value)) value = part === "length" ? value.length : /^-?\d+$/.test(part) ? (value.at(Number(part)) ?? null) : null;
+    else value = isMap(value) && Object.hasOwn(value, part) ? (value[part] ?? null) : null;
   }
   return value;
 }
@@ -38,9 +39,16 @@ const toned = (value, format) => (TONED.includes(format) && tone(value) === "dow
 
 const exactly = (value) => (value === null || typeof value === "object" ? undefined : `exactly ${value}`);
 
-function why(reasons, path) {
+// Why nothing stands at a path: where the pattern says the reason is, as `reasons` say, else the nearest `reason` above it.
+function why(value, path, given) {
   const parts = path.split(".");
-  return reasons?.[path] || reasons?.[parts[0]] || reasons?.[parts.at(-1)] || "";
+  const above = parts.slice(0, -1);
+  const found = [
+    given ? at(value, given) : null,
+    ...[path, parts[0], parts.at(-1)].map((name) => value.reasons?.[name]),
+    ...[...above, ""].map((_, cut) => at(value, [...above.slice(0, above.length - cut), "reason"].join("."))),
+  ];
+  return found.find((each) => typeof each === "string" && each) || "";
 }
 
 // Returns one panel for each hint whose output the result has, in the pattern's order.
@@ -62,14 +70,14 @@ export function presented(result, hints, freshness) {
 
 const Figures = ({ hint, value }) => html`
   <div class="cards plain">
-    ${list(hint.fields).map(({ path, label, format }) => {
+    ${list(hint.fields).map(({ path, label, format, unit, reason: given }) => {
       const found = at(value, path);
       const text = withMinus(shown(found, format));
-      const reason = found === null && why(value.reasons, path);
+      const reason = found === null && why(value, path, given);
       return html`
         <div class="card" title=${exactly(found)}>
           <div class="label"><span>${label || path}</span></div>
-          <div class="figure ${text.length < 24 ? toned(found, format) : "long"}">${text}</div>
+          ${TEXTS.includes(format ?? "text") && text.length > WORDS_LINE_MAX ? html`<div class="figure long">${text}</div>` : html`<${Figure} text=${text} unit=${found === null || !unit ? "" : String(at(value, unit) ?? "")} tone=${toned(found, format)} />`}
           ${reason && html`<div class="note">${reason}</div>`}
         </div>`;
     })}
@@ -80,7 +88,7 @@ const Table = ({ hint, value, title }) => {
   const place = hint.rows || "rows";
   const rows = list(at(value, place));
   const columns = list(hint.columns);
-  if (!rows.length) return html`<p class="muted">${value.reasons?.[place] || "None."}</p>`;
+  if (!rows.length) return html`<p class="muted">${why(value, place) || "None."}</p>`;
   return html`
     <div class="scroll" tabindex="0" role="region" aria-label=${title}>
       <table>
@@ -91,9 +99,11 @@ const Table = ({ hint, value, title }) => {
     ${rows.length > ROWS_MAX && html`<p class="footnote">and ${rows.length - ROWS_MAX} more rows</p>`}`;
 };
 
-const Cell = ({ row, column: { path, format = "text" } }) => {
+// `formats` chooses a cell's format by another field of its row, `words` says what people read for a value.
+const Cell = ({ row, column: { path, formats, words: known, unit, format: usual = "text" } }) => {
   const value = at(row, path);
-  const text = shown(value, format);
+  const format = formats?.[at(row, String(formats.by))] || usual;
+  const text = (typeof value === "string" && known?.[value]) || shown(value, format);
   if (TEXTS.includes(format)) return html`<td class=${text.length > 40 ? "text wrap" : "text"}>${text}</td>`;
-  return html`<td class=${value === null ? "muted" : toned(value, format)} title=${value === null ? row.reason || undefined : exactly(value)}>${text}</td>`;
+  return html`<td class=${value === null ? "muted" : toned(value, format)} title=${value === null ? row.reason || undefined : exactly(value)}>${text}${unit && value !== null && format !== "percent" ? ` ${at(row, unit) ?? ""}`.trimEnd() : ""}</td>`;
 };

@@ -1,9 +1,18 @@
 // Places are in the fragment: `#/executions/ID?tab=graph`. The gateway serves one page and sees none of it.
 import { useEffect, useState } from "../vendor/htm-preact-3.1.1.module.js";
 
+// A `%` that escapes nothing stands for itself.
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 export function here() {
   const [path, search = ""] = location.hash.replace(/^#/, "").split("?");
-  const parts = path.split("/").filter(Boolean).map(decodeURIComponent);
+  const parts = path.split("/").filter(Boolean).map(decoded);
   return { parts, query: Object.fromEntries(new URLSearchParams(search)) };
 }
 

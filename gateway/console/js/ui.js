@@ -74,6 +74,12 @@ export const Failure = ({ problem, retry }) => {
     </div>`;
 };
 
+// A card's figure says how wide it is, in digits: the page shrinks it to its card.
+export const Figure = ({ text, unit = "", tone = "" }) => {
+  const wide = text.length - 0.5 * (text.match(/[,. ]/g) || []).length + 0.6 * (text.match(/%/g) || []).length + 0.8 * unit.length;
+  return html`<div class="figure ${tone}" style=${`--wide:${wide.toFixed(1)}`}>${text}${unit && html`<span class="unit">${unit}</span>`}</div>`;
+};
+
 export const Loading = ({ rows = 3, label = "Loading" }) => html`
   <div class="loading" role="status" aria-label=${label}>${Array.from({ length: rows }, (_, row) => html`<div class="bone" key=${row}></div>`)}</div>`;
 

@@ -10,6 +10,8 @@ const isMap = (value) => value !== null && typeof value === "object";
 const shown = (value) => (value === null || value === undefined ? html`<span class="muted">absent</span>` : typeof value === "number" ? number(value) : isMap(value) ? JSON.stringify(value).slice(0, 80) : String(value));
 // A JSON pointer as people write a path.
 const path = (pointer) => pointer.split("/").slice(2).map((key) => key.replace(/~1/g, "/").replace(/~0/g, "~")).join(".");
+// Records call the two A and B, this page the first and the second.
+const told = (text) => text.replace(/\bonly in ([AB])\b/, (_, side) => `only in the ${side === "A" ? "first" : "second"}`);
 const signed = (delta) => (delta === null || !Number.isFinite(Number(delta)) ? "" : (Number(delta) >= 0 ? "+" : "−") + number(Math.abs(Number(Number(delta).toPrecision(8)))));
 
 async function load(a, b) {
@@ -33,8 +35,8 @@ export const Diff = ({ a, b }) => {
     ${same && !figures.length && html`<${Empty} icon="check" title="Nothing differs">The two answers are the same, byte for byte.<//>`}
     ${causes.length > 0 && html`
       <${Panel} title="Why" subtitle=${`${causes.length} ${causes.length === 1 ? "cause" : "causes"}`}>
-        <ul class="rows">${causes.map((cause) => html`<li key=${cause.id} class="cause"><${Badge} tone="warn">${cause.id}<//><div class="grow"><p class="wrap">${cause.text}</p>
-          ${cause.details.length > 0 && html`<details><summary>${cause.details.length} ${cause.details.length === 1 ? "detail" : "details"}</summary><ul class="plain">${cause.details.map((text) => html`<li>${text}</li>`)}</ul></details>`}</div></li>`)}</ul>
+        <ul class="rows">${causes.map((cause) => html`<li key=${cause.id} class="cause"><${Badge} tone="warn">${cause.id}<//><div class="grow"><p class="wrap">${told(cause.text)}</p>
+          ${cause.details.length > 0 && html`<details><summary>${cause.details.length} ${cause.details.length === 1 ? "detail" : "details"}</summary><ul class="plain">${cause.details.map((text) => html`<li>${told(text)}</li>`)}</ul></details>`}</div></li>`)}</ul>
       <//>`}
     <${Changes} title="Pattern" rows=${data.pattern} />
     <${Changes} title="Data versions" rows=${data.pins} />
@@ -44,7 +46,7 @@ export const Diff = ({ a, b }) => {
         <div class="scroll" tabindex="0" role="region" aria-label="Steps that differ"><table>
           <thead><tr><th scope="col" class="text">Step</th><th scope="col" class="text">What differs</th><th scope="col" class="text">Because of</th></tr></thead>
           <tbody>${steps.map((step) => html`<tr key=${step.step_id}><th scope="row" class="text">${STEPS[step.step_id] || step.step_id}</th>
-            <td class="text"><span class="causes">${step.what.map((what) => html`<${Badge} tone=${what === "status" ? "bad" : ""}>${what === "status" ? `${step.a || "absent"} → ${step.b || "absent"}` : what}<//>`)}</span></td><td class="text"><${Because} causes=${step.causes} /></td></tr>`)}</tbody>
+            <td class="text"><span class="causes">${step.what.map((what) => html`<${Badge} tone=${what === "status" ? "bad" : ""}>${what === "status" ? `${step.a || "absent"} → ${step.b || "absent"}` : told(what)}<//>`)}</span></td><td class="text"><${Because} causes=${step.causes} /></td></tr>`)}</tbody>
         </table></div>
       <//>`}
     ${figures.length > 0 && html`

@@ -98,7 +98,9 @@ const Shown = ({ id, state, result, problem, tab }) => {
   const steps = useMemo(() => trace?.steps.map(fromTrace) || state.steps || [], [trace, state.steps]);
   const byId = useMemo(() => new Map(steps.map((each) => [each.step_id, each])), [steps]);
   const graph = useMemo(() => fitting(pattern?.graph, steps, state.pattern_id), [pattern, steps.map((each) => each.step_id).join()]);
-  const portfolio = known?.find((each) => each.id === (trace?.portfolio_id || state.portfolio_id));
+  // A request may name a portfolio that the pattern does not read.
+  const concerned = !pattern || pattern.needs_portfolio || pattern.inputs_schema?.properties?.portfolio_id;
+  const portfolio = concerned && known?.find((each) => each.id === (trace?.portfolio_id || state.portfolio_id));
   const chosen = tab || (over ? "result" : "steps");
   const name = pattern?.name || words(state.pattern_id);
   const asof = trace?.asof || state.asof;

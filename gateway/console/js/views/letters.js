@@ -53,7 +53,7 @@ export const Letters = ({ place }) => {
     <//>
     ${problem && html`<${Failure} problem=${problem} retry=${reload} />`}
     ${loading && html`<${Loading} rows=${5} />`}
-    ${data && !letters.length && html`<${Empty} icon="check" title="Nothing is stuck">${waiting === "true" ? "Every message was processed." : "No dead letter fits."}<//>`}
+    ${data && !letters.length && html`<${Empty} icon="check" title=${waiting === "true" ? "None of yours waits" : "None of yours fits"}>Only dead letters of your tenant are shown here, to an admin of the operations tenant those of all. Messages that name no tenant may wait all the same: <code>dawsos dlq list</code> shows them.<//>`}
     ${letters.length > 0 && html`
       <${Panel} kind="flush">
         <div class="scroll" tabindex="0" role="region" aria-label="Dead letters">

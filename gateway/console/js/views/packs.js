@@ -10,7 +10,7 @@ const STATUSES = ["warming", "fresh", "superseded", "failed"];
 const ORDER = { warming: 0, failed: 1, fresh: 2, superseded: 3 };
 const AGAIN_MS = 5000;
 
-const packOf = (state) => /pricing pack ([0-9a-f-]{36})/.exec(state.waits_for || "")?.[1];
+const packOf = (state) => /pricing pack .*?([0-9a-f-]{36})/.exec(state.waits_for || "")?.[1];
 
 export const Packs = ({ place }) => {
   const { status = "" } = place.query;
@@ -49,9 +49,9 @@ export const Packs = ({ place }) => {
       <${Panel} kind="flush">
         <div class="scroll" tabindex="0" role="region" aria-label="Packs">
           <table class="list">
-            <thead><tr><th scope="col" class="text">Day</th><th scope="col" class="text">Policy</th><th scope="col">Revision</th><th scope="col" class="text">Status</th><th scope="col" class="text">Content digest</th></tr></thead>
+            <thead><tr><th scope="col" class="text">Day</th><th scope="col" class="text">Policy</th><th scope="col">Revision</th><th scope="col" class="text wide-only">Status</th><th scope="col" class="text">Content digest</th></tr></thead>
             <tbody>${rest.map((pack) => html`
-              <tr key=${pack.pack_id}><th scope="row" class="text">${day(pack.asof_date)}</th><td class="text">${pack.policy}</td><td>${pack.revision}</td><td class="text"><${Badge} status=${pack.status} /></td>
+              <tr key=${pack.pack_id}><th scope="row" class="text">${day(pack.asof_date)}<span class="narrow-only"><${Badge} status=${pack.status} /></span></th><td class="text">${pack.policy}</td><td>${pack.revision}</td><td class="text wide-only"><${Badge} status=${pack.status} /></td>
               <td class="text">${pack.content_sha256 ? html`<code title=${pack.content_sha256}>${pack.content_sha256.slice(0, 16)}…</code>` : html`<span class="muted">not frozen yet</span>`}</td></tr>`)}</tbody>
           </table>
         </div>

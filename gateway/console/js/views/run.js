@@ -71,8 +71,9 @@ const Form = ({ pattern, known, given }) => {
     }
     setBusy(true);
     try {
-      const body = { pattern_id: pattern.id, inputs, gate: gate === "wait" ? { policy: gate, wait_s: Number(waitS) } : { policy: gate } };
-      if (asof) body.asof = asof;
+      const body = { pattern_id: pattern.id, inputs };
+      if (pinned) body.gate = gate === "wait" ? { policy: gate, wait_s: Number(waitS) } : { policy: gate };
+      if (pinned && asof) body.asof = asof;
       const { data } = await post("/execute", body, { headers: { Prefer: "respond-async", "Idempotency-Key": crypto.randomUUID() } });
       store.set(({ submitted }) => ({ submitted: new Set(submitted).add(data.execution_id) }));
       go(`/executions/${data.execution_id}`);
@@ -88,6 +89,8 @@ const Form = ({ pattern, known, given }) => {
     return () => removeEventListener("keydown", keys);
   }, []);
   const graph = useMemo(() => pattern.graph, [pattern.digest]);
+  // What reads no prices has no day and no gate.
+  const pinned = graph.nodes.some((node) => node.id === "$resolve");
 
   return html`
     <nav class="crumbs" aria-label="Where you are"><a href="#/run">Patterns</a><${Icon} name="chevron" size=${14} /><span>${pattern.name}</span></nav>
@@ -98,17 +101,17 @@ const Form = ({ pattern, known, given }) => {
         ${problem && html`<${Failure} problem=${problem} />`}
         ${!properties.length && html`<p class="muted">This pattern needs no inputs.</p>`}
         <${Fields} schema=${schema} values=${values} faults=${faults} onChange=${setValues} portfolios=${known} />
-        <div class="field">
+        ${pinned && html`<div class="field">
           <label for="asof">As of <span class="muted">optional</span></label>
           <input id="asof" type="date" value=${asof} onInput=${(event) => setAsof(event.target.value)} />
-          <p class="hint">Without a day: the newest one that has prices.</p>
+          <p class="hint">Without a day: the newest one, even while its prices are warming.</p>
         </div>
         <fieldset class="choices">
           <legend>If the day's prices are still warming</legend>
           ${GATES.map(([value, label, text]) => html`
             <label key=${value} class=${gate === value ? "chosen" : ""}><input type="radio" name="gate" value=${value} checked=${gate === value} onChange=${() => setGate(value)} /><span><b>${label}</b><small>${text}</small></span></label>`)}
-        </fieldset>
-        ${gate === "wait" && html`<div class="field"><label for="wait">Wait at most, seconds</label><input id="wait" type="number" min="1" max="86400" value=${waitS} onInput=${(event) => setWaitS(event.target.value)} /></div>`}
+        </fieldset>`}
+        ${pinned && gate === "wait" && html`<div class="field"><label for="wait">Wait at most, seconds</label><input id="wait" type="number" min="1" max="86400" value=${waitS} onInput=${(event) => setWaitS(event.target.value)} /></div>`}
         <div class="submit"><${Button} kind="primary" icon="run" type="submit" disabled=${busy}>${busy ? "Starting…" : "Run"}<//><kbd>Ctrl ↵</kbd></div>
       </form>
       <${Panel} title="What happens" subtitle=${`${graph.nodes.length} steps`} aside=${html`<${Legend} />`}><${Dag} graph=${graph} /><//>

@@ -1,0 +1,72 @@
+"""A report in a browser: what is written in it can be seen."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import async_playwright
+
+from cli.report.page import render
+from cli.report.presented import Hints
+from topics.messages import ExecutionResult
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium to look at the page")
+ARGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking".split()
+BEYOND = """() => [...document.querySelectorAll(".figure")].filter((figure) => {
+  const card = figure.closest(".card, .score, .period");
+  return figure.scrollWidth > figure.clientWidth || card.scrollWidth > card.clientWidth;
+}).map((figure) => figure.textContent)"""
+
+
+SHADE = """() => [...document.querySelectorAll(".scroll")].filter((box) => box.scrollWidth > box.clientWidth).map(
+  (box) => getComputedStyle(box).backgroundAttachment)"""
+CUT = """() => [...document.querySelectorAll("table")].map((table) => table.getBoundingClientRect().right).filter(
+  (right) => right > document.documentElement.clientWidth)"""
+A4_PX = 703  # 210 mm less the margins
+
+
+async def seen(page: str, folder: Path, width: int, script: str, media: Any = "screen") -> Any:
+    """What a script finds in a page of a width."""
+    file = folder / "report.html"
+    file.write_text(page, encoding="utf-8")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        view = await browser.new_page(viewport={"width": width, "height": 900})
+        await view.emulate_media(media=media)
+        await view.goto(file.as_uri())
+        found = await view.evaluate(script)
+        await browser.close()
+    return found
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_a_figure_of_any_size_stays_in_its_card(example: ExecutionResult, tmp_path: Path, width: int) -> None:
+    values = {
+        "loss": ("-1025075.13", "money"),
+        "gain": ("1120382.91", "money"),
+        "large": ("123456789012.34", "money"),
+        "residual": (0.0, "bp"),
+        "share": (-12.3456, "percent"),
+        "scenario": ("deleveraging_us_1929_1932", "text"),
+    }
+    fields = [{"path": name, "label": name, "format": form} for name, (_, form) in values.items()]
+    hints = Hints([{"output": "sizes", "kind": "figures", "fields": fields}])
+    metrics = {**example.data["perf_metrics"], "total_value": "123456789.01", "total_cost": "98765432.1"}
+    metrics["unrealized_pl"] = "24691356.91"
+    plain = example.model_copy(update={"data": {"perf_metrics": metrics}, "charts": []})
+    presented = example.model_copy(update={"data": {"sizes": {k: v for k, (v, _) in values.items()}}, "charts": []})
+    assert await seen(render(presented, hints=hints), tmp_path, width, BEYOND) == []
+    assert await seen(render(plain), tmp_path, width, BEYOND) == []
+
+
+async def test_a_wide_table_shows_that_it_scrolls_and_fits_on_paper(example: ExecutionResult, tmp_path: Path) -> None:
+    forms = ["date", "text", "number", "date", "number", "text", "money", "money", "money", "money", "money", "text"]
+    values = {"date": "2005-05-16", "number": "732.9399", "money": "-129317.60", "text": "alice/growth.beancount:127#5"}
+    row = {f"f{at}": "USD" if at in (1, 5) else values[form] for at, form in enumerate(forms)}
+    columns = [{"path": f"f{at}", "label": f"{form.title()} of it", "format": form} for at, form in enumerate(forms)]
+    hints = Hints([{"output": "wide", "kind": "table", "rows": "rows", "columns": columns}])
+    page = render(example.model_copy(update={"data": {"wide": {"rows": [row]}}, "charts": []}), hints=hints)
+    assert any("local" in each for each in await seen(page, tmp_path, 1280, SHADE))
+    assert await seen(page, tmp_path, A4_PX, CUT, "print") == []
