@@ -332,6 +332,7 @@ async def test_only_a_pattern_that_reads_prices_asks_for_their_day(loaded: Insta
     await browser.go("#/run/pack_build")
     await page.wait_for_selector("#input-asof")
     assert await page.locator("#asof, [name=gate]").count() == 0
+    assert await page.inner_text("label[for=input-asof]") == "As of"
     await browser.go("#/run/portfolio_overview")
     await page.wait_for_selector("#asof")
     assert "even while its prices are warming" in await page.inner_text("form")

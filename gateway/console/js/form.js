@@ -1,6 +1,6 @@
 // A form made of a JSON Schema: the inputs of a pattern.
 import { html } from "../vendor/htm-preact-3.1.1.module.js";
-import { words } from "./format.js";
+import { fieldLabel } from "./labels.js";
 
 const kind = (schema) => (Array.isArray(schema.type) ? schema.type.find((type) => type !== "null") : schema.type) || "any";
 // An optional input is "this or null"; what a field has to know stands in "this".
@@ -88,7 +88,7 @@ const Field = ({ name, schema, value, fault, needed, onChange, portfolios }) => 
   const hint = fault || schema.description || (type === "array" ? "Separated by commas, or a JSON list." : name === "portfolio_id" ? "" : schema.title && !schema.pattern ? schema.title : "");
   return html`
     <div class="field ${type === "boolean" ? "check" : ""} ${fault ? "wrong" : ""}">
-      <label for=${id}>${name === "portfolio_id" ? "Portfolio" : words(name)}${!needed && type !== "boolean" && html` <span class="muted">optional</span>`}</label>
+      <label for=${id}>${name === "portfolio_id" ? "Portfolio" : fieldLabel(name)}${!needed && type !== "boolean" && html` <span class="muted">optional</span>`}</label>
       ${control}
       <p class="hint" id="${id}-note">${hint}</p>
     </div>`;

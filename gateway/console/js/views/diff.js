@@ -5,6 +5,8 @@ import { day, moment, number, words } from "../format.js";
 import { Badge, Empty, Failure, Heading, Icon, Loading, Panel, useLoad } from "../ui.js";
 
 const FIGURES_MAX = 400;
+const STORED_TURNS_MAX = 10;
+const STORED_PAUSE_MS = 500;
 const STEPS = { $resolve: "resolve pins" };
 const isMap = (value) => value !== null && typeof value === "object";
 const shown = (value) => (value === null || value === undefined ? html`<span class="muted">absent</span>` : typeof value === "number" ? number(value) : isMap(value) ? JSON.stringify(value).slice(0, 80) : String(value));
@@ -15,7 +17,12 @@ const told = (text) => text.replace(/\bonly in ([AB])\b/, (_, side) => `only in 
 const signed = (delta) => (delta === null || !Number.isFinite(Number(delta)) ? "" : (Number(delta) >= 0 ? "+" : "−") + number(Math.abs(Number(Number(delta).toPrecision(8)))));
 
 async function load(a, b) {
-  const { status, data } = await call(`/executions/${a}/diff/${b}`);
+  let { status, data } = await call(`/executions/${a}/diff/${b}`);
+  // What has just ended is in the topic before it is in the database.
+  for (let turn = 0; status !== 200 && turn < STORED_TURNS_MAX; turn++) {
+    await new Promise((done) => setTimeout(done, STORED_PAUSE_MS));
+    ({ status, data } = await call(`/executions/${a}/diff/${b}`));
+  }
   if (status !== 200) throw new Error("One of the two is still under way. Compare them when both have ended.");
   const [first, second] = await Promise.all([a, b].map((id) => get(`/executions/${id}`)));
   return { ...data, first: stateOf(first), second: stateOf(second) };
