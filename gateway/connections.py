@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ class Connections:
         progress: how every execution under way stands.
         patterns: newest versions, compiled.
         catalogue_document: capabilities as `dawsos capabilities --json` prints them.
+        stopping: set when the process is to end; whoever waits for something slow answers at once.
     """
 
     settings: Settings
@@ -73,6 +75,12 @@ class Connections:
     redriver: Redriver
     announcer: Announcer
     recomputer: Recomputer
+    stopping: asyncio.Event
+
+    def stop_waiting(self) -> None:
+        """Let everybody who waits for a result or for news answer now: what they wait for goes on without us."""
+        self.stopping.set()
+        self.client.results.give_up()
 
 
 @asynccontextmanager
@@ -98,7 +106,8 @@ async def open_connections(settings: Settings, metrics: Metrics) -> AsyncIterato
         progress = ProgressFeed(settings, patterns.by_digest, f"{CLIENT_ID}-progress")
         stack.push_async_callback(progress.stop)
         await progress.start()
-        recomputer = Recomputer(settings)
+        stopping = asyncio.Event()
+        recomputer = Recomputer(settings, stopping)
         stack.callback(recomputer.close)
         yield Connections(
             settings=settings,
@@ -122,6 +131,7 @@ async def open_connections(settings: Settings, metrics: Metrics) -> AsyncIterato
             redriver=Redriver(settings, client.producer),
             announcer=Announcer(settings, client.producer),
             recomputer=recomputer,
+            stopping=stopping,
         )
 
 

@@ -32,7 +32,7 @@ class Outcome:
     """What became of a submission.
 
     Attributes:
-        result: an `ExecutionResult` as parsed JSON; None when it was not there in time.
+        result: an `ExecutionResult` as parsed JSON; None when it was not there in time, or the process is to stop.
         repeated: the request had been taken before.
     """
 
@@ -118,10 +118,12 @@ class Submissions:
         while (left_s := deadline - loop.time()) > 0:
             step_s = min(left_s, _LOOK_AGAIN_S) if repeated else left_s
             await asyncio.wait((future,), timeout=step_s)
+            if future.cancelled():
+                return None
             if future.done():
                 return orjson.loads(future.result())
             if repeated:
                 stored = await self._stored(request, execution_id)
                 if stored is not None:
                     return stored
-        return orjson.loads(future.result()) if future.done() else None
+        return orjson.loads(future.result()) if future.done() and not future.cancelled() else None
