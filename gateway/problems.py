@@ -18,6 +18,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from gateway.fields import NO_NUL
 from topics.errors import Code, RetryableError, TerminalError
 
 MEDIA_TYPE = "application/problem+json"
@@ -232,6 +233,8 @@ def _said(fault: Mapping[str, Any]) -> str:
     # An id is what people type or paste; pydantic would tell them how its parser failed.
     if fault["type"] == "uuid_parsing":
         return f"expected an id of 36 characters, like {_ID_EXAMPLE}, got {str(fault['input'])[:_INPUT_SHOWN_MAX]!r}"
+    if fault["type"] == "string_pattern_mismatch" and fault["ctx"]["pattern"] == NO_NUL:
+        return "expected text without the character NUL"
     return fault["msg"]
 
 

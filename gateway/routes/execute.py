@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
@@ -13,6 +13,7 @@ from gateway.answers import ResultBody, answer, whole
 from gateway.auth import Caller, require_role
 from gateway.connections import Connected
 from gateway.examples import EXECUTE_EXAMPLES, RESULT_EXAMPLE
+from gateway.fields import NO_NUL, Day
 from gateway.preferences import read_preferences
 from gateway.problems import Fault, Problem, responses
 from gateway.routes.executions import ExecutionBody, accepted
@@ -58,12 +59,12 @@ class ExecuteBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", title="ExecuteRequest")
 
-    pattern_id: str = Field(min_length=1, max_length=128, description="See GET /patterns.")
+    pattern_id: str = Field(min_length=1, max_length=128, pattern=NO_NUL, description="See GET /patterns.")
     portfolio_id: UUID | None = Field(default=None, description="Of the caller; patterns without portfolio need none.")
     inputs: dict[str, Any] = Field(
         default_factory=dict, description="As the pattern's inputs_schema says, see GET /patterns/{pattern_id}."
     )
-    asof: date | None = Field(default=None, description="Day to value at; by default the newest day with a pack.")
+    asof: Day | None = Field(default=None, description="Day to value at; by default the newest day with a pack.")
     gate: GateBody | None = Field(default=None, description="By default the pattern's own, else reject.")
     request_id: str | None = Field(
         default=None, pattern=_NAME, description="Same id, same execution. Instead of the header Idempotency-Key."

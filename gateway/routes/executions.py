@@ -19,6 +19,7 @@ from gateway.answers import ResultBody, answer, whole
 from gateway.auth import Caller
 from gateway.connections import Connected, Connections
 from gateway.cursors import read_cursor, write_cursor
+from gateway.fields import NO_NUL, Moment
 from gateway.problems import Problem, responses
 from services.tokens import Principal
 from streams.progress_feed import Progress, Watch, WatchOverflow
@@ -125,11 +126,11 @@ async def list_executions(
     caller: Caller,
     connected: Connected,
     status: Annotated[State | None, Query(description="Where it stands.")] = None,
-    pattern_id: Annotated[str | None, Query(max_length=128)] = None,
+    pattern_id: Annotated[str | None, Query(max_length=128, pattern=NO_NUL)] = None,
     portfolio_id: Annotated[UUID | None, Query()] = None,
     error: Annotated[Code | None, Query(description="Code of its error.")] = None,
-    started_after: Annotated[AwareDatetime | None, Query(description="Started at or after.")] = None,
-    started_before: Annotated[AwareDatetime | None, Query(description="Started before.")] = None,
+    started_after: Annotated[Moment | None, Query(description="Started at or after.")] = None,
+    started_before: Annotated[Moment | None, Query(description="Started before.")] = None,
     q: Annotated[str | None, Query(max_length=200, description="Part of request id, pattern id or id.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[str | None, Query(max_length=300)] = None,
