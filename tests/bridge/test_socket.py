@@ -1,5 +1,6 @@
 """The websocket over real Kafka, Postgres and Redis: who may open it, what it carries, what ends it."""
 
+import asyncio
 import time
 
 import httpx
@@ -186,3 +187,15 @@ async def test_a_cursor_ahead_of_everything_is_refused(gateway: Gateway) -> None
         message = await receive(socket)
         assert message["type"] == "Refused" and "/cursor" in message["error"]["message"]
         await subscribe(socket)
+
+
+async def test_a_refused_cursor_does_not_end_the_subscription_that_replaced_it(place: Place, gateway: Gateway) -> None:
+    async with gateway.socket() as socket:
+        assert (await receive(socket))["type"] == "Welcome"
+        await send(socket, "Subscribe", all=True, cursor=cursor.encode([10**12] * 4))
+        await asyncio.sleep(0.3)
+        begun = time.monotonic()
+        await subscribe(socket)
+        assert time.monotonic() - begun < 2
+        (published,) = await place.publish()
+        assert (await receive(socket))["execution_id"] == published
