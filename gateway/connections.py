@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 CLIENT_ID = "gateway"
 _POOL_SIZE = 16
+# People and their proxies wait for answers: sooner a problem that says so than the statement that takes longer.
+_POSTGRES_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,13 @@ async def open_connections(settings: Settings, metrics: Metrics) -> AsyncIterato
     prefix = f"{settings.topic_prefix}dawsos."
     async with AsyncExitStack() as stack:
         pool = await patiently(
-            lambda: open_pool(settings.postgres_url(), size_max=_POOL_SIZE), settings.start_timeout_s
+            lambda: open_pool(
+                settings.postgres_url(),
+                size_max=_POOL_SIZE,
+                command_timeout_s=_POSTGRES_S,
+                wait_timeout_s=_POSTGRES_S,
+            ),
+            settings.start_timeout_s,
         )
         stack.push_async_callback(pool.close)
         redis = RedisLink(settings.redis_url())
