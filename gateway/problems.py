@@ -67,7 +67,7 @@ MEANINGS: Mapping[Code, Meaning] = {
     Code.PROVIDER_NOT_CONFIGURED: Meaning(501, "A data provider has no key here"),
     Code.MALFORMED_BODY: Meaning(400, "The body is not what it says it is"),
     Code.UNAUTHENTICATED: Meaning(401, "A valid token is needed"),
-    Code.FORBIDDEN: Meaning(403, "The role does not allow this"),
+    Code.FORBIDDEN: Meaning(403, "This is not allowed"),
     Code.NOT_FOUND: Meaning(404, "There is nothing at this address"),
     Code.METHOD_NOT_ALLOWED: Meaning(405, "The address does not take this method"),
     Code.UNKNOWN_EXECUTION: Meaning(404, "There is no such execution"),

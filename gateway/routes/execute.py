@@ -30,6 +30,8 @@ WAIT_S_MAX = 300.0
 # Patterns of this category change what others see, such as packs.
 _WORKFLOW = "workflow"
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/@+=-]{0,127}$"
+# The IETF's draft has the key in quotes, most clients send it without.
+_KEY = rf'^(?:{_NAME[1:-1]}|"{_NAME[1:-1]}")$'
 
 # Any other code may be how an execution ends: agents choose theirs.
 _NEVER = frozenset(
@@ -110,7 +112,8 @@ async def execute(
     connected: Connected,
     prefer: Annotated[str | None, Header(description="respond-async, or wait=SECONDS (RFC 7240).")] = None,
     idempotency_key: Annotated[
-        str | None, Header(pattern=_NAME, description="Same key, same execution. Instead of request_id.")
+        str | None,
+        Header(pattern=_KEY, description="Same key, same execution, with or without quotes. Instead of request_id."),
     ] = None,
 ) -> Response:
     """Run a pattern and return its data, charts and trace.
@@ -123,7 +126,7 @@ async def execute(
     if pattern is not None and pattern.document.get("category") == _WORKFLOW:
         require_role(caller, Role.OPERATOR)
     preferences = read_preferences(prefer, connected.settings.gateway_wait_s, WAIT_S_MAX)
-    named = _request_id(body, idempotency_key)
+    named = _request_id(body, None if idempotency_key is None else idempotency_key.strip('"'))
     wanted = _request(body, caller.tenant, caller.user_id, named or f"http-{uuid4()}")
     asynchronous = preferences.wait_s == 0
     outcome = await Submissions(connected).submit(

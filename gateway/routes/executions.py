@@ -18,7 +18,7 @@ from db.executions import ExecutionFilter, ExecutionSummary
 from gateway.answers import ResultBody, answer, whole
 from gateway.auth import Caller
 from gateway.connections import Connected, Connections
-from gateway.cursors import read_cursor, write_cursor
+from gateway.cursors import cursor_refused, read_cursor, write_cursor
 from gateway.fields import NO_NUL, Moment
 from gateway.problems import Problem, responses
 from services.tokens import Principal
@@ -450,7 +450,7 @@ def _after(cursor: str | None) -> tuple[int, str] | None:
         UUID(values[1])
         _time(values[0])
     except (ValueError, OverflowError, OSError):
-        raise Problem(Code.INVALID_REQUEST, "?cursor: expected a cursor as a page gave it") from None
+        raise cursor_refused() from None
     return values[0], values[1]
 
 

@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from db.pack_series import PackInfo
 from gateway.auth import Caller, Operator
 from gateway.connections import Connected
-from gateway.cursors import read_cursor, write_cursor
+from gateway.cursors import cursor_refused, read_cursor, write_cursor
 from gateway.examples import ANNOUNCE_EXAMPLES
 from gateway.fields import NO_NUL, Day
 from gateway.problems import Problem, responses
@@ -222,7 +222,7 @@ def _after(cursor: str | None) -> tuple[date, str, int] | None:
     try:
         return date.fromisoformat(values[0]), values[1].replace("\x00", ""), _int4(values[2])
     except ValueError:
-        raise Problem(Code.INVALID_REQUEST, "?cursor: expected a cursor as a page gave it") from None
+        raise cursor_refused() from None
 
 
 def _int4(value: int) -> int:

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.cursors import write_cursor
 from services.tokens import Role
-from tests.gateway.system import Gateway
+from tests.gateway.system import Gateway, new_id
 from tests.gateway.test_execute import problem
 
 pytestmark = pytest.mark.integration
@@ -69,3 +69,40 @@ async def test_faulty_bodies_say_what_was_expected(
 ) -> None:
     (fault,) = problem(await gateway.execute(**{"pattern_id": "echo", **body}), 422, "INVALID_REQUEST")["errors"]
     assert fault == {"pointer": pointer, "detail": said}
+
+
+@pytest.mark.parametrize("path", ["/executions?limit=1&limit=2", "/executions?limit=1&status=failed&limit=2"])
+async def test_a_parameter_that_comes_twice_is_refused(gateway: Gateway, path: str) -> None:
+    (fault,) = problem(await gateway.get(path), 422, "INVALID_REQUEST")["errors"]
+    assert fault == {"pointer": "?limit", "detail": "expected it once"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [f"/executions?cursor={write_cursor(-(10**17), str(UUID(int=0)))}", f"/packs?cursor={write_cursor('x', 'y', 1)}"],
+)
+async def test_a_cursor_beyond_all_times_names_its_parameter(gateway: Gateway, path: str) -> None:
+    (fault,) = problem(await gateway.get(path), 422, "INVALID_REQUEST")["errors"]
+    assert fault == {"pointer": "?cursor", "detail": "expected a cursor as a page gave it"}
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready"])
+async def test_probes_may_ask_for_the_head_alone(gateway: Gateway, path: str) -> None:
+    found = await gateway.client.head(path)
+    assert (found.status_code, found.content) == (200, b"")
+
+
+async def test_an_idempotency_key_may_be_in_quotes(gateway: Gateway) -> None:
+    key = new_id()
+    bare = await gateway.execute("echo", headers={"Idempotency-Key": key})
+    quoted = await gateway.execute("echo", headers={"Idempotency-Key": f'"{key}"'})
+    assert (bare.status_code, quoted.status_code) == (200, 200), quoted.text
+    assert quoted.json()["execution_id"] == bare.json()["execution_id"]
+    for wrong in (f'"{key}', f'{key}"', '""'):
+        refused = await gateway.execute("echo", headers={"Idempotency-Key": wrong})
+        assert problem(refused, 422, "INVALID_REQUEST")["errors"][0]["pointer"] == "@idempotency-key"
+
+
+async def test_a_deadline_below_a_millisecond_is_not_said_to_be_none(gateway: Gateway) -> None:
+    body = problem(await gateway.execute("slow", inputs={"seconds": 1}, deadline_s=0.0001), 504, "DEADLINE_EXCEEDED")
+    assert "within its deadline of less than 0.001 s" in body["detail"]
