@@ -62,7 +62,16 @@ async def _diff(a: str, b: str, tenant: str, user_id: UUID) -> Difference:
         say("no instance: causes are named by their versions alone")
         return await diff_results(found, catalogue, None, _read(a), _read(b))
     from cli.instance import app_pool
+    from topics.errors import RetryableError
 
+    if not ids:
+        left, right = _read(a), _read(b)
+        try:
+            async with app_pool(found) as pool:
+                return await diff_results(found, catalogue, pool, left, right)
+        except RetryableError:
+            say("the instance does not answer: causes are named by their versions alone")
+            return await diff_results(found, catalogue, None, left, right)
     async with app_pool(found) as pool:
         left, right = [
             await _stored(pool, UUID(each), tenant, user_id) if each in ids else _read(each) for each in (a, b)

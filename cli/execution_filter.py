@@ -84,8 +84,10 @@ def parse_wanted(
     from orchestrator.execution import Status as Known
     from topics.errors import Code
 
-    for option, text, known in (("--status", status, Known), ("--error", error, Code)):
-        if text is not None and text not in set(known):
+    # To everybody else an execution that was cancelled before it began does not exist.
+    statuses = [each for each in Known if each is not Known.CANCELLED_EARLY]
+    for option, text, known in (("--status", status, statuses), ("--error", error, list(Code))):
+        if text is not None and text not in known:
             raise CommandFailed(f"{option}: expected one of {', '.join(known)}, got {text!r}", Exit.USAGE)
     older, newer = parse_age(older_than, "--older-than"), parse_age(newer_than, "--newer-than")
     return Wanted(status, pattern, error, older, newer)

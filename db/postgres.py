@@ -1,13 +1,15 @@
 """Connections to Postgres: pools with limits, transactions that say for whom, and one place for its failures."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import TypeAlias
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
-from asyncpg.pool import PoolConnectionProxy
+from asyncpg.pool import PoolAcquireContext, PoolConnectionProxy
+from asyncpg.transaction import Transaction
 
 from db.sql import query
 from topics.errors import Code, RetryableError
@@ -16,6 +18,11 @@ SERVICE = "postgres"
 
 Pool: TypeAlias = asyncpg.Pool
 Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
+
+# How long a connection may take to become usable again after its statement was given up. A server that is well needs
+# milliseconds; one that hangs would keep whoever gave up, so its connection is cut.
+_GIVE_BACK_S = 1.0
+_CLOSE_S = 5.0
 
 # The server or the way to it is at fault, or another transaction was in the way; the statement itself is fine.
 _FLEETING = (
@@ -34,6 +41,34 @@ _FLEETING = (
 )
 # These are subclasses of the above that do mean a mistake in the program.
 _MISUSE = (asyncpg.UnsupportedClientFeatureError,)
+
+
+class BoundedPool(asyncpg.Pool):
+    """A pool that keeps nobody: giving a connection back, and closing, end also when the server does not answer.
+
+    Args:
+        wait_timeout_s: longest to wait for a connection.
+    """
+
+    def __init__(self, *arguments: Any, wait_timeout_s: float, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._wait_timeout_s = wait_timeout_s
+
+    def acquire(self, *, timeout: float | None = None) -> PoolAcquireContext:
+        """Return what gives a connection, when awaited or entered."""
+        return super().acquire(timeout=self._wait_timeout_s if timeout is None else timeout)
+
+    async def release(self, connection: PoolConnectionProxy, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """Take a connection back; one that is not usable again in time is cut, and a new one made when needed."""
+        # Cut is what asyncpg has done when it says so. Whoever gave up keeps the reason, a cancellation above all.
+        with suppress(TimeoutError):
+            await super().release(connection, timeout=_GIVE_BACK_S)
+
+    async def close(self) -> None:
+        """Close all connections, those of a server that does not answer by force."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_S):
+                await super().close()
 
 
 class RoleBypassesSecurity(RuntimeError):
@@ -64,6 +99,7 @@ async def open_pool(
     *,
     size_max: int = 10,
     command_timeout_s: float = 30.0,
+    wait_timeout_s: float = 30.0,
     connect_timeout_s: float = 5.0,
     allow_bypass: bool = False,
     plan_once: bool = False,
@@ -77,6 +113,7 @@ async def open_pool(
         url: `postgresql://…`.
         size_max: connections at most; further callers wait.
         command_timeout_s: longest a statement may take.
+        wait_timeout_s: longest to wait for a connection, while others have them all or a new one is made.
         connect_timeout_s: longest that connecting may take.
         allow_bypass: for tools that work on global tables only.
         plan_once: keep the first plan of a statement, whatever its parameters: for those who ask the same few
@@ -88,10 +125,19 @@ async def open_pool(
     """
     parts = urlsplit(url)
     with upstream_failures(f"connecting to {parts.hostname}:{parts.port or 5432}"):
-        pool = await asyncpg.create_pool(
+        pool = await BoundedPool(
             url,
+            wait_timeout_s=wait_timeout_s,
+            connection_class=asyncpg.Connection,
+            record_class=asyncpg.Record,
+            setup=None,
+            init=None,
+            connect=None,
+            loop=None,
+            init_size=None,
             min_size=1,
             max_size=size_max,
+            max_queries=50_000,
             max_inactive_connection_lifetime=300.0,
             command_timeout=command_timeout_s,
             timeout=connect_timeout_s,
@@ -128,8 +174,26 @@ async def transaction(pool: Pool) -> AsyncIterator[Connection]:
         RetryableError: Postgres failed; nothing of the block was committed, or it is not known.
     """
     with upstream_failures("transaction"):
-        async with pool.acquire(timeout=30.0) as connection, connection.transaction():
-            yield connection
+        async with pool.acquire() as connection:
+            # Not `async with`: its rollback would wait for a server that hangs.
+            work = connection.transaction()
+            await work.start()
+            try:
+                yield connection
+            except BaseException:
+                await _roll_back(work, connection)
+                raise
+            await work.commit()
+
+
+async def _roll_back(work: Transaction, connection: Connection) -> None:
+    """End a transaction that failed; where that fails too, with its connection, for the server does the same then."""
+    try:
+        async with asyncio.timeout(_GIVE_BACK_S):
+            await work.rollback()
+    except (*_FLEETING, asyncpg.PostgresError):
+        with suppress(asyncpg.InterfaceError):
+            connection.terminate()
 
 
 @asynccontextmanager

@@ -66,15 +66,18 @@ def _refuse_unknown_parameters(request: Request) -> None:
     """A filter that is misspelt would otherwise be one that lets everything through.
 
     Raises:
-        Problem: INVALID_REQUEST, each query parameter that the operation does not document.
+        Problem: INVALID_REQUEST, each query parameter that the operation does not document, or that comes twice.
     """
     if not request.query_params:
         return
+    given = [name for name, _ in request.query_params.multi_items()]
     operation = request.app.openapi()["paths"][request.scope["route"].path][request.method.lower()]
     known = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"]
-    unknown = [name for name in request.query_params if name not in known]
-    if unknown:
-        errors = [{"pointer": f"?{name}", "detail": unknown_parameter(name, known)} for name in unknown]
+    faults = {name: unknown_parameter(name, known) for name in given if name not in known}
+    # Which one is meant nobody knows; no operation takes lists.
+    faults |= {name: "expected it once" for name in known if given.count(name) > 1}
+    if faults:
+        errors = [{"pointer": f"?{name}", "detail": text} for name, text in faults.items()]
         detail = "; ".join(f"{error['pointer']}: {error['detail']}" for error in errors)
         raise Problem(Code.INVALID_REQUEST, detail, errors=errors)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 CLIENT_ID = "gateway"
 _POOL_SIZE = 16
+# People and their proxies wait for answers: sooner a problem that says so than the statement that takes longer.
+_POSTGRES_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class Connections:
         progress: how every execution under way stands.
         patterns: newest versions, compiled.
         catalogue_document: capabilities as `dawsos capabilities --json` prints them.
+        stopping: set when the process is to end; whoever waits for something slow answers at once.
     """
 
     settings: Settings
@@ -73,6 +77,12 @@ class Connections:
     redriver: Redriver
     announcer: Announcer
     recomputer: Recomputer
+    stopping: asyncio.Event
+
+    def stop_waiting(self) -> None:
+        """Let everybody who waits for a result or for news answer now: what they wait for goes on without us."""
+        self.stopping.set()
+        self.client.results.give_up()
 
 
 @asynccontextmanager
@@ -89,7 +99,13 @@ async def open_connections(settings: Settings, metrics: Metrics) -> AsyncIterato
     prefix = f"{settings.topic_prefix}dawsos."
     async with AsyncExitStack() as stack:
         pool = await patiently(
-            lambda: open_pool(settings.postgres_url(), size_max=_POOL_SIZE), settings.start_timeout_s
+            lambda: open_pool(
+                settings.postgres_url(),
+                size_max=_POOL_SIZE,
+                command_timeout_s=_POSTGRES_S,
+                wait_timeout_s=_POSTGRES_S,
+            ),
+            settings.start_timeout_s,
         )
         stack.push_async_callback(pool.close)
         redis = RedisLink(settings.redis_url())
@@ -98,7 +114,8 @@ async def open_connections(settings: Settings, metrics: Metrics) -> AsyncIterato
         progress = ProgressFeed(settings, patterns.by_digest, f"{CLIENT_ID}-progress")
         stack.push_async_callback(progress.stop)
         await progress.start()
-        recomputer = Recomputer(settings)
+        stopping = asyncio.Event()
+        recomputer = Recomputer(settings, stopping)
         stack.callback(recomputer.close)
         yield Connections(
             settings=settings,
@@ -122,6 +139,7 @@ async def open_connections(settings: Settings, metrics: Metrics) -> AsyncIterato
             redriver=Redriver(settings, client.producer),
             announcer=Announcer(settings, client.producer),
             recomputer=recomputer,
+            stopping=stopping,
         )
 
 

@@ -30,6 +30,11 @@ def read_cursor(text: str | None, *kinds: type) -> tuple[Any, ...] | None:
     with contextlib.suppress(ValueError, binascii.Error):
         values = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     if not isinstance(values, list) or [type(value) for value in values] != list(kinds):
-        detail = "expected a cursor as a page gave it"
-        raise Problem(Code.INVALID_REQUEST, f"?cursor: {detail}", errors=[{"pointer": "?cursor", "detail": detail}])
+        raise cursor_refused()
     return tuple(values)
+
+
+def cursor_refused() -> Problem:
+    """Return the problem of a cursor that is none of ours."""
+    detail = "expected a cursor as a page gave it"
+    return Problem(Code.INVALID_REQUEST, f"?cursor: {detail}", errors=[{"pointer": "?cursor", "detail": detail}])

@@ -103,6 +103,13 @@ class Edge:
                         _name(made, scope, status)
         except _TooLarge:
             pass
+        except asyncio.CancelledError:
+            # Only a server whose time to stop is over cancels requests. It would answer with a bare 500.
+            log.warning("a request was given up to stop", extra={"request_id": request_id.decode()})
+            if started or over:
+                raise
+            detail = "This gateway is stopping; try again."
+            await Problem(Code.OVERLOADED, detail, retry_after_s=1).response()(scope, receive, send_on)
         except Exception:
             log.exception("a request failed", extra={"request_id": request_id.decode()})
             if started or over:

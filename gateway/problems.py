@@ -18,6 +18,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from gateway.fields import NO_NUL
 from topics.errors import Code, RetryableError, TerminalError
 
 MEDIA_TYPE = "application/problem+json"
@@ -66,7 +67,7 @@ MEANINGS: Mapping[Code, Meaning] = {
     Code.PROVIDER_NOT_CONFIGURED: Meaning(501, "A data provider has no key here"),
     Code.MALFORMED_BODY: Meaning(400, "The body is not what it says it is"),
     Code.UNAUTHENTICATED: Meaning(401, "A valid token is needed"),
-    Code.FORBIDDEN: Meaning(403, "The role does not allow this"),
+    Code.FORBIDDEN: Meaning(403, "This is not allowed"),
     Code.NOT_FOUND: Meaning(404, "There is nothing at this address"),
     Code.METHOD_NOT_ALLOWED: Meaning(405, "The address does not take this method"),
     Code.UNKNOWN_EXECUTION: Meaning(404, "There is no such execution"),
@@ -232,6 +233,8 @@ def _said(fault: Mapping[str, Any]) -> str:
     # An id is what people type or paste; pydantic would tell them how its parser failed.
     if fault["type"] == "uuid_parsing":
         return f"expected an id of 36 characters, like {_ID_EXAMPLE}, got {str(fault['input'])[:_INPUT_SHOWN_MAX]!r}"
+    if fault["type"] == "string_pattern_mismatch" and fault["ctx"]["pattern"] == NO_NUL:
+        return "expected text without the character NUL"
     return fault["msg"]
 
 

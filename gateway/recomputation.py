@@ -31,10 +31,12 @@ class Recomputer:
 
     Args:
         settings: where Postgres is.
+        stopping: set when nobody is to wait any longer.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, stopping: asyncio.Event) -> None:
         self._settings = settings
+        self._stopping = stopping
         self._thread = ThreadPoolExecutor(1, "recomputation")
         self._waiting: Counter[Owner] = Counter()
 
@@ -46,8 +48,8 @@ class Recomputer:
             work: gets a pool of the thread's own, with the application's role; may keep its loop busy.
 
         Raises:
-            Problem: RATE_LIMITED, OVERLOADED when too much waits, of this user or of all; DEADLINE_EXCEEDED when it
-                takes longer than a minute.
+            Problem: RATE_LIMITED, OVERLOADED when too much waits, of this user or of all, or the process is to stop;
+                DEADLINE_EXCEEDED when it takes longer than a minute.
             RetryableError: Postgres failed.
         """
         owner = (caller.tenant, caller.user_id)
@@ -60,11 +62,19 @@ class Recomputer:
         # Who leaves does not make room before the work is done.
         loop = asyncio.get_running_loop()
         future.add_done_callback(lambda _: loop.is_closed() or loop.call_soon_threadsafe(self._done, owner))
+        done, stopping = asyncio.wrap_future(future), asyncio.create_task(self._stopping.wait())
         try:
-            return await asyncio.wrap_future(future)
+            await asyncio.wait((done, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not done.done():
+                raise Problem(Code.OVERLOADED, "this gateway is about to stop; try again", retry_after_s=1)
+            return done.result()
         except TimeoutError:
             detail = f"it took longer than {_PATIENCE_S:.0f} s; the command line has no such limit"
             raise Problem(Code.DEADLINE_EXCEEDED, detail) from None
+        finally:
+            stopping.cancel()
+            # What has not begun does not begin for somebody who left.
+            done.cancel()
 
     def close(self) -> None:
         """Begin nothing more."""

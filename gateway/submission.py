@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import orjson
 
+from db.postgres import SERVICE
 from gateway.connections import Connections
 from gateway.problems import Problem
 from orchestrator.admission import request_sha256
 from topics.codec import execution_id_of, key_of
-from topics.errors import Code
+from topics.errors import Code, RetryableError
 from topics.messages import ExecuteRequest
 
 Header = tuple[str, bytes]
 # How often a repeated request looks into Postgres: its result may have been published before we listened.
 _LOOK_AGAIN_S = 0.25
+# A note takes milliseconds; who waits less than this for the result waits this long for the note.
+_NOTE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class Outcome:
     """What became of a submission.
 
     Attributes:
-        result: an `ExecutionResult` as parsed JSON; None when it was not there in time.
+        result: an `ExecutionResult` as parsed JSON; None when it was not there in time, or the process is to stop.
         repeated: the request had been taken before.
     """
 
@@ -59,7 +63,8 @@ class Submissions:
         Args:
             request: of the caller.
             named: its request id is the client's; so it may come again.
-            wait_s: seconds to wait; 0 returns as soon as Kafka has it.
+            wait_s: seconds to wait; 0 returns as soon as Kafka has it. Noting a named request may take as long again,
+                two seconds at least.
             headers: travel with the execution.
 
         Raises:
@@ -74,7 +79,7 @@ class Submissions:
         # Before anything else: a result that comes from now on is not missed.
         future = connected.client.results.expect(key)
         try:
-            repeated = named and await self._note(request, execution_id)
+            repeated = named and await self._note(request, execution_id, max(wait_s, _NOTE_S))
             if repeated:
                 stored = await self._stored(request, execution_id)
                 if stored is not None:
@@ -83,18 +88,24 @@ class Submissions:
                 await connected.client.submit(request, headers)
             result = await self._await(request, execution_id, future, wait_s, repeated)
             if result is None and not named:
-                # Its client will ask for it by its id, perhaps before the orchestrator has seen it.
-                await self._note(request, execution_id)
+                # Its client will ask for it by its id, perhaps before the orchestrator has seen it; it runs anyway.
+                with suppress(RetryableError):
+                    await self._note(request, execution_id, _NOTE_S)
             return Outcome(execution_id, result, repeated)
         finally:
             connected.client.results.release(key)
 
-    async def _note(self, request: ExecuteRequest, execution_id: str) -> bool:
+    async def _note(self, request: ExecuteRequest, execution_id: str, patience_s: float) -> bool:
         """Note a request; returns whether it was noted before."""
         sha256 = request_sha256(request)
-        claim = await self._connected.requests.claim(
-            request.tenant, request.user_id, request.request_id, sha256, UUID(execution_id), request.pattern_id
-        )
+        try:
+            async with asyncio.timeout(patience_s):
+                claim = await self._connected.requests.claim(
+                    request.tenant, request.user_id, request.request_id, sha256, UUID(execution_id), request.pattern_id
+                )
+        except TimeoutError:
+            message = f"Postgres, noting a request: no answer within {patience_s:g} s"
+            raise RetryableError(Code.UPSTREAM_FAILED, message, service=SERVICE) from None
         if not claim.made and claim.sha256 != sha256:
             raise Problem(
                 Code.REQUEST_CONFLICT,
@@ -110,6 +121,13 @@ class Submissions:
         data = await self._connected.executions.raw(request.tenant, request.user_id, UUID(execution_id))
         return None if data is None else orjson.loads(data)
 
+    async def _look(self, request: ExecuteRequest, execution_id: str, patience_s: float) -> dict[str, Any] | None:
+        """Return the stored result; None when Postgres does not say in time. It may still come over Kafka."""
+        with suppress(RetryableError, TimeoutError):
+            async with asyncio.timeout(patience_s):
+                return await self._stored(request, execution_id)
+        return None
+
     async def _await(
         self, request: ExecuteRequest, execution_id: str, future: asyncio.Future[bytes], wait_s: float, repeated: bool
     ) -> dict[str, Any] | None:
@@ -118,10 +136,12 @@ class Submissions:
         while (left_s := deadline - loop.time()) > 0:
             step_s = min(left_s, _LOOK_AGAIN_S) if repeated else left_s
             await asyncio.wait((future,), timeout=step_s)
+            if future.cancelled():
+                return None
             if future.done():
                 return orjson.loads(future.result())
             if repeated:
-                stored = await self._stored(request, execution_id)
+                stored = await self._look(request, execution_id, deadline - loop.time())
                 if stored is not None:
                     return stored
-        return orjson.loads(future.result()) if future.done() else None
+        return orjson.loads(future.result()) if future.done() and not future.cancelled() else None

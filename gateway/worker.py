@@ -35,9 +35,10 @@ async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[], Non
     _require_private(settings)
     port = settings.gateway_port or PORT_DEFAULT
     with _listen(settings.gateway_host, port) as listener:
+        app = create_app(settings)
         server = uvicorn.Server(
             uvicorn.Config(
-                create_app(settings),
+                app,
                 lifespan="on",
                 access_log=False,
                 log_config=None,
@@ -63,6 +64,9 @@ async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[], Non
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([stopping, serving], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
+        if not serving.done():
+            # Results may take minutes, streams never end by themselves: nobody is kept until the drain cuts them off.
+            app.state.connections.stop_waiting()
         server.should_exit = True
         await serving
 

@@ -80,6 +80,9 @@ class Inputs:
         return frozenset(kinds)
 
 
+_ANY_ID = str(UUID(int=0))
+
+
 def compile_inputs(declared: Mapping[str, Any], where: str, place: str, faults: list[Fault]) -> Inputs:
     """Turn declarations into a schema and defaults; faulty ones are recorded and accept everything."""
     properties: dict[str, Any] = {}
@@ -219,6 +222,10 @@ def check_inputs(inputs: Inputs, given: Mapping[str, Any], portfolio_id: UUID | 
         if isinstance(asked, str) and asked.lower() != str(portfolio_id):
             message = f"expected the request's portfolio_id {portfolio_id}, got {shown(asked)}"
             faults.append(Fault("", "/inputs/portfolio_id", message))
+    if "portfolio_id" in inputs.schema["required"] and "portfolio_id" not in values:
+        # The request has a member for it, and that is where people look.
+        faults.append(Fault("", "/portfolio_id", "expected a portfolio: the pattern needs one"))
+        values["portfolio_id"] = _ANY_ID
     if not inputs.validator.is_valid(values):
         found = schema_faults(inputs.schema, values, "", "/inputs")
         faults.extend(found or [Fault("", "/inputs", "the inputs do not fit the pattern's schema")])

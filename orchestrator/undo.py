@@ -43,7 +43,9 @@ def time_out(turn: Turn, event: Event) -> Decision:
     if turn.ending is not None:
         return _expire(turn, turn.ending)
     seconds = (turn.deadline_at_ms - turn.admission.at_ms) / 1000
-    message = f"the execution did not end within its deadline of {seconds:g} s; it was {turn.before.status}"
+    # Kept in whole milliseconds: a shorter one would read as none at all.
+    said = f"{seconds:g} s" if seconds > 0 else "less than 0.001 s"
+    message = f"the execution did not end within its deadline of {said}; it was {turn.before.status}"
     answer = event.message
     if turn.pattern.compensates and isinstance(answer, CapabilityResult) and answer.error is None:
         # It came too late to go on with, but tells what has to be undone.

@@ -60,6 +60,7 @@ class ResultFeed:
         self._seen: OrderedDict[bytes, None] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
         self._reading = False
+        self._given_up = False
         self.positions: dict[int, int] = {}
 
     async def start(self) -> None:
@@ -72,6 +73,11 @@ class ResultFeed:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Wait for nothing any more: futures that are waited for, and those asked for from now on, are cancelled."""
+        self._given_up = True
         for future in self._waiting.values():
             future.cancel()
 
@@ -88,6 +94,8 @@ class ResultFeed:
         future = self._waiting.get(key)
         if future is None:
             future = self._waiting[key] = asyncio.get_running_loop().create_future()
+            if self._given_up:
+                future.cancel()
         self._waiters[key] = self._waiters.get(key, 0) + 1
         return future
 

@@ -10,7 +10,7 @@ from datetime import date
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field, TypeAdapter
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 
 from topics.messages import ErrorBody, ExecutionId, ExecutionStatus, Tenant, Wire
 from topics.trace import StepStatus
@@ -24,7 +24,20 @@ NAMES_MAX = 100
 Cursor = Annotated[str, Field(max_length=8192, description="Where the client stands; opaque.")]
 
 
-class Subscribe(Wire):
+class ClientWire(Wire):
+    """What clients say: a field that is misspelt would otherwise watch or send something else than they mean."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+WatchedId = Annotated[
+    str,
+    Field(pattern=r"^[0-9A-Fa-f-]{36}$", description="UUID of the execution, in upper or lower case"),
+    AfterValidator(str.lower),
+]
+
+
+class Subscribe(ClientWire):
     """Say which of one's executions to watch: all, or those that any list names.
 
     Attributes:
@@ -35,7 +48,7 @@ class Subscribe(Wire):
     type: Literal["Subscribe"] = "Subscribe"
     v: Literal[1] = 1
     all: bool = False
-    executions: Annotated[tuple[ExecutionId, ...], Field(max_length=NAMES_MAX)] = ()
+    executions: Annotated[tuple[WatchedId, ...], Field(max_length=NAMES_MAX)] = ()
     patterns: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=128)], ...], Field(max_length=NAMES_MAX)
     ] = ()
@@ -43,14 +56,14 @@ class Subscribe(Wire):
     results: bool = False
 
 
-class Unsubscribe(Wire):
+class Unsubscribe(ClientWire):
     """Watch nothing; the socket stays."""
 
     type: Literal["Unsubscribe"] = "Unsubscribe"
     v: Literal[1] = 1
 
 
-class Authenticate(Wire):
+class Authenticate(ClientWire):
     """Prolong the session with a new ticket, of the same user."""
 
     type: Literal["Authenticate"] = "Authenticate"
@@ -58,7 +71,7 @@ class Authenticate(Wire):
     ticket: Annotated[str, Field(min_length=1, max_length=256)]
 
 
-class Ping(Wire):
+class Ping(ClientWire):
     """Ask for a Heartbeat now; browsers cannot send the protocol's own pings."""
 
     type: Literal["Ping"] = "Ping"

@@ -152,7 +152,7 @@ class Hub:
         """
         generation = session.generation
         if session.position is not None:
-            await self._reach(session.position)
+            await self._reach(session, generation, session.position)
             if session.named:
                 await self._recall(session, generation, session.position)
         while session.generation == generation and (position := session.position) is not None:
@@ -164,18 +164,20 @@ class Hub:
                 await self._give(session, generation, found)
                 continue
             starts = list(self._window.starts)
-            older = await self._older(session.owner, position, starts)
+            older = await self._older(session, generation, position, starts)
             await self._give(session, generation, older)
             if len(older) < _PAGE and session.generation == generation:
                 session.position = [max(offset, start) for offset, start in zip(position, starts, strict=True)]
 
-    async def _reach(self, position: Sequence[int]) -> None:
-        """Wait until this gateway has seen what the client has: another one may be ahead."""
+    async def _reach(self, session: Session, generation: int, position: Sequence[int]) -> None:
+        """Wait until this gateway has seen what the client has, another one may be ahead; or nobody waits for it."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _REACH_S
         if len(position) != len(self._window.ends):
             raise cursor.CursorInvalid(f"expected a cursor over {len(self._window.ends)} partitions")
-        while any(offset > end for offset, end in zip(position, self._window.ends, strict=True)):
+        while session.generation == generation and any(
+            offset > end for offset, end in zip(position, self._window.ends, strict=True)
+        ):
             if loop.time() > deadline:
                 raise cursor.CursorInvalid("the cursor is ahead of everything published; subscribe without one")
             await asyncio.sleep(_POLL_S)
@@ -187,7 +189,9 @@ class Hub:
         missing = named - {each.execution_id for each in found}
         if missing:
             nowhere = [0] * len(starts)
-            found += await self._from_history(nowhere, starts, lambda: self._history.of(session.owner, missing))
+            found += await self._from_history(
+                session, generation, nowhere, starts, lambda: self._history.of(session.owner, missing)
+            )
         at = cursor.encode(before)
         for result in found:
             await self.room(session)
@@ -195,21 +199,34 @@ class Hub:
                 return
             if result.offset < before[result.partition]:
                 session.put_result(result, at)
-        session.named = frozenset()
+        if session.generation == generation:
+            session.named = frozenset()
 
-    async def _older(self, owner: Owner, position: Sequence[int], starts: Sequence[int]) -> Sequence[Result]:
+    async def _older(
+        self, session: Session, generation: int, position: Sequence[int], starts: Sequence[int]
+    ) -> Sequence[Result]:
         """Return a page from Postgres of what is before the window."""
-        return await self._from_history(position, starts, lambda: self._history.since(owner, position, starts, _PAGE))
+        return await self._from_history(
+            session, generation, position, starts, lambda: self._history.since(session.owner, position, starts, _PAGE)
+        )
 
     async def _from_history(
-        self, position: Sequence[int], starts: Sequence[int], read: Callable[[], Awaitable[Sequence[Result]]]
+        self,
+        session: Session,
+        generation: int,
+        position: Sequence[int],
+        starts: Sequence[int],
+        read: Callable[[], Awaitable[Sequence[Result]]],
     ) -> Sequence[Result]:
-        """Read from Postgres once the projector has brought everything before the window there."""
+        """Read from Postgres once the projector has brought everything before the window there.
+
+        Returns nothing as soon as the subscription has been replaced.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _PROJECTED_S
         async with self._gate:
             try:
-                while True:
+                while session.generation == generation:
                     reached = await self._history.projected()
                     missing = [
                         number for number, start in enumerate(starts) if max(reached[number], position[number]) < start
@@ -219,6 +236,7 @@ class Hub:
                     if loop.time() > deadline:
                         raise HistoryUnavailable("the projector has not brought all older results to Postgres yet")
                     await asyncio.sleep(_POLL_S)
+                return ()
             except RetryableError as error:
                 raise HistoryUnavailable(error.message) from error
 

@@ -1,6 +1,7 @@
-"""uvicorn's websocket protocol, with two things it lacks: a peer that takes nothing is cut off, headers are not logged.
+"""uvicorn's websocket protocol, with three things it lacks.
 
-Without the first, a stopped client keeps its connection and up to 64 KiB for as long as its TCP stack answers.
+A peer that takes nothing is cut off, headers are not logged, and an upgrade that was refused is no error. Without the
+first, a stopped client keeps its connection and up to 64 KiB for as long as its TCP stack answers.
 """
 
 from __future__ import annotations
@@ -21,6 +22,12 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self._stalled: asyncio.TimerHandle | None = None
         # At DEBUG the library would log headers, and with them tickets and tokens.
         self.conn.debug = False
+
+    async def send(self, message: Any) -> None:
+        """Send; an answer by HTTP ends the handshake, too."""
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True
 
     def pause_writing(self) -> None:
         """Count from when the buffer is full."""

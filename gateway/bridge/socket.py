@@ -12,10 +12,10 @@ import time
 from contextlib import suppress
 
 from fastapi import WebSocket
-from pydantic import ValidationError
 from starlette.websockets import WebSocketDisconnect
 
 from gateway.bridge import cursor
+from gateway.bridge.frames import FrameInvalid, read_frame
 from gateway.bridge.hub import HistoryUnavailable, Hub, SlowClient
 from gateway.bridge.outbox import OutboxFull
 from gateway.bridge.session import Session
@@ -26,8 +26,6 @@ from services.tokens import Principal
 from streams.progress_feed import Progress, ProgressFeed, WatchOverflow
 from topics.errors import Code, RetryableError
 from topics.socket import (
-    CLIENT_MESSAGE,
-    FRAME_BYTES_MAX,
     Authenticate,
     Authenticated,
     Heartbeat,
@@ -180,12 +178,10 @@ class Line:
                 self.session.refuse(*fault)
 
     async def _obey(self, text: str) -> tuple[Code, str] | None:
-        if len(text) > FRAME_BYTES_MAX:
-            return Code.INVALID_REQUEST, f"expected at most {FRAME_BYTES_MAX} bytes"
         try:
-            message = CLIENT_MESSAGE.validate_json(text)
-        except (ValidationError, ValueError, RecursionError) as error:
-            return Code.INVALID_REQUEST, _explain(error)
+            message = read_frame(text)
+        except FrameInvalid as error:
+            return Code.INVALID_REQUEST, str(error)
         match message:
             case Subscribe():
                 return self._subscribe(message)
@@ -311,11 +307,3 @@ def _outcome(done: set[asyncio.Task[None]]) -> SessionOver | None:
         return SessionOver(1013, "older results cannot be read now; try again with the same cursor")
     log.error("a websocket session failed", exc_info=error)
     return SessionOver(1011, "something went wrong here")
-
-
-def _explain(error: Exception) -> str:
-    if not isinstance(error, ValidationError):
-        return "expected a message of dawsos.v1 as JSON"
-    fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    place = "".join(f"/{part}" for part in fault["loc"])
-    return f"{place}: {fault['msg']}" if place else str(fault["msg"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
@@ -13,6 +13,7 @@ from gateway.answers import ResultBody, answer, whole
 from gateway.auth import Caller, require_role
 from gateway.connections import Connected
 from gateway.examples import EXECUTE_EXAMPLES, RESULT_EXAMPLE
+from gateway.fields import NO_NUL, Day
 from gateway.preferences import read_preferences
 from gateway.problems import Fault, Problem, responses
 from gateway.routes.executions import ExecutionBody, accepted
@@ -29,6 +30,8 @@ WAIT_S_MAX = 300.0
 # Patterns of this category change what others see, such as packs.
 _WORKFLOW = "workflow"
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/@+=-]{0,127}$"
+# The IETF's draft has the key in quotes, most clients send it without.
+_KEY = rf'^(?:{_NAME[1:-1]}|"{_NAME[1:-1]}")$'
 
 # Any other code may be how an execution ends: agents choose theirs.
 _NEVER = frozenset(
@@ -58,12 +61,12 @@ class ExecuteBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", title="ExecuteRequest")
 
-    pattern_id: str = Field(min_length=1, max_length=128, description="See GET /patterns.")
+    pattern_id: str = Field(min_length=1, max_length=128, pattern=NO_NUL, description="See GET /patterns.")
     portfolio_id: UUID | None = Field(default=None, description="Of the caller; patterns without portfolio need none.")
     inputs: dict[str, Any] = Field(
         default_factory=dict, description="As the pattern's inputs_schema says, see GET /patterns/{pattern_id}."
     )
-    asof: date | None = Field(default=None, description="Day to value at; by default the newest day with a pack.")
+    asof: Day | None = Field(default=None, description="Day to value at; by default the newest day with a pack.")
     gate: GateBody | None = Field(default=None, description="By default the pattern's own, else reject.")
     request_id: str | None = Field(
         default=None, pattern=_NAME, description="Same id, same execution. Instead of the header Idempotency-Key."
@@ -109,7 +112,8 @@ async def execute(
     connected: Connected,
     prefer: Annotated[str | None, Header(description="respond-async, or wait=SECONDS (RFC 7240).")] = None,
     idempotency_key: Annotated[
-        str | None, Header(pattern=_NAME, description="Same key, same execution. Instead of request_id.")
+        str | None,
+        Header(pattern=_KEY, description="Same key, same execution, with or without quotes. Instead of request_id."),
     ] = None,
 ) -> Response:
     """Run a pattern and return its data, charts and trace.
@@ -122,7 +126,7 @@ async def execute(
     if pattern is not None and pattern.document.get("category") == _WORKFLOW:
         require_role(caller, Role.OPERATOR)
     preferences = read_preferences(prefer, connected.settings.gateway_wait_s, WAIT_S_MAX)
-    named = _request_id(body, idempotency_key)
+    named = _request_id(body, None if idempotency_key is None else idempotency_key.strip('"'))
     wanted = _request(body, caller.tenant, caller.user_id, named or f"http-{uuid4()}")
     asynchronous = preferences.wait_s == 0
     outcome = await Submissions(connected).submit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -17,10 +18,11 @@ from db.executions import ExecutionFilter, ExecutionSummary
 from gateway.answers import ResultBody, answer, whole
 from gateway.auth import Caller
 from gateway.connections import Connected, Connections
-from gateway.cursors import read_cursor, write_cursor
+from gateway.cursors import cursor_refused, read_cursor, write_cursor
+from gateway.fields import NO_NUL, Moment
 from gateway.problems import Problem, responses
 from services.tokens import Principal
-from streams.progress_feed import Progress, WatchOverflow
+from streams.progress_feed import Progress, Watch, WatchOverflow
 from topics.errors import Code
 from topics.messages import CancelExecution, ExecuteRequest, ExecutionStatus
 from topics.trace import Trace
@@ -124,11 +126,11 @@ async def list_executions(
     caller: Caller,
     connected: Connected,
     status: Annotated[State | None, Query(description="Where it stands.")] = None,
-    pattern_id: Annotated[str | None, Query(max_length=128)] = None,
+    pattern_id: Annotated[str | None, Query(max_length=128, pattern=NO_NUL)] = None,
     portfolio_id: Annotated[UUID | None, Query()] = None,
     error: Annotated[Code | None, Query(description="Code of its error.")] = None,
-    started_after: Annotated[AwareDatetime | None, Query(description="Started at or after.")] = None,
-    started_before: Annotated[AwareDatetime | None, Query(description="Started before.")] = None,
+    started_after: Annotated[Moment | None, Query(description="Started at or after.")] = None,
+    started_before: Annotated[Moment | None, Query(description="Started before.")] = None,
     q: Annotated[str | None, Query(max_length=200, description="Part of request id, pattern id or id.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[str | None, Query(max_length=300)] = None,
@@ -281,8 +283,10 @@ async def _events(
             return
         while True:
             try:
-                changes = await watch.next()
+                changes = await _unless_stopping(connected, watch)
             except WatchOverflow:
+                return
+            if changes is None:
                 return
             for progress in changes:
                 if progress.version <= seen and not progress.ended:
@@ -293,6 +297,18 @@ async def _events(
                     yield ServerSentEvent(body, event="end", id=_END)
                     return
                 yield ServerSentEvent(body, event="progress", id=str(progress.version))
+
+
+async def _unless_stopping(connected: Connections, watch: Watch) -> list[Progress] | None:
+    """Return what has changed; None when the process is to stop: the client connects again, to another one."""
+    news, stopping = asyncio.create_task(watch.next()), asyncio.create_task(connected.stopping.wait())
+    try:
+        await asyncio.wait((news, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return None if stopping.done() else news.result()
+    finally:
+        for task in (news, stopping):
+            task.cancel()
+        await asyncio.gather(news, stopping, return_exceptions=True)
 
 
 async def find_execution(connected: Connections, caller: Principal, execution_id: UUID) -> ExecutionBody:
@@ -434,7 +450,7 @@ def _after(cursor: str | None) -> tuple[int, str] | None:
         UUID(values[1])
         _time(values[0])
     except (ValueError, OverflowError, OSError):
-        raise Problem(Code.INVALID_REQUEST, "?cursor: expected a cursor as a page gave it") from None
+        raise cursor_refused() from None
     return values[0], values[1]
 
 

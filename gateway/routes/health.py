@@ -53,12 +53,14 @@ class MeaningList(BaseModel):
     errors: list[MeaningBody]
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health", operation_id="getHealth", summary="Whether the process lives", response_model=HealthBody)
 async def health() -> dict[str, str]:
     """Answer at once, whatever else is broken."""
     return {"status": "ok"}
 
 
+@router.head("/ready", include_in_schema=False)
 @router.get(
     "/ready",
     operation_id="getReady",

@@ -13,8 +13,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from db.pack_series import PackInfo
 from gateway.auth import Caller, Operator
 from gateway.connections import Connected
-from gateway.cursors import read_cursor, write_cursor
+from gateway.cursors import cursor_refused, read_cursor, write_cursor
 from gateway.examples import ANNOUNCE_EXAMPLES
+from gateway.fields import NO_NUL, Day
 from gateway.problems import Problem, responses
 from orchestrator.execution import Status
 from topics.errors import Code
@@ -57,8 +58,8 @@ class AnnouncementBody(BaseModel):
     model_config = ConfigDict(extra="forbid", title="PackAnnouncement")
 
     pack_id: UUID
-    policy: str = Field(min_length=1, max_length=200, examples=["nyse-close"])
-    asof_date: date
+    policy: str = Field(min_length=1, max_length=200, pattern=NO_NUL, examples=["nyse-close"])
+    asof_date: Day
     revision: int = Field(ge=1, lt=2**31)
     content_sha256: Sha256 = Field(description="Digest the pipeline computed over its rows.")
 
@@ -91,10 +92,10 @@ class PortfolioList(BaseModel):
 async def list_packs(
     caller: Caller,
     connected: Connected,
-    policy: Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")] = None,
+    policy: Annotated[str | None, Query(max_length=200, pattern=NO_NUL)] = None,
     status: Annotated[PackStatus | None, Query()] = None,
-    start: Annotated[date | None, Query(description="First day.")] = None,
-    end: Annotated[date | None, Query(description="Last day.")] = None,
+    start: Annotated[Day | None, Query(description="First day.")] = None,
+    end: Annotated[Day | None, Query(description="Last day.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[str | None, Query(max_length=300)] = None,
 ) -> PackPage:
@@ -221,7 +222,7 @@ def _after(cursor: str | None) -> tuple[date, str, int] | None:
     try:
         return date.fromisoformat(values[0]), values[1].replace("\x00", ""), _int4(values[2])
     except ValueError:
-        raise Problem(Code.INVALID_REQUEST, "?cursor: expected a cursor as a page gave it") from None
+        raise cursor_refused() from None
 
 
 def _int4(value: int) -> int:

@@ -15,6 +15,7 @@ from topics.errors import Code, RetryableError
 from topics.socket import SUBPROTOCOL, TICKET_PREFIX
 
 router = APIRouter(tags=["socket"])
+_ORIGIN_SHOWN_MAX = 200
 
 
 class Ticket(BaseModel):
@@ -57,7 +58,16 @@ async def socket(websocket: WebSocket) -> None:
 async def _principal(websocket: WebSocket, bridge: Bridge) -> Principal:
     headers = websocket.headers
     if not origin_allowed(headers.get("origin"), headers.get("host"), bridge.allowed_origins):
-        raise Problem(Code.FORBIDDEN, "pages of this origin may not open a websocket here")
+        raise Problem(
+            Code.FORBIDDEN,
+            f"pages of {headers.get('origin', '')[:_ORIGIN_SHOWN_MAX]} may not open a websocket here; "
+            "the setting DAWSOS_CORS_ORIGINS names those that may",
+        )
+    if websocket.query_params:
+        # Above all no token, which would end up in logs.
+        detail = "expected no parameters; a token belongs in the header Authorization, a ticket in a sub-protocol"
+        errors = [{"pointer": f"?{name}", "detail": detail} for name in websocket.query_params]
+        raise Problem(Code.INVALID_REQUEST, detail, errors=errors)
     offered = websocket.scope["subprotocols"]
     if SUBPROTOCOL not in offered:
         raise Problem(Code.INVALID_REQUEST, f"expected the sub-protocol {SUBPROTOCOL} among those offered")

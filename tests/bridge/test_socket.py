@@ -1,11 +1,15 @@
 """The websocket over real Kafka, Postgres and Redis: who may open it, what it carries, what ends it."""
 
+import asyncio
+import json
 import time
+from typing import Any
 
 import httpx
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Subprotocol
 
 from gateway.bridge import cursor
 from tests.bridge.client import receive, results, send, subscribe
@@ -186,3 +190,39 @@ async def test_a_cursor_ahead_of_everything_is_refused(gateway: Gateway) -> None
         message = await receive(socket)
         assert message["type"] == "Refused" and "/cursor" in message["error"]["message"]
         await subscribe(socket)
+
+
+async def test_a_refused_cursor_does_not_end_the_subscription_that_replaced_it(place: Place, gateway: Gateway) -> None:
+    async with gateway.socket() as socket:
+        assert (await receive(socket))["type"] == "Welcome"
+        await send(socket, "Subscribe", all=True, cursor=cursor.encode([10**12] * 4))
+        await asyncio.sleep(0.3)
+        begun = time.monotonic()
+        await subscribe(socket)
+        assert time.monotonic() - begun < 2
+        (published,) = await place.publish()
+        assert (await receive(socket))["execution_id"] == published
+
+
+async def test_what_is_refused_before_the_upgrade_is_said_and_no_error_of_the_server(gateway: Gateway) -> None:
+    async def refused(query: str = "", **headers: str) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {gateway.token()}", **headers}
+        with pytest.raises(InvalidStatus) as said:
+            async with connect(
+                f"ws://127.0.0.1:{gateway.port}/ws{query}",
+                subprotocols=[Subprotocol(SUBPROTOCOL)],
+                additional_headers=headers,
+                proxy=None,
+            ):
+                pass
+        body = json.loads(said.value.response.body or b"")
+        assert said.value.response.status_code == body["status"]
+        return body
+
+    body = await refused("?token=abc")
+    assert body["status"] == 422 and body["errors"][0]["pointer"] == "?token"
+    body = await refused(Origin="https://evil.example")
+    assert (body["status"], body["title"]) == (403, "This is not allowed")
+    assert "https://evil.example" in body["detail"] and "DAWSOS_CORS_ORIGINS" in body["detail"]
+    assert (await refused(Authorization="Bearer x"))["status"] == 401
+    assert "completing handshake" not in gateway.log()

@@ -15,6 +15,7 @@ from cli.exits import Exit, exit_of
 from cli.failures import CommandFailed, explain
 from cli.main import app
 from tests.cli.command import ROOT, invoke, spawn
+from tests.provenance.stage import document, parsed, run, step
 from topics.errors import Code, RetryableError, TerminalError
 from topics.messages import ExecutionStatus
 
@@ -91,6 +92,23 @@ def test_services_that_do_not_answer(tmp_path: Path) -> None:
     assert found.returncode == Exit.UNAVAILABLE
     assert "Traceback" not in found.stderr
     assert "secret" not in found.stderr
+
+
+async def test_two_files_are_compared_though_the_instance_does_not_answer(tmp_path: Path) -> None:
+    files = [tmp_path / "a.json", tmp_path / "b.json"]
+    for file, value in zip(files, ("10", "12"), strict=True):
+        source = document(step("echo", "answer", args={"value": value}))
+        file.write_text(json.dumps(parsed(await run(source))))
+    found = spawn(
+        "diff",
+        *map(str, files),
+        DAWSOS_KAFKA="kafka://127.0.0.1:1",
+        DAWSOS_POSTGRES="postgresql://nobody:secret@127.0.0.1:1/none",
+        DAWSOS_REDIS="redis://127.0.0.1:1",
+    )
+    assert found.returncode == Exit.ERROR, found.stderr
+    assert "10 → 12" in found.stdout
+    assert "the instance does not answer" in found.stderr and "Traceback" not in found.stderr
 
 
 def test_bad_setting_is_a_usage_error() -> None:

@@ -49,3 +49,9 @@ def test_the_same_filter_for_the_database() -> None:
     assert stored.since is not None and stored.before is not None
     assert timedelta(hours=46.9) < stored.before - stored.since < timedelta(hours=47.1)
     assert Wanted("waiting_for_pack").under_way and not Wanted("failed").under_way and not Wanted().under_way
+
+
+def test_a_status_that_only_the_engine_knows_is_not_offered() -> None:
+    with pytest.raises(CommandFailed) as refused:
+        parse_wanted(status="cancelled_early")
+    assert "cancelled_early," not in str(refused.value) and "cancelled," in str(refused.value)

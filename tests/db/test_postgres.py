@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import asyncpg
@@ -10,6 +11,8 @@ import pytest
 from db.executions import ExecutionRepository
 from db.postgres import Pool, RoleBypassesSecurity, open_pool, tenant_transaction, transaction, upstream_failures
 from db.sql import parse_queries, query
+from tests.frozen import Way
+from tests.services import Database
 from topics.errors import Code, RetryableError
 
 ALICE = UUID(int=1)
@@ -109,3 +112,53 @@ async def test_every_query_is_one_statement_of_the_current_schema(owner: Pool) -
         for name, statement in _queries().items():
             if not name.startswith("analyze"):
                 assert await connection.prepare(statement), name
+
+
+async def _single(pool: Pool) -> None:
+    await pool.fetchval("SELECT 1")
+
+
+async def _in_transaction(pool: Pool) -> None:
+    async with tenant_transaction(pool, "acme", ALICE) as connection:
+        await connection.fetchval("SELECT 1")
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("ask", [_single, _in_transaction])
+@pytest.mark.parametrize("limit", ["the caller's", "the statement's"])
+async def test_a_server_that_freezes_keeps_nobody(
+    database: Database, ask: Callable[[Pool], Awaitable[None]], limit: str
+) -> None:
+    loop = asyncio.get_running_loop()
+    async with Way(database.url).opened() as way:
+        statement_s = 0.3 if limit == "the statement's" else 30.0
+        pool = await open_pool(way.url, size_max=2, command_timeout_s=statement_s, wait_timeout_s=0.3)
+        await ask(pool)
+        way.freeze()
+        begun = loop.time()
+        # The first two find connections, the third one has to make one.
+        for _ in range(3):
+            with pytest.raises((TimeoutError, RetryableError)):
+                async with asyncio.timeout(0.3 if limit == "the caller's" else None):
+                    await ask(pool)
+        assert loop.time() - begun < 5
+        way.thaw()
+        await ask(pool)
+        way.freeze()
+        begun = loop.time()
+        await pool.close()
+        assert loop.time() - begun < 6
+
+
+@pytest.mark.integration
+async def test_a_cancellation_stays_one_though_the_server_freezes(database: Database) -> None:
+    async with Way(database.url).opened() as way:
+        pool = await open_pool(way.url, size_max=2)
+        asking = asyncio.create_task(_in_transaction(pool))
+        way.freeze()
+        await asyncio.sleep(0.1)
+        asking.cancel()
+        done, _ = await asyncio.wait((asking,), timeout=5)
+        assert done and asking.cancelled()
+        way.thaw()
+        await pool.close()

@@ -86,7 +86,7 @@ async def test_faulty_requests_name_every_place(gateway: Gateway) -> None:
     body = problem(await gateway.execute("echo", **sent), 422, "INVALID_REQUEST")
     assert {f["pointer"] for f in body["errors"]} == {"/portfolio_id", "/asof", "/gate/policy", "/unknown"}
     body = problem(await gateway.execute("portfolio_overview"), 422, "INVALID_INPUT")
-    assert [fault["pointer"] for fault in body["errors"]] == ["/inputs"]
+    assert [fault["pointer"] for fault in body["errors"]] == ["/portfolio_id"]
 
 
 @pytest.mark.parametrize(

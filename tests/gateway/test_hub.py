@@ -264,3 +264,41 @@ async def test_a_cursor_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatc
         assert client.follower is not None
         with pytest.raises(cursor.CursorInvalid):
             await asyncio.wait_for(client.follower, 2)
+
+
+@pytest.mark.parametrize("missing", ["the end", "the projector"])
+async def test_a_subscription_that_waits_does_not_hold_up_the_one_that_replaces_it(missing: str) -> None:
+    topic = Topic()
+    hub = make_hub(topic, count_max=1)
+    start = hub.cursor()
+    for _ in range(3):
+        hub.result(topic.publish(ALICE, 0))
+    topic.behind = 3
+    client = Client(hub, ALICE, cursor.encode([99, 0, 0]) if missing == "the end" else start)
+    client.subscribe()
+    await asyncio.sleep(0.2)
+    assert not client.session.live
+    client.at = None
+    client.subscribe()
+    async with asyncio.timeout(2):
+        while not client.session.live:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    hub.result(topic.publish(ALICE, 1))
+    await client.read_all()
+    assert client.seen == [name(3)]
+    client.leave()
+
+
+async def test_what_a_subscription_names_outlasts_the_one_it_replaces() -> None:
+    topic = Topic()
+    hub = make_hub(topic, count_max=1)
+    hub.result(topic.publish(ALICE, 0))
+    hub.result(topic.publish(ALICE, 0))
+    client = Client(hub, ALICE)
+    client.subscribe(all=False, executions=(name(9),))
+    await asyncio.sleep(0)
+    # The first one is asking Postgres now.
+    client.subscribe(all=False, executions=(name(0),))
+    await client.read_all()
+    assert client.seen == [name(0)]
+    client.leave()

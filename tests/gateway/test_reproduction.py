@@ -100,7 +100,7 @@ async def test_a_pipeline_announces_a_pack(gateway: Gateway) -> None:
 
 
 async def test_work_takes_turns_beside_the_event_loop(gateway: Gateway) -> None:
-    recomputer, go = Recomputer(gateway.settings), threading.Event()
+    recomputer, go = Recomputer(gateway.settings, asyncio.Event()), threading.Event()
 
     async def blocked(_: Any) -> int:
         assert go.wait(30)

@@ -66,7 +66,7 @@ def test_the_request_s_portfolio_fills_the_input_and_the_other_way_round() -> No
 @pytest.mark.parametrize(
     ("inputs", "faults"),
     [
-        ({}, ["/inputs: 'portfolio_id' is missing"]),
+        ({}, ["/portfolio_id: expected a portfolio: the pattern needs one"]),
         ({"portfolio_id": "x"}, ["/inputs/portfolio_id: expected a UUID, got 'x'"]),
         ({"portfolio_id": 7}, ["/inputs/portfolio_id: expected a text, got 7"]),
         ({"limit": 0}, ["/inputs/limit: expected at least 1, got 0"]),
