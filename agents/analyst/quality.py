@@ -229,7 +229,7 @@ class QualityGroup(Desk):
 
     @capability("quality.ledger_balance", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
     async def ledger_balance(self, context: CapabilityContext) -> LedgerBalance:
-        """Look for mistakes: borrowed cash, dividends unpaid or of what was never held, closed lots that keep a cost."""
+        """Look for mistakes: borrowed cash, dividends unpaid or of what was never held, closed lots with a cost."""
         pins = pinned(context)
         book = await self._books.load(context)
         cite(context, book)
