@@ -7,6 +7,8 @@ from typing import Any
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError
 
+from streams.durable.sessions import SessionRequest
+
 _HEADER = Struct(">ihhih")
 _stock = AIOKafkaConnection.send
 
@@ -40,6 +42,8 @@ def _send(connection: Any, request: Any, expect_response: bool = True) -> Any:
     response = loop.create_future()
     timer = loop.call_later(connection._request_timeout, _expire, response)
     response.add_done_callback(lambda _: timer.cancel())
+    if isinstance(request, SessionRequest):
+        response.add_done_callback(request.answered)
     connection._requests.append((correlation_id, message, response))
     return response
 

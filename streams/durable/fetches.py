@@ -23,6 +23,8 @@ from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.fetch import FetchRequest
 
+from streams.durable.sessions import FetchSession, SessionRequest
+
 _stock = Fetcher._get_actions_per_node
 
 
@@ -199,7 +201,7 @@ def _get_actions_per_node(fetcher: Any, assignment: Any) -> tuple[Any, ...]:
     # A broker fills its answer in the order asked for; so that no partition comes last for ever, it goes round.
     fetcher._turn = turn = getattr(fetcher, "_turn", -1) + 1
     requests = [
-        (leader, _request(fetcher, list(topics.items()), turn))
+        (leader, _request(fetcher, leader, list(topics.items()), turn))
         for leader, topics in wanted.items()
         if leader not in unconsumed
     ]
@@ -207,7 +209,9 @@ def _get_actions_per_node(fetcher: Any, assignment: Any) -> tuple[Any, ...]:
     return requests, {}, wait_s, False, ()
 
 
-def _request(fetcher: Any, topics: list[tuple[str, list[tuple[int, int, int]]]], turn: int) -> FetchRequest:
+def _request(
+    fetcher: Any, leader: int, topics: list[tuple[str, list[tuple[int, int, int]]]], turn: int
+) -> FetchRequest:
     if len(topics) > 1:
         at = turn % len(topics)
         topics = topics[at:] + topics[:at]
@@ -215,7 +219,12 @@ def _request(fetcher: Any, topics: list[tuple[str, list[tuple[int, int, int]]]],
         at = turn % len(partitions)
         if at:
             topics[index] = (topic, partitions[at:] + partitions[:at])
-    return FetchRequest(
+    sessions = fetcher.__dict__.setdefault("_sessions", {})
+    session = sessions.get(leader)
+    if session is None:
+        session = sessions[leader] = FetchSession()
+    return SessionRequest(
+        session,
         fetcher._fetch_max_wait_ms,
         fetcher._fetch_min_bytes,
         fetcher._fetch_max_bytes,
