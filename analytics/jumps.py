@@ -15,19 +15,17 @@ from analytics.history import History
 JUMP_MAX = 0.25
 # A quarter itself is none, whatever floats make of it.
 _ROUNDING = 1e-9
-# What is declared, new shares for old ones, and how near the close must be: a market moves on such a day as on any
-# other, and between the ratios that are rare anything would look like one of them.
-_COMMON = (2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 50)
-_RARE = ((3, 2), (4, 3), (5, 2), (5, 3))
-_LIKENESS = {
-    **{ratio: 0.04 for new in _COMMON for ratio in ((new, 1), (1, new))},
-    **{ratio: 0.02 for new, old in _RARE for ratio in ((new, old), (old, new))},
-}
+# A split that is rarer than n:1 may lie below the limit, in a market that rose: 4:3 takes a quarter.
+_LOOKED_AT = 0.22
+# How near the value must be: a market moves on the day of a split as on any other, and between the ratios that are rare
+# anything would look like one of them.
+_NEAR, _NEAR_RARE = 0.04, 0.02
+_RARE = tuple((new, old) for ratio in ((3, 2), (4, 3), (5, 2), (5, 3)) for new, old in (ratio, ratio[::-1]))
 
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """What was held overnight is worth more than `JUMP_MAX` more or less, in its own currency.
+    """What was held overnight moved by more than `JUMP_MAX` in its own currency, or as a split would make it move.
 
     Attributes:
         before: close of the valued day before, on that day's share basis.
@@ -47,6 +45,8 @@ class Jump:
     def said(self) -> str:
         """Return the jump in one sentence."""
         guess = f": a {self.split} split looks forgotten" if self.split else ""
+        if self.split in ("100:1", "1:100"):
+            guess += ", or the price is in another unit"
         return (
             f"{self.symbol} lay {abs(self.change):.1%} {'lower' if self.change < 0 else 'higher'} on {self.on} than on"
             f" {self.before_on} ({self.before:f}, then {self.close:f}), which no split in the ledger explains{guess}"
@@ -57,10 +57,13 @@ def unexplained_jumps(history: History) -> tuple[Jump, ...]:
     """Return the jumps between neighbouring valued days, by day and symbol. Cost: O(days × symbols), vectorised."""
     old, new = history.price[:-1] * history.before[1:], history.price[1:] * history.begin[1:]
     found: list[Jump] = []
-    for at, column in np.argwhere(np.abs(new - old) > (JUMP_MAX + _ROUNDING) * np.abs(old)):
+    for at, column in np.argwhere(np.abs(new - old) > _LOOKED_AT * np.abs(old)):
         if not old[at, column]:
             continue
         ratio = float(new[at, column] / old[at, column])
+        split = _likely_split(ratio)
+        if abs(ratio - 1) <= JUMP_MAX + _ROUNDING and split is None:
+            continue
         found.append(
             Jump(
                 symbol=history.symbols[column],
@@ -69,7 +72,7 @@ def unexplained_jumps(history: History) -> tuple[Jump, ...]:
                 before=_exact(float(history.price[at, column])),
                 close=_exact(float(history.price[at + 1, column])),
                 change=ratio - 1,
-                split=_likely_split(ratio),
+                split=split,
             )
         )
     return tuple(sorted(found, key=lambda jump: (jump.on, jump.symbol)))
@@ -82,5 +85,12 @@ def _exact(price: float) -> Decimal:
 
 def _likely_split(ratio: float) -> str | None:
     """Return the split that would make the two values nearly equal."""
-    off, new, old = min((abs(ratio * new / old - 1), new, old) for new, old in _LIKENESS)
-    return f"{new}:{old}" if off <= _LIKENESS[new, old] else None
+    if ratio <= 0:
+        return None
+    many = round(max(ratio, 1 / ratio))
+    if many > 1:
+        new, old = (many, 1) if ratio < 1 else (1, many)
+        if abs(ratio * new / old - 1) <= _NEAR:
+            return f"{new}:{old}"
+    off, new, old = min((abs(ratio * new / old - 1), new, old) for new, old in _RARE)
+    return f"{new}:{old}" if off <= _NEAR_RARE else None

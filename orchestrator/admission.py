@@ -13,7 +13,7 @@ from orchestrator.pattern import CompiledPattern
 from orchestrator.result import REPRESENTABLE, representable
 from topics.canonical import NotCanonical, canonical_bytes
 from topics.errors import Code, Fault
-from topics.messages import ErrorBody, ExecuteRequest, Gate
+from topics.messages import ErrorBody, ExecuteRequest, Gate, GatePolicy
 
 _MS = 1000
 _FAULTS_SHOWN_MAX = 5
@@ -78,14 +78,19 @@ def check_request(
             inputs = found
             portfolio_id = portfolio_of(inputs, pattern.inputs, portfolio_id)
             error = _portfolio_error(pattern, portfolio_id)
-    deadline_s = request.deadline_s or (pattern.deadline_s if pattern else None) or limits.deadline_s_default
+    gate = request.gate or (pattern.gate if pattern else None) or Gate()
+    deadline_s = request.deadline_s
+    if deadline_s is None:
+        deadline_s = (pattern.deadline_s if pattern else None) or limits.deadline_s_default
+        # What it may wait for its pack comes on top: else a gate could never wait for longer than work may take.
+        deadline_s += gate.wait_s if gate.policy is GatePolicy.WAIT else 0
     admission = items.admission(
         request,
         request_sha256(request, fault),
         pattern.digest if pattern else None,
         inputs,
         portfolio_id,
-        request.gate or (pattern.gate if pattern else None) or Gate(),
+        gate,
         at_ms,
         at_ms + round(min(deadline_s, limits.deadline_s_max) * _MS),
         origin,

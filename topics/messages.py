@@ -64,7 +64,8 @@ class ExecuteRequest(Wire):
         asof: day to value at; absent means the newest day that has a pack which has not failed.
         pack_id: run on exactly this pack, even a superseded one (the result carries a warning).
         ledger_commit: run on exactly this commit; absent means the head of the portfolio's branch.
-        deadline_s: seconds after the broker took the request at which the execution ends in any case.
+        deadline_s: seconds after the broker took the request at which the execution ends in any case; absent: the
+            pattern's or the default, to which what the gate may wait is added.
         submitted_at: when the producer made the request; older than the retention is REQUEST_EXPIRED.
     """
 

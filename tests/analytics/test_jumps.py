@@ -44,6 +44,11 @@ def jumps(close: str, ledger: str = BUY, after: str | None = None) -> tuple[Jump
         ("66.5", "3:2"),
         ("1000", "1:10"),
         ("204", "1:2"),
+        ("75", "4:3"),
+        ("76", "4:3"),
+        ("8.4", "12:1"),
+        ("1", "100:1"),
+        ("9900", "1:99"),
         ("58", None),
         ("130", None),
         ("0", None),
@@ -56,9 +61,15 @@ def test_a_jump_names_the_split_it_looks_like(close: str, split: str | None) -> 
     assert ("looks forgotten" in jump.said()) == (split is not None)
 
 
-@pytest.mark.parametrize("close", ["75", "125", "100"])
+@pytest.mark.parametrize("close", ["77", "80", "125", "100"])
 def test_a_quarter_is_no_jump(close: str) -> None:
     assert jumps(close) == ()
+
+
+def test_prices_that_were_adjusted_for_a_booked_split_are_told() -> None:
+    (adjusted,) = jumps("100", BUY + '2020-01-06 custom "split" "SYN-A" 2\n')
+    assert (adjusted.change, adjusted.split) == (1.0, "1:2")
+    assert "another unit" in jumps("1")[0].said()
 
 
 def test_nothing_is_told_of_what_was_not_held_overnight() -> None:

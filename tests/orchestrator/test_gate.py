@@ -219,3 +219,19 @@ def test_the_resolution_is_asked_for_what_the_request_names() -> None:
     one.play(type(one.request_message()).model_validate_json(json.dumps({**message, **asked})))
     assert one.sent[0].args == {**asked, "pack_id": None}
     assert one.sent[0].idempotency_key == f"{one.execution_id}/$resolve"
+
+
+def test_waiting_comes_on_top_of_the_default_deadline_and_not_of_one_s_own() -> None:
+    """A gate that may wait for ten minutes must not be cut by a deadline nobody asked for."""
+    limits = Limits(deadline_s_default=120.0)
+    one = resolving("wait", wait_s=600.0, limits=limits)
+    one.resolved(resolution("warming", True))
+    assert one.state is not None and one.state.admission is not None
+    assert one.state.admission.deadline_at_ms == START_MS + 720_000
+    rejecting = resolving("reject", wait_s=600.0, limits=limits)
+    assert rejecting.state is not None and rejecting.state.admission is not None
+    assert rejecting.state.admission.deadline_at_ms == START_MS + 120_000
+    own = Player(pattern_of(PINNED), limits)
+    own.request(gate=Gate(policy=GatePolicy.WAIT, wait_s=600.0), deadline_s=30.0)
+    assert own.state is not None and own.state.admission is not None
+    assert own.state.admission.deadline_at_ms == START_MS + 30_000

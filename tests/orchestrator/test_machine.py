@@ -92,7 +92,7 @@ def cancelled() -> Player:
 
 def timed_out() -> Player:
     one = running()
-    one.timer(START_MS + 300_000)
+    one.timer(START_MS + 360_000)
     return one
 
 
@@ -306,7 +306,7 @@ def test_an_answer_for_a_step_the_pattern_does_not_have() -> None:
 
 def test_the_deadline_ends_it_whatever_arrives() -> None:
     one = running()
-    one.play(one.answer_message("charts", []), START_MS + 300_000)
+    one.play(one.answer_message("charts", []), START_MS + 360_000)
     assert one.result.status == "timed_out"
     assert one.result.error is not None
     assert one.result.error.code == Code.DEADLINE_EXCEEDED

@@ -31,7 +31,7 @@ def test_what_counts_against_the_limits_does_work() -> None:
 
 def test_a_queued_execution_asks_for_nothing_but_its_deadline() -> None:
     one = queued(PLAIN)
-    assert one.last.emits == (StartTimer(START_MS + 300_000),)
+    assert one.last.emits == (StartTimer(START_MS + 360_000),)
 
 
 def test_started_it_goes_on_as_if_just_admitted_and_says_how_long_it_was_queued() -> None:
@@ -123,20 +123,20 @@ def test_the_deadline_runs_in_the_queue() -> None:
     one = queued(PLAIN)
     one.timer(START_MS + 299_999)
     assert one.status == "queued"
-    assert one.timers == [300_000]
-    one.timer(START_MS + 300_000)
+    assert one.timers == [360_000]
+    one.timer(START_MS + 360_000)
     assert one.result.status == "timed_out"
     assert one.result.error is not None
     assert one.result.error.code == Code.DEADLINE_EXCEEDED
     assert "queued" in one.result.error.message
-    assert one.result.trace.queued_ms == 300_000
+    assert one.result.trace.queued_ms == 360_000
     one.start()
     assert one.last.state is None
 
 
 def test_a_start_after_the_deadline_ends_it() -> None:
     one = queued(PLAIN)
-    one.at_ms += 300_000
+    one.at_ms += 360_000
     one.start()
     assert one.result.status == "timed_out"
 
