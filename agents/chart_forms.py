@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from agents.charts import POINTS_MAX, spec
+from agents.charts import POINTS_MAX, WRAPPED, dated, spec, time_axis
 from agents.fields import Part
 
 Kind = Literal["line", "area", "bars", "waterfall", "heatmap", "histogram"]
@@ -32,6 +32,7 @@ class ChartForm(Part):
         names: field → what people read.
         format: d3 format of values.
         limit: bars kept, largest magnitude first.
+        domain: ends of the values' axis of bars, for what has a scale of its own; default as far as the values go.
     """
 
     kind: Kind
@@ -49,6 +50,7 @@ class ChartForm(Part):
     names: dict[str, str] = Field(default_factory=dict)
     format: str = ",.2f"
     limit: Annotated[int, Field(ge=1, le=500)] = 40
+    domain: tuple[float, float] | None = Field(default=None, strict=False)
 
 
 def draw(form: ChartForm) -> dict[str, Any] | None:
@@ -88,10 +90,6 @@ def _series(form: ChartForm, rows: Sequence[Mapping[str, Any]]) -> list[dict[str
     return found
 
 
-def _day() -> dict[str, Any]:
-    return {"field": "x", "type": "temporal", "title": None, "axis": {"format": "%b %Y", "grid": False}}
-
-
 def _over_time(form: ChartForm, rows: Sequence[Mapping[str, Any]], mark: Any, stack: str | None) -> Any:
     values = _series(form, rows)
     if not values:
@@ -105,10 +103,15 @@ def _over_time(form: ChartForm, rows: Sequence[Mapping[str, Any]], mark: Any, st
     return {
         "width": _WIDTH,
         "height": _HEIGHT,
-        "data": {"values": values},
+        "data": dated(values, "x"),
         "mark": mark,
         "encoding": {
-            "x": _day(),
+            "x": {
+                "field": "x",
+                "type": "temporal",
+                "title": None,
+                "axis": time_axis(min(row["x"] for row in values), max(row["x"] for row in values)),
+            },
             "y": y,
             "color": color,
             "tooltip": [
@@ -150,6 +153,7 @@ def _bars(form: ChartForm, rows: Sequence[Mapping[str, Any]]) -> Any:
                 "type": "quantitative",
                 "title": form.names.get(form.value),
                 "axis": {"format": form.format},
+                **({"scale": {"domain": list(form.domain)}} if form.domain else {}),
             },
             "color": {
                 "field": "sign",
@@ -191,7 +195,7 @@ def _waterfall(form: ChartForm, rows: Sequence[Mapping[str, Any]]) -> Any:
                 "type": "nominal",
                 "title": None,
                 "sort": [bar["label"] for bar in bars],
-                "axis": {"labelAngle": -30 if len(bars) > 6 else 0},
+                "axis": {"labelAngle": -30} if len(bars) > 6 else WRAPPED,
             },
             "y": {"field": "from", "type": "quantitative", "title": None, "axis": {"format": form.format}},
             "y2": {"field": "to"},

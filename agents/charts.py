@@ -5,6 +5,7 @@ thinned to at most `POINTS_MAX` points: flows are summed, peak and trough of the
 """
 
 from collections.abc import Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +16,10 @@ _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 _WIDTH = 680
 _INK, _GRID = "#1f2933", "#e4e7eb"
 _BLUE, _GREEN, _RED, _GREY, _AMBER = "#2563eb", "#15803d", "#b91c1c", "#64748b", "#b45309"
+# Longest histories, in days, whose axis counts days, weeks, months.
+_DAILY_MAX, _WEEKLY_MAX, _MONTHLY_MAX = 21, 120, 500
+# At a space: labels side by side have room on a phone.
+WRAPPED = {"labelAngle": 0, "labelExpr": "split(datum.label, ' ')"}
 _CONFIG: dict[str, Any] = {
     "font": "system-ui, -apple-system, 'Segoe UI', sans-serif",
     "view": {"stroke": None},
@@ -63,6 +68,35 @@ def spec(name: str, title: str, subtitle: str, description: str, rest: dict[str,
     }
 
 
+def dated(values: Sequence[dict[str, Any]], field: str) -> dict[str, Any]:
+    """Return the data of a chart over time; ISO days in `field` are days wherever the chart is looked at.
+
+    Left alone a browser takes them for midnight in Greenwich, which in America is the evening before.
+    """
+    if any(len(str(row[field])) != len("2004-01-05") for row in values):
+        return {"values": values}
+    return {"values": values, "format": {"parse": {field: "date:'%Y-%m-%d'"}}}
+
+
+def time_axis(first: str, last: str) -> dict[str, Any]:
+    """Return an axis of days whose labels differ: by day and month for a short history, by month for a long one.
+
+    Left alone, Vega ticks every six hours in a week and every week in a quarter, and a label would stand there again
+    and again. ISO days; Vega leaves out labels that have no room.
+    """
+    try:
+        days = (date.fromisoformat(last) - date.fromisoformat(first)).days
+    except ValueError:  # moments or what is no day: as they come
+        return {"format": "%b %Y", "grid": False}
+    if days <= _DAILY_MAX:
+        return {"format": "%d %b", "grid": False, "tickCount": {"interval": "day", "step": 1}}
+    if days <= _WEEKLY_MAX:
+        return {"format": "%d %b", "grid": False, "tickCount": {"interval": "week", "step": 1}}
+    if days <= _MONTHLY_MAX:
+        return {"format": "%b %Y", "grid": False, "tickCount": {"interval": "month", "step": 1}}
+    return {"format": "%b %Y", "grid": False}
+
+
 def _points(metrics: PerformanceMetrics) -> list[dict[str, Any]]:
     series = metrics.series
     count = len(series.dates)
@@ -90,13 +124,14 @@ def _points(metrics: PerformanceMetrics) -> list[dict[str, Any]]:
 def _value(points: list[dict[str, Any]], metrics: PerformanceMetrics) -> dict[str, Any]:
     base = metrics.base_currency
     flows = [{"date": point["date"], "flow": point["flow"]} for point in points if point["flow"]]
-    day = {"field": "date", "type": "temporal", "title": None, "axis": {"format": "%b %Y", "grid": False}}
+    axis = time_axis(points[0]["date"], points[-1]["date"])
+    day = {"field": "date", "type": "temporal", "title": None, "axis": axis}
     tooltip = [
         {"field": "date", "type": "temporal", "title": "Day", "format": "%d %b %Y"},
         {"field": "value", "type": "quantitative", "title": f"Value ({base})", "format": ",.2f"},
     ]
     line = {
-        "data": {"values": [{"date": point["date"], "value": point["value"]} for point in points]},
+        "data": dated([{"date": point["date"], "value": point["value"]} for point in points], "date"),
         "mark": {
             "type": "area",
             "line": {"color": _BLUE, "strokeWidth": 1.6},
@@ -117,7 +152,7 @@ def _value(points: list[dict[str, Any]], metrics: PerformanceMetrics) -> dict[st
         },
     }
     bars = {
-        "data": {"values": flows},
+        "data": dated(flows, "date"),
         "mark": {"type": "bar", "width": 4, "opacity": 0.85},
         "encoding": {
             "x": day,
@@ -142,7 +177,8 @@ def _value(points: list[dict[str, Any]], metrics: PerformanceMetrics) -> dict[st
 
 
 def _index(points: list[dict[str, Any]], metrics: PerformanceMetrics) -> dict[str, Any]:
-    day = {"field": "date", "type": "temporal", "title": None, "axis": {"format": "%b %Y", "grid": False}}
+    axis = time_axis(points[0]["date"], points[-1]["date"])
+    day = {"field": "date", "type": "temporal", "title": None, "axis": axis}
     hidden = {**day, "axis": {"labels": False, "ticks": False, "grid": False}}
     when = {"field": "date", "type": "temporal", "title": "Day", "format": "%d %b %Y"}
     upper = {
@@ -156,7 +192,7 @@ def _index(points: list[dict[str, Any]], metrics: PerformanceMetrics) -> dict[st
                 "type": "quantitative",
                 "title": "Return index",
                 "scale": {"zero": False},
-                "axis": {"format": ".2f"},
+                "axis": {"format": ".4~f"},
             },
             "tooltip": [when, {"field": "index", "type": "quantitative", "title": "Index", "format": ".4f"}],
         },
@@ -167,7 +203,7 @@ def _index(points: list[dict[str, Any]], metrics: PerformanceMetrics) -> dict[st
         "mark": {"type": "area", "color": _RED, "opacity": 0.35, "line": {"color": _RED, "strokeWidth": 1}},
         "encoding": {
             "x": day,
-            "y": {"field": "drawdown", "type": "quantitative", "title": "Drawdown", "axis": {"format": ".0%"}},
+            "y": {"field": "drawdown", "type": "quantitative", "title": "Drawdown", "axis": {"format": ".2~%"}},
             "tooltip": [when, {"field": "drawdown", "type": "quantitative", "title": "Drawdown", "format": ".2%"}],
         },
     }
@@ -177,7 +213,7 @@ def _index(points: list[dict[str, Any]], metrics: PerformanceMetrics) -> dict[st
         "Time-weighted return index",
         f"since {metrics.start}: {_percent(metrics.twr)}; deepest drawdown {_percent(metrics.drawdown.depth)}",
         "Growth of 1 without the effect of deposits and withdrawals; below it the fall from the last high.",
-        {"data": {"values": shown}, "vconcat": [upper, lower], "spacing": 8},
+        {"data": dated(shown, "date"), "vconcat": [upper, lower], "spacing": 8},
     )
 
 
@@ -249,7 +285,7 @@ def _waterfall(attribution: CurrencyAttribution) -> dict[str, Any]:
     total = attribution.total or 0.0
     bars.append(_bar("Total return", 0.0, total, total, "total"))
     labels = [bar["label"] for bar in bars]
-    place = {"field": "label", "type": "nominal", "title": None, "sort": labels, "axis": {"labelAngle": 0}}
+    place = {"field": "label", "type": "nominal", "title": None, "sort": labels, "axis": WRAPPED}
     body = {
         "mark": {"type": "bar", "size": 56, "cornerRadius": 1},
         "encoding": {

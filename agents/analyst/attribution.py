@@ -1,4 +1,4 @@
-"""Where a return came from: currencies, holdings, sectors."""
+"""Where a return came from: currencies, holdings, sectors; and a gain in money: its causes."""
 
 from datetime import date
 from typing import Any
@@ -17,6 +17,7 @@ from agents.analyst.effects import (
     fx_exposure,
     no_brinson,
 )
+from agents.analyst.gains import PortfolioGains, portfolio_gains
 from agents.answers import CurrencyAttribution, EffectRow
 from agents.books import Performance
 from agents.capability import capability
@@ -29,7 +30,7 @@ from topics.messages import Pins
 
 
 class AttributionGroup(Desk):
-    """Currency attribution, contribution and Brinson."""
+    """Currency attribution, contribution, Brinson, and the gain in money."""
 
     @capability(
         "metrics.currency_attribution", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",)
@@ -107,6 +108,15 @@ class AttributionGroup(Desk):
             return brinson_of(pins, found, benchmark, sectors)
         except InvalidBenchmark as error:
             raise TerminalError(Code.INVALID_ARGS, str(error)) from error
+
+    @capability("portfolio.gains", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
+    async def gains(self, context: CapabilityContext, positions: ValuedRows) -> PortfolioGains:
+        """Split all that was gained, in money, into price, dividends, tax, interest, currency and costs."""
+        pins = pinned(context)
+        book, performance = await self._books.performance(context)
+        reconciled(performance.twr, total(row.value_base for row in positions), pins)
+        cite(context, book)
+        return portfolio_gains(book, performance, positions)
 
     @capability("portfolio.fx_exposure", pure=True, needs=("pack",))
     async def fx_exposure(self, context: CapabilityContext, positions: ValuedRows) -> FxExposure:

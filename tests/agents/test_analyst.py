@@ -155,6 +155,14 @@ async def test_gains_of_a_holding_are_split_and_reconcile_with_money(desk: Desk)
     assert kinds == [("lot", "50"), ("lot", "-10")]
 
 
+async def test_the_whole_gain_is_split_into_causes(desk: Desk) -> None:
+    found = await ask(desk, "portfolio.gains", positions=...)
+    # The share as above: price 131 − 2.5 joint. Cash: 500 USD × 0.02, then 500 × −0.07.
+    assert (found["total"], found["price"], found["fx_securities"], found["fx_cash"]) == ("75", "128.5", "-28.5", "-25")
+    assert [row["name"] for row in found["rows"]] == ["SYN-A", "cash:USD"] and found["residual"] == "0"
+    assert found["reasons"] == {} and sum(D(row["amount"]) for row in found["causes"]) == 75
+
+
 async def test_dividends_count_at_the_rate_of_their_ex_date_and_the_field_says_so() -> None:
     ledger = LEDGER + (
         "\n2020-01-02 open Income:Dividends:SYN-A\n"
@@ -218,6 +226,8 @@ async def test_realised_gains_by_booking_method(booking: str, gain: str, lots: i
     [
         ("metrics.compute_mwr", "period", {"positions": ...}),
         ("metrics.modified_dietz", "value", {"positions": ...}),
+        ("portfolio.gains", "total", {"positions": ...}),
+        ("portfolio.gains", "price", {"positions": ...}),
         ("portfolio.allocation", "hhi", {"positions": ...}),
         ("portfolio.fx_exposure", "foreign", {"positions": ...}),
         ("position.deep_dive", "value", {"positions": ..., "symbol": "SYN-A"}),

@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 
 from agents.answers import CurrencyAttribution, PerformanceMetrics, ValuedRow
+from agents.chart_forms import ChartForm, draw
 from agents.charts import POINTS_MAX, overview
 from tests.agents.desk import Desk, local_data
 from tests.agents.test_financial_analyst import LEDGER, PRICES, RATES
@@ -80,3 +81,38 @@ def test_a_long_history_is_thinned_without_losing_flows_or_extremes(parts: Parts
     assert sum(bar["flow"] for bar in bars) == count
     shown = {point["date"]: point["drawdown"] for point in index["data"]["values"]}
     assert shown[trough.isoformat()] == -0.5
+
+
+@pytest.mark.parametrize(
+    ("last", "shown"),
+    [
+        ("2004-01-05", ("%d %b", "day")),
+        ("2004-01-13", ("%d %b", "day")),
+        ("2004-03-31", ("%d %b", "week")),
+        ("2004-12-31", ("%b %Y", "month")),
+        ("2012-12-31", ("%b %Y", None)),
+    ],
+)
+def test_labels_of_a_time_axis_are_as_fine_as_its_ticks(last: str, shown: tuple[str, str | None]) -> None:
+    rows = [{"date": "2004-01-05", "nav": 1}, {"date": last, "nav": 2}]
+    drawn = draw(ChartForm(kind="line", name="nav", title="Value", rows=rows, y=("nav",)))
+    assert drawn is not None
+    axis = drawn["encoding"]["x"]["axis"]
+    assert (axis["format"], axis.get("tickCount", {}).get("interval")) == shown
+
+
+def test_days_are_days_in_every_time_zone_and_moments_stay_moments(parts: Parts) -> None:
+    value, index = overview(*parts)[:2]
+    for data in (*(layer["data"] for layer in value["layer"]), index["data"]):
+        assert data["format"] == {"parse": {"date": "date:'%Y-%m-%d'"}}
+    moments = [{"date": "2004-01-05T12:00:00Z", "nav": 1}]
+    drawn = draw(ChartForm(kind="line", name="nav", title="Value", rows=moments, y=("nav",)))
+    assert drawn is not None and "format" not in drawn["data"]
+
+
+def test_scores_are_drawn_on_their_own_scale() -> None:
+    form = ChartForm(kind="bars", name="moat", title="Moat", rows=[{"name": "SYN-A", "value": 4.7}], domain=(0, 10))
+    drawn = draw(form)
+    assert drawn is not None and drawn["encoding"]["x"]["scale"] == {"domain": [0.0, 10.0]}
+    free = draw(form.model_copy(update={"domain": None}))
+    assert free is not None and "scale" not in free["encoding"]["x"]

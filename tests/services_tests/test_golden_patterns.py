@@ -6,6 +6,7 @@
 import json
 import os
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from tests.services_tests.demo_runs import CASES, Demo
 from topics.messages import ExecutionStatus
 
+CENT = Decimal("0.01")
 RECORDS = Path(__file__).parent / "golden" / "patterns"
 
 
@@ -65,6 +67,12 @@ async def test_figures_of_different_patterns_agree(demo: Demo) -> None:
     assert review["twr"] == overview["perf_metrics"]
     assert review["mwr"]["value"] == overview["perf_metrics"]["total_value"]
     assert float(review["history"]["nav"][-1]) == pytest.approx(float(review["mwr"]["value"]), abs=1e-4)
+    split = review["gains"]
+    whole = Decimal(review["mwr"]["value"]) - Decimal(review["mwr"]["net_flows"])
+    assert Decimal(split["total"]) == whole
+    assert abs(sum(Decimal(row["total"]) for row in split["rows"]) + Decimal(split["residual"]) - whole) < CENT
+    assert abs(Decimal(split["residual"])) < CENT
+    assert Decimal(review["mwr"]["gain"]) + Decimal(split["before_first_close"]) == whole
     contribution = await data("contribution_and_brinson")
     assert contribution["contribution"]["twr"] == pytest.approx(review["twr"]["twr"], abs=1e-11)
     brinson = contribution["brinson"]
@@ -75,5 +83,8 @@ async def test_figures_of_different_patterns_agree(demo: Demo) -> None:
     assert float(gains["total"]) == pytest.approx(
         float(dive["value"]) - float(gains["invested"]) + float(gains["income"]), abs=0.01
     )
+    own = next(row for row in split["rows"] if row["name"] == "AAPL")
+    # The deep dive knows no commissions, and has the joint effect apart.
+    assert Decimal(own["total"]) - Decimal(own["costs"]) == pytest.approx(Decimal(dive["gains"]["total"]), abs=CENT)
     lots = (await data("tax_lots"))["lots"]
     assert float(lots["unrealized_pl"]) == pytest.approx(float(overview["perf_metrics"]["unrealized_pl"]), abs=0.01)

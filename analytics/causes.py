@@ -1,0 +1,277 @@
+"""The whole gain of a portfolio in money, split into its causes, which add up to value − net deposits.
+
+Per interval from one valued day to the next, in base currency at the rate S₁ of its end:
+
+    price      q·(p₁ − p₀)·S₁, and for units traded their value at the close less what was paid
+    fx         q·p₀·(S₁ − S₀) of securities, m·(S₁ − S₀) of cash and dividends owed, exchanges against the day's rates
+    dividends, tax, income, costs      booked amounts × S₁
+
+with units q (on the share basis of the interval's end) and money m held since its start. So price gains, realised or
+not, count in local currency at the rate of the day they are made, and what the rate does to them later is currency:
+there is no joint effect. The history begins with nothing, so what is earned or spent before the first close is there
+too, though no return contains it. Intervals over days without a value are as long as the gap, and the sum needs no
+value above zero: restarts of the return index change nothing.
+
+A cause that cannot be known makes the split unknown, with the reason; the total stays.
+"""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from itertools import groupby, takewhile
+from math import fsum, isnan
+from operator import attrgetter
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analytics.bookings import BookingRow
+from analytics.history import Floats, History
+from analytics.numbers import CONTEXT, MONEY_PLACES, ZERO
+
+RowKind = Literal["security", "cash", "exchange", "unpriced"]
+EXCHANGE = "currency exchange"
+UNPRICED = "trades without a price"
+RESIDUAL_MAX = Decimal("0.01")
+# Above ten billion the digits of float64 end before the cent.
+_RESIDUAL_RATIO_MAX = Decimal("1e-12")
+_BLOCK_DAYS = 256
+_COLUMN = {"dividend": "dividends", "tax": "tax", "income": "income", "commission": "costs", "expense": "costs"}
+
+
+class NotReconciled(ArithmeticError):
+    """The causes do not add up to the gain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Causes:
+    """Where the gain of one security or currency came from, base currency, rounded to six decimals.
+
+    Attributes:
+        name: symbol, `cash:CUR`, `currency exchange`, or `trades without a price` (known only together: a merger, or
+            several securities sold for one amount).
+        kind: which of these.
+        currency: of the price or the cash; base for the last two.
+        price: realised and unrealised.
+        dividends: gross, at the ex-date's rate.
+        tax: withheld from dividends, ≤ 0.
+        income: other income: interest.
+        fx: what rates did; on exchanges the rate dealt at against the day's.
+        costs: ≤ 0 as a rule: commissions, other expenses, and what trades moved beyond units × price.
+    """
+
+    name: str
+    kind: RowKind
+    currency: str
+    price: Decimal = ZERO
+    dividends: Decimal = ZERO
+    tax: Decimal = ZERO
+    income: Decimal = ZERO
+    fx: Decimal = ZERO
+    costs: Decimal = ZERO
+
+    @property
+    def total(self) -> Decimal:
+        """Sum of the six."""
+        return self.price + self.dividends + self.tax + self.income + self.fx + self.costs
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The gain and its causes.
+
+    Attributes:
+        total: value at the end − net deposits; exact.
+        rows: largest first; cash and others only where there is anything. Empty when a cause is unknown.
+        residual: total − Σ rows: what float64 and rounding leave; None without rows.
+        before_first_close: the part of `total` made until the first close, which no return contains.
+        reason: which cause is unknown.
+    """
+
+    total: Decimal
+    rows: tuple[Causes, ...]
+    residual: Decimal | None
+    before_first_close: Decimal
+    reason: str = ""
+
+
+def split_gain(history: History, rows: Iterable[BookingRow], value: Decimal | None = None) -> Split:
+    """Split the gain of a history into its causes.
+
+    Args:
+        history: at least one valued day, no external flows after the last.
+        rows: those the history was built from, ordered by date.
+        value: at the end; default the history's own.
+
+    Raises:
+        NotReconciled: the causes miss the gain by 0.01 or more (above ten billion by 1e-12 of the largest value).
+    Cost: O(K × N + rows).
+    """
+    assert history.dates and not history.flow_after, "a gain needs a value and all flows before it"
+    worth = history.nav[-1] if value is None else value
+    with localcontext(CONTEXT):
+        total = worth - sum(history.flow, ZERO)
+        early = history.nav[0] - history.flow[0]
+        fold = _Fold(history)
+        fold.securities()
+        fold.cash()
+        fold.bookings(takewhile(lambda row: row.on <= history.dates[-1], rows))
+        if fold.unknown:
+            return Split(total, (), None, early, fold.unknown[0])
+        found = fold.causes()
+        residual = total - sum((row.total for row in found), ZERO)
+        limit = max(RESIDUAL_MAX, max(abs(nav) for nav in history.nav) * _RESIDUAL_RATIO_MAX)
+    if abs(residual) >= limit:
+        raise NotReconciled(
+            f"the causes sum to {total - residual}, the gain is {total}: less than {limit} apart expected"
+        )
+    return Split(total, found, residual, early)
+
+
+class _Fold:
+    """Terms of each row and column, added once at the end so that their order does not matter."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.rates = np.nan_to_num(history.fx)
+        self.column = {name: at for at, name in enumerate(history.currencies)}
+        self.symbol_column = {name: at for at, name in enumerate(history.symbols)}
+        self.terms: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+        self.unknown: list[str] = []
+        # Per interval: what trades are known to have moved beyond units × price, and securities traded without one.
+        self.moved: defaultdict[int, list[float]] = defaultdict(list)
+        self.unpriced: defaultdict[int, set[str]] = defaultdict(set)
+
+    def securities(self) -> None:
+        """Add price and currency gains; block by block, so that memory does not grow with the years."""
+        history, own = self.history, self.history.symbol_currency
+        for money in set(own.tolist()):
+            self._needs_rate(money, (history.before[:, own == money] != 0.0).any(axis=1))
+        for first in range(0, len(history.dates), _BLOCK_DAYS):
+            days = slice(first, first + _BLOCK_DAYS)
+            closing, now = history.price[days], self.rates[days][:, own]
+            opening = history.before[days] * _day_before(history.price, days)
+            moved = history.begin[days] * closing - opening
+            # Units traded are worth the close from then on; what was paid for them came out of the cash.
+            dealt = history.traded[days] * closing * now - history.paid_base[days]
+            price = (moved * now + dealt).sum(axis=0).tolist()
+            fx = (opening * (now - _day_before(self.rates, days)[:, own])).sum(axis=0).tolist()
+            for at, symbol in enumerate(history.symbols):
+                self.terms[symbol, "price"].append(price[at])
+                self.terms[symbol, "fx"].append(fx[at])
+
+    def cash(self) -> None:
+        for name, money in self.column.items():
+            held = self.history.money[:-1, money]
+            self._needs_rate(money, np.concatenate(([False], held != 0.0)))
+            self.terms[f"cash:{name}", "fx"] += (held * np.diff(self.rates[:, money])).tolist()
+
+    def bookings(self, rows: Iterable[BookingRow]) -> None:
+        for (on, _), transaction in groupby(rows, attrgetter("on", "source")):
+            self._transaction(bisect_left(self.history.dates, on), list(transaction))
+        for at, symbols in self.unpriced.items():
+            self._unpriced(at, symbols)
+
+    def causes(self) -> tuple[Causes, ...]:
+        added: defaultdict[str, dict[str, Decimal]] = defaultdict(dict)
+        for (name, column), terms in self.terms.items():
+            added[name][column] = Decimal(repr(round(fsum(terms), MONEY_PLACES) + 0.0))
+        rows = [Causes(name, *self._what(name), **columns) for name, columns in added.items()]
+        kept = [
+            row
+            for row in rows
+            if row.name in self.symbol_column or any((row.price, row.dividends, row.tax, row.income, row.fx, row.costs))
+        ]
+        return tuple(sorted(kept, key=lambda row: (-row.total, row.name)))
+
+    def _transaction(self, at: int, rows: Sequence[BookingRow]) -> None:
+        """Book what a transaction earned and spent on one day, and what its trades leave over."""
+        kinds = {row.kind for row in rows}
+        lots = [row for row in rows if row.kind == "lot"]
+        traded = {row.symbol for row in lots}
+        # A fee belongs to the security it was paid for, if there is one.
+        of = min(traded) if len(traded) == 1 else ""
+        for row in rows:
+            if row.kind not in _COLUMN:
+                continue
+            amount = self._base(at, row.currency, row.amount)
+            name = row.symbol or (of if row.kind == "commission" else "")
+            self.terms[name or f"cash:{row.currency}", _COLUMN[row.kind]].append(amount)
+            if row.kind == "commission":
+                self.moved[at].append(amount)
+        if any(row.price is None for row in lots):
+            # In kind (against Equity) or from one account to another nothing is paid, so nothing is left over.
+            if kinds - {"lot", "external"} or (len(traded) > 1 and "external" not in kinds):
+                self.unpriced[at] |= {row.symbol for row in lots if row.price is None}
+            return
+        left = _left(rows)
+        for currency, amount in left.items():
+            in_base = self._base(at, currency, amount)
+            self.moved[at].append(in_base)
+            if len(left) > 1:
+                self.terms[EXCHANGE, "fx"].append(in_base)
+            else:
+                self.terms[of or f"cash:{currency}", "costs"].append(in_base)
+
+    def _unpriced(self, at: int, symbols: set[str]) -> None:
+        """Book trades that count at the close: what they really moved is the rest of the interval's cash."""
+        history = self.history
+        for symbol in sorted(symbols):
+            if not history.price[at, self.symbol_column[symbol]]:
+                self.unknown.append(
+                    f"no price of {symbol} on {history.dates[at]}, when it was traded for a price nobody booked"
+                )
+        every = [*(history.trade_cash[at] * self.rates[at]).tolist(), *history.paid_base[at].tolist()]
+        rest = fsum([*every, *(-amount for amount in self.moved[at])])
+        self.terms[min(symbols) if len(symbols) == 1 else UNPRICED, "price"].append(rest)
+
+    def _base(self, at: int, currency: str, amount: Decimal) -> float:
+        rate = float(self.history.fx[at, self.column[currency]])
+        if isnan(rate):
+            if amount:
+                self.unknown.append(self._no_rate(currency, at))
+            return 0.0
+        return float(amount) * rate
+
+    def _needs_rate(self, money: int, needed: NDArray[np.bool_]) -> None:
+        missing = np.nonzero(needed & np.isnan(self.history.fx[:, money]))[0]
+        if len(missing):
+            self.unknown.append(self._no_rate(self.history.currencies[money], int(missing[0])))
+
+    def _no_rate(self, currency: str, at: int) -> str:
+        return f"no {currency}/{self.history.base} rate on {self.history.dates[at]}, when {currency} were moved"
+
+    def _what(self, name: str) -> tuple[RowKind, str]:
+        if name in self.symbol_column:
+            return "security", self.history.currencies[int(self.history.symbol_currency[self.symbol_column[name]])]
+        if name.startswith("cash:"):
+            return "cash", name.removeprefix("cash:")
+        if name in (EXCHANGE, UNPRICED):
+            return "exchange" if name == EXCHANGE else "unpriced", self.history.base
+        return "security", self.history.base  # paid a dividend and was never held
+
+
+def _day_before(rows: Floats, days: slice) -> Floats:
+    """Return the row before each of the days; zeros before the first."""
+    found = np.zeros_like(rows[days])
+    if days.start:
+        found[:] = rows[days.start - 1 : days.start - 1 + len(found)]
+    else:
+        found[1:] = rows[: len(found) - 1]
+    return found
+
+
+def _left(rows: Iterable[BookingRow]) -> dict[str, Decimal]:
+    """Return per currency the money a transaction moved that neither trades, flows, income nor costs explain."""
+    left: dict[str, Decimal] = {}
+    for row in rows:
+        amount = -row.amount
+        if row.kind in ("cash", "receivable"):
+            amount = row.amount
+        elif row.kind in ("lot", "split"):
+            amount = row.qty * (row.price or ZERO) if row.kind == "lot" else ZERO
+        left[row.currency] = left.get(row.currency, ZERO) + amount
+    return {currency: amount for currency, amount in left.items() if amount}

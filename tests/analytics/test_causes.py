@@ -1,0 +1,226 @@
+"""The gain in money and its causes: by hand, that they always add up, and what is not known."""
+
+from collections import defaultdict
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from analytics.causes import EXCHANGE, UNPRICED, Causes, NotReconciled, Split, split_gain
+from analytics.history import build
+from analytics.market import align
+from ledger.booking import book
+from ledger.sources import from_text
+from tests.analytics.worlds import D, World, everything, single
+
+OPEN = """
+2004-01-01 open Assets:Cash
+2004-01-01 open Assets:Stock "FIFO"
+2004-01-01 open Equity:In
+2004-01-01 open Income:Gains
+2004-01-01 open Income:Interest
+2004-01-01 open Income:Dividends:SYN-A
+2004-01-01 open Expenses:Fees
+2004-01-01 open Expenses:Tax
+"""
+EUROS = '2004-01-05 * "euros"\n  Assets:Cash  1000 EUR\n  Equity:In\n'
+BUY = '2004-01-05 * "buy"\n  Assets:Stock  100 SYN-A {10 USD}\n  Equity:In\n'
+
+
+def split(world: World) -> Split:
+    return split_gain(build(world.booked.rows, world.market), world.booked.rows)
+
+
+def by_name(found: Split) -> dict[str, Causes]:
+    return {row.name: row for row in found.rows}
+
+
+def parts(row: Causes) -> tuple[Decimal, ...]:
+    return row.price, row.dividends, row.tax, row.income, row.fx, row.costs
+
+
+@pytest.mark.parametrize(("seed", "days"), [*((seed, 40) for seed in range(50)), (50, 600)])
+def test_causes_add_up_to_the_gain_and_each_is_what_was_booked(seed: int, days: int) -> None:
+    world = everything(seed, days)
+    history = build(world.booked.rows, world.market)
+    found = split_gain(history, world.booked.rows)
+    assert found.total == history.nav[-1] - sum(history.flow)
+    assert found.residual is not None and abs(found.residual) < D("0.0001")
+    # Once more from the rows alone, without days: an amount × the rate of the valued day it belongs to.
+    last = len(history.dates) - 1
+    booked: defaultdict[str, Decimal] = defaultdict(Decimal)
+    units: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for row in world.booked.rows:
+        if row.on > history.dates[-1]:
+            continue
+        day = world.market.dates.index(next(on for on in history.dates if on >= row.on))
+        rate = world.market.fx[row.currency][day]
+        if row.kind in ("lot", "split"):
+            units[row.symbol] += row.qty
+        if row.kind == "lot":
+            assert row.price is not None and rate is not None
+            booked[row.symbol] -= row.qty * row.price * rate
+        elif row.kind in ("dividend", "tax", "income", "commission"):
+            assert rate is not None
+            booked[row.kind] += row.amount * rate
+    for at, symbol in enumerate(history.symbols):
+        worth = float(units[symbol]) * history.price[last, at] * history.fx[last, history.symbol_currency[at]]
+        row = by_name(found)[symbol]
+        assert float(row.price + row.fx) == pytest.approx(worth + float(booked[symbol]), abs=1e-4)
+    for column, kind in (("dividends", "dividend"), ("tax", "tax"), ("income", "income"), ("costs", "commission")):
+        added = sum(getattr(row, column) for row in found.rows)
+        assert float(added) == pytest.approx(float(booked[kind]), abs=1e-4)
+
+
+def test_price_counts_at_the_rate_of_its_day_and_currency_on_what_was_there_before() -> None:
+    # 100 at 10 EUR, rate 1.20; then 11 EUR at 1.50: price 100 × 1 × 1.50, currency 100 × 10 × 0.30.
+    # 10 EUR of dividend, 2 EUR of it tax, at 1.50 on the ex-date; paid when the euro is at 1.40: 8 × −0.10 is cash's,
+    # and 1,100 × −0.10 the share's. Half is sold for 12, close 11: 50 × 1 × 1.40, less a fee of 3 EUR.
+    ledger = """
+2004-01-05 * "buy"
+  Assets:Stock  100 SYN-A {10 EUR}
+  Equity:In
+2004-01-07 * "dividend"
+  ex_date: 2004-01-06
+  Assets:Cash  8 EUR
+  Expenses:Tax  2 EUR
+  Income:Dividends:SYN-A  -10 EUR
+2004-01-07 * "sell"
+  Assets:Stock  -50 SYN-A {} @ 12 EUR
+  Expenses:Fees   3 EUR
+  Assets:Cash   597 EUR
+  Income:Gains
+"""
+    closes = {"2004-01-05": "10", "2004-01-06": "11", "2004-01-07": "11"}
+    rates = {"2004-01-05": "1.20", "2004-01-06": "1.50", "2004-01-07": "1.40"}
+    found = split(single(OPEN + ledger, closes, rates, base="USD", currency="EUR"))
+    rows = by_name(found)
+    assert parts(rows["SYN-A"]) == (D("220"), D("15"), D("-3"), 0, D("190"), D("-4.2"))
+    assert parts(rows["cash:EUR"]) == (0, 0, 0, 0, D("-0.8"), 0)
+    # (550 + 8 + 597) EUR at 1.40, less 1,000 EUR at 1.20.
+    assert found.total == D("417") == sum(row.total for row in found.rows)
+    assert found.residual == 0
+
+
+def test_an_exchange_is_measured_against_the_rate_of_its_day() -> None:
+    # 1,000 EUR rise from 1.20 to 1.30 and go for 1.25: 100 from the rate, −50 from the exchange.
+    ledger = EUROS + '2004-01-06 * "exchange"\n  Assets:Cash  -1000 EUR @ 1.25 USD\n  Assets:Cash  1250 USD\n'
+    closes, rates = {"2004-01-05": "1", "2004-01-06": "1"}, {"2004-01-05": "1.20", "2004-01-06": "1.30"}
+    rows = by_name(split(single(OPEN + ledger, closes, rates)))
+    assert {name: parts(row)[4] for name, row in rows.items()} == {"cash:EUR": D("100"), EXCHANGE: D("-50")}
+
+
+def test_a_fee_before_the_first_close_is_part_of_the_gain() -> None:
+    ledger = """
+2004-01-05 * "in"
+  Assets:Cash  1000 USD
+  Equity:In
+2004-01-05 * "buy at 10, close at 11"
+  Assets:Stock  50 SYN-A {10 USD}
+  Expenses:Fees  5 USD
+  Assets:Cash
+"""
+    found = split(single(OPEN + ledger, {"2004-01-05": "11", "2004-01-06": "12"}))
+    assert parts(by_name(found)["SYN-A"]) == (D("100"), 0, 0, 0, 0, D("-5"))
+    assert (found.total, found.before_first_close) == (D("95"), D("45"))
+
+
+def test_interest_and_expenses_stay_with_their_currency_and_a_hidden_fee_with_its_trade() -> None:
+    # Sold for 2 × 12, of which 23 arrive.
+    ledger = BUY + (
+        '2004-01-06 * "interest"\n  Assets:Cash  7 USD\n  Income:Interest\n'
+        '2004-01-06 * "custody"\n  Assets:Cash  -4 USD\n  Expenses:Fees\n'
+        '2004-01-06 * "sell"\n  Assets:Stock  -2 SYN-A {10 USD} @ 12 USD\n  Assets:Cash  23 USD\n  Income:Gains\n'
+    )
+    found = split(single(OPEN + ledger, {"2004-01-05": "10", "2004-01-06": "12"}))
+    assert parts(by_name(found)["cash:USD"]) == (0, 0, 0, D("7"), 0, D("-4"))
+    assert parts(by_name(found)["SYN-A"]) == (D("200"), 0, 0, 0, 0, D("-1"))
+
+
+def test_deposits_on_days_without_a_value_and_a_restart_change_nothing() -> None:
+    # A short of 50 goes from 10 to 13 and is worth −50 with its cash; 400 come in; it ends at 11: −50 in all.
+    ledger = """
+2004-01-05 * "in"
+  Assets:Cash  100 USD
+  Equity:In
+2004-01-05 * "short"
+  Assets:Stock  -50 SYN-A {10 USD}
+  Assets:Cash
+2004-01-14 * "in"
+  Assets:Cash  400 USD
+  Equity:In
+"""
+    booked = book(from_text(OPEN + ledger))
+    days = [date(2004, 1, day) for day in (5, 6, 14, 20)]
+    prices = [(days[at], "SYN-A", D(price), "USD") for at, price in ((0, "10"), (1, "13"), (3, "11"))]
+    history = build(booked.rows, align("USD", prices, [], dates=days))
+    assert [gap.on for gap in history.gaps] == [days[2]] and history.flow_in_gap == (days[3],)
+    found = split_gain(history, booked.rows)
+    assert [parts(row)[0] for row in found.rows] == [D("-50")] and found.total == D("-50")
+
+
+def test_lots_sold_together_without_a_price_gain_what_came_in() -> None:
+    # 5 at 10 and 5 at 12 go for 150 in all, whatever the close is.
+    ledger = """
+2004-01-05 * "two lots"
+  Assets:Stock  5 SYN-A {10 USD}
+  Assets:Stock  5 SYN-A {12 USD}
+  Equity:In
+2004-01-06 * "both"
+  Assets:Stock  -5 SYN-A {10 USD}
+  Assets:Stock  -5 SYN-A {12 USD}
+  Expenses:Fees  1 USD
+  Assets:Cash  149 USD
+  Income:Gains
+"""
+    world = single(OPEN + ledger, {"2004-01-05": "11", "2004-01-06": "14"})
+    assert {row.price for row in world.booked.rows if row.qty < 0} == {None}
+    assert parts(by_name(split(world))["SYN-A"]) == (D("40"), 0, 0, 0, 0, D("-1"))
+
+
+def test_a_merger_is_known_only_together() -> None:
+    # 100 SYN-A went from 10 to 12 and become 50 SYN-B, which close at 25: 1,250 for 1,200.
+    ledger = BUY + '2004-01-06 * "merger"\n  Assets:Stock  -100 SYN-A {10 USD}\n  Assets:Stock  50 SYN-B {20 USD}\n'
+    booked = book(from_text(OPEN + ledger))
+    days = [date(2004, 1, day) for day in (5, 6)]
+    prices = [(days[0], "SYN-A", D(10), "USD"), (days[1], "SYN-A", D(12), "USD"), (days[1], "SYN-B", D(25), "USD")]
+    found = split_gain(build(booked.rows, align("USD", prices, [], dates=days)), booked.rows)
+    assert {row.name: row.price for row in found.rows} == {"SYN-A": D("200"), UNPRICED: D("50"), "SYN-B": 0}
+
+
+def test_a_split_and_a_move_between_accounts_gain_nothing() -> None:
+    ledger = BUY + (
+        "2004-01-01 open Assets:Other\n"
+        '2004-01-06 custom "split" "SYN-A" 2\n'
+        '2004-01-06 * "move"\n  Assets:Stock  -100 SYN-A {}\n  Assets:Other  100 SYN-A {}\n'
+    )
+    found = split(single(OPEN + ledger, {"2004-01-05": "10", "2004-01-06": "5"}))
+    assert [parts(row) for row in found.rows] == [(0, 0, 0, 0, 0, 0)]
+
+
+def test_without_a_rate_the_split_is_unknown_and_the_total_is_not() -> None:
+    # The last rate is fifteen days old when the euros go: what of the 50 is their rise and what the exchange?
+    ledger = EUROS + '2004-01-20 * "exchange"\n  Assets:Cash  -1000 EUR @ 1.25 USD\n  Assets:Cash  1250 USD\n'
+    closes = {"2004-01-05": "1", "2004-01-20": "1"}
+    found = split(single(OPEN + ledger, closes, {"2004-01-05": "1.20"}))
+    assert (found.total, found.rows, found.residual) == (D("50"), (), None)
+    assert found.reason == "no EUR/USD rate on 2004-01-20, when EUR were moved"
+
+
+def test_without_any_price_of_the_day_an_unpriced_sale_is_unknown() -> None:
+    ledger = BUY + (
+        '2004-01-20 * "two lots"\n  Assets:Stock  -60 SYN-A {10 USD}\n  Assets:Stock  -40 SYN-A {10 USD}\n'
+        "  Assets:Cash  1500 USD\n  Income:Gains\n"
+    )
+    booked = book(from_text(OPEN + ledger))
+    days = [date(2004, 1, 5), date(2004, 1, 20)]
+    history = build(booked.rows, align("USD", [(days[0], "SYN-A", D(10), "USD")], [], dates=days))
+    found = split_gain(history, booked.rows)
+    assert found.total == D("500") and not found.rows and "no price of SYN-A on 2004-01-20" in found.reason
+
+
+def test_causes_that_miss_the_gain_are_refused() -> None:
+    world = single(OPEN + BUY, {"2004-01-05": "10", "2004-01-06": "11"})
+    history = build(world.booked.rows, world.market)
+    with pytest.raises(NotReconciled, match=r"the causes sum to 100\S*, the gain is 100\.01"):
+        split_gain(history, world.booked.rows, D("1100.01"))
