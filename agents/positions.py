@@ -206,6 +206,11 @@ def _fields(row: PositionRow) -> dict[str, object]:
     return {name: getattr(row, name) for name in PositionRow.model_fields}
 
 
+def unvalued(rows: Iterable[ValuedRow]) -> str:
+    """Say which rows have no value in base currency, and why; empty when all have one."""
+    return "; ".join(f"{row.symbol}: {row.reason}" for row in rows if row.value_base is None)
+
+
 def total(values: Iterable[Decimal | None]) -> Decimal | None:
     """Return the sum; None if any part is unknown."""
     found = Decimal(0)

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics.history import History
+from analytics.history import Floats, History, day_before, no_rate
 from analytics.numbers import ratio
 from analytics.returns import Twr
 
@@ -31,7 +31,6 @@ RESIDUAL_BP_MAX = 0.1
 RESIDUAL_PLACES = 6
 COSTS = "costs and exchange"
 _BLOCK_DAYS = 256
-Floats = NDArray[np.float64]
 
 
 class NotAdditive(ArithmeticError):
@@ -220,16 +219,15 @@ def attribute(history: History, twr: Twr, *, start: date | None = None) -> Attri
 
 def _rate_missing(history: History, days: NDArray[np.intp]) -> str:
     """Return where an effect needs a rate there is not: of money that was moved away on a day it is not known for."""
-    began = history.before[days] * _before(history.price, days)
-    needed = (_before(history.money, days) != 0) | (history.trade_cash[days] != 0) | (history.earned[days] != 0)
+    began = history.before[days] * day_before(history.price, days)
+    needed = (day_before(history.money, days) != 0) | (history.trade_cash[days] != 0) | (history.earned[days] != 0)
     for symbol, currency in enumerate(history.symbol_currency):
         needed[:, currency] |= began[:, symbol] != 0
     found = np.argwhere(needed & np.isnan(history.fx[days]))
     if not len(found):
         return ""
     at, column = found[0]
-    currency = history.currencies[column]
-    return f"no {currency}/{history.base} rate on {history.dates[days[at]]}, when {currency} were moved"
+    return no_rate(history, int(column), int(days[at]))
 
 
 def _daily(history: History, twr: Twr, days: NDArray[np.intp]) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats]:
@@ -239,16 +237,16 @@ def _daily(history: History, twr: Twr, days: NDArray[np.intp]) -> tuple[Floats, 
     that starts a day empty needs no return of its own.
     """
     nav = np.array(history.nav, dtype=np.float64)
-    opening = _before(nav, days)
+    opening = day_before(nav, days)
     if twr.timing == "start_of_day":
         opening = opening + np.array(history.flow, dtype=np.float64)[days]
     opening = opening[:, np.newaxis]
     rates = np.nan_to_num(history.fx)
-    fx_then, fx_now = _before(rates, days), rates[days]
+    fx_then, fx_now = day_before(rates, days), rates[days]
     own = history.symbol_currency
     security_fx_then, security_fx_now = fx_then[:, own], fx_now[:, own]
 
-    began = history.before[days] * _before(history.price, days)
+    began = history.before[days] * day_before(history.price, days)
     # Dividends arrive in base currency (they may be paid in another currency than the price).
     paid = np.divide(
         history.income_base[days],
@@ -258,7 +256,7 @@ def _daily(history: History, twr: Twr, days: NDArray[np.intp]) -> tuple[Floats, 
     )
     closing = history.price[days]
     gained = history.begin[days] * closing + paid - began
-    values = np.concatenate((began, _before(history.money, days)), axis=1)
+    values = np.concatenate((began, day_before(history.money, days)), axis=1)
     gains = np.concatenate((gained, history.earned[days]), axis=1)
     then = np.concatenate((security_fx_then, fx_then), axis=1)
     moved = np.concatenate((security_fx_now, fx_now), axis=1) - then
@@ -274,13 +272,6 @@ def _daily(history: History, twr: Twr, days: NDArray[np.intp]) -> tuple[Floats, 
     moved_money = (history.trade_cash[days] * fx_now).sum(axis=1)
     costs = (moved_money + history.paid_base[days].sum(axis=1)) / opening[:, 0]
     return local, fx, interaction, trading, costs, values * then / opening
-
-
-def _before(rows: Floats, days: NDArray[np.intp]) -> Floats:
-    """Return the row of the day before each day; zeros before the first."""
-    found = rows[days - 1]
-    found[days == 0] = 0.0
-    return found
 
 
 def _carino_day(daily: Floats) -> Floats:

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytics.bookings import BookingRow
-from analytics.history import Floats, History
+from analytics.history import History, day_before, no_rate
 from analytics.numbers import CONTEXT, MONEY_PLACES, ZERO
 
 RowKind = Literal["security", "cash", "exchange", "unpriced"]
@@ -151,14 +151,14 @@ class _Fold:
         for money in set(own.tolist()):
             self._needs_rate(money, (history.before[:, own == money] != 0.0).any(axis=1))
         for first in range(0, len(history.dates), _BLOCK_DAYS):
-            days = slice(first, first + _BLOCK_DAYS)
+            days = np.arange(first, min(first + _BLOCK_DAYS, len(history.dates)))
             closing, now = history.price[days], self.rates[days][:, own]
-            opening = history.before[days] * _day_before(history.price, days)
+            opening = history.before[days] * day_before(history.price, days)
             moved = history.begin[days] * closing - opening
             # Units traded are worth the close from then on; what was paid for them came out of the cash.
             dealt = history.traded[days] * closing * now - history.paid_base[days]
             price = (moved * now + dealt).sum(axis=0).tolist()
-            fx = (opening * (now - _day_before(self.rates, days)[:, own])).sum(axis=0).tolist()
+            fx = (opening * (now - day_before(self.rates, days)[:, own])).sum(axis=0).tolist()
             for at, symbol in enumerate(history.symbols):
                 self.terms[symbol, "price"].append(price[at])
                 self.terms[symbol, "fx"].append(fx[at])
@@ -229,20 +229,18 @@ class _Fold:
         self.terms[min(symbols) if len(symbols) == 1 else UNPRICED, "price"].append(rest)
 
     def _base(self, at: int, currency: str, amount: Decimal) -> float:
-        rate = float(self.history.fx[at, self.column[currency]])
+        money = self.column[currency]
+        rate = float(self.history.fx[at, money])
         if isnan(rate):
             if amount:
-                self.unknown.append(self._no_rate(currency, at))
+                self.unknown.append(no_rate(self.history, money, at))
             return 0.0
         return float(amount) * rate
 
     def _needs_rate(self, money: int, needed: NDArray[np.bool_]) -> None:
         missing = np.nonzero(needed & np.isnan(self.history.fx[:, money]))[0]
         if len(missing):
-            self.unknown.append(self._no_rate(self.history.currencies[money], int(missing[0])))
-
-    def _no_rate(self, currency: str, at: int) -> str:
-        return f"no {currency}/{self.history.base} rate on {self.history.dates[at]}, when {currency} were moved"
+            self.unknown.append(no_rate(self.history, money, int(missing[0])))
 
     def _what(self, name: str) -> tuple[RowKind, str]:
         if name in self.symbol_column:
@@ -252,16 +250,6 @@ class _Fold:
         if name in (EXCHANGE, UNPRICED):
             return "exchange" if name == EXCHANGE else "unpriced", self.history.base
         return "security", self.history.base  # paid a dividend and was never held
-
-
-def _day_before(rows: Floats, days: slice) -> Floats:
-    """Return the row before each of the days; zeros before the first."""
-    found = np.zeros_like(rows[days])
-    if days.start:
-        found[:] = rows[days.start - 1 : days.start - 1 + len(found)]
-    else:
-        found[1:] = rows[: len(found) - 1]
-    return found
 
 
 def _left(rows: Iterable[BookingRow]) -> dict[str, Decimal]:

@@ -90,6 +90,19 @@ class History:
     warnings: tuple[str, ...]
 
 
+def day_before(rows: Floats, days: NDArray[np.intp]) -> Floats:
+    """Return the row of the day before each day; zeros before the first."""
+    found = rows[days - 1]
+    found[days == 0] = 0.0
+    return found
+
+
+def no_rate(history: History, money: int, at: int) -> str:
+    """Say that a currency (its column) has no rate on a valued day on which it was moved."""
+    currency = history.currencies[money]
+    return f"no {currency}/{history.base} rate on {history.dates[at]}, when {currency} were moved"
+
+
 class _Interval:
     """What happened since the last valued day; sparse, keyed by column."""
 

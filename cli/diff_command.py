@@ -58,25 +58,24 @@ async def _diff(a: str, b: str, tenant: str, user_id: UUID) -> Difference:
     ids = [each for each in (a, b) if _is_id(each)]
     found = _connected(required=bool(ids))
     catalogue = load_catalogue(found)
+    files = {each: _read(each) for each in (a, b) if each not in ids}
     if found.postgres is None:
         say("no instance: causes are named by their versions alone")
-        return await diff_results(found, catalogue, None, _read(a), _read(b))
+        return await diff_results(found, catalogue, None, files[a], files[b])
     from cli.instance import app_pool
     from topics.errors import RetryableError
 
-    if not ids:
-        left, right = _read(a), _read(b)
-        try:
-            async with app_pool(found) as pool:
-                return await diff_results(found, catalogue, pool, left, right)
-        except RetryableError:
-            say("the instance does not answer: causes are named by their versions alone")
-            return await diff_results(found, catalogue, None, left, right)
-    async with app_pool(found) as pool:
-        left, right = [
-            await _stored(pool, UUID(each), tenant, user_id) if each in ids else _read(each) for each in (a, b)
-        ]
-        return await diff_results(found, catalogue, pool, left, right)
+    try:
+        async with app_pool(found) as pool:
+            left, right = [
+                files[each] if each in files else await _stored(pool, UUID(each), tenant, user_id) for each in (a, b)
+            ]
+            return await diff_results(found, catalogue, pool, left, right)
+    except RetryableError:
+        if ids:
+            raise
+        say("the instance does not answer: causes are named by their versions alone")
+        return await diff_results(found, catalogue, None, files[a], files[b])
 
 
 def _connected(*, required: bool) -> Settings:

@@ -15,7 +15,8 @@ from pydantic_core import PydanticCustomError
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}.*([Zz]|[+-]\d{2}:?\d{2})")
-_SHOWN_MAX = 80
+SHOWN_MAX = 80
+ID_EXAMPLE = "123e4567-e89b-12d3-a456-426614174000"
 
 
 def _day(value: Any) -> Any:
@@ -26,14 +27,14 @@ def _day(value: Any) -> Any:
             return date.fromisoformat(value)
         except ValueError:
             pass
-    raise PydanticCustomError("day", "expected a day like 2026-02-27, got {got}", {"got": _shown(value)})
+    raise PydanticCustomError("day", "expected a day like 2026-02-27, got {got}", {"got": shown(value)})
 
 
 def _moment(value: Any) -> Any:
     if isinstance(value, datetime) or (isinstance(value, str) and _MOMENT.fullmatch(value)):
         return value
     raise PydanticCustomError(
-        "moment", "expected a time with its zone like 2026-02-27T09:30:00Z, got {got}", {"got": _shown(value)}
+        "moment", "expected a time with its zone like 2026-02-27T09:30:00Z, got {got}", {"got": shown(value)}
     )
 
 
@@ -44,8 +45,9 @@ def _in_utc(value: datetime) -> datetime:
         raise PydanticCustomError("moment", "expected a time within the years 1 to 9999 of UTC") from None
 
 
-def _shown(value: Any) -> str:
-    return repr(value)[:_SHOWN_MAX]
+def shown(value: Any) -> str:
+    """Return a refused value as it stands in messages."""
+    return repr(value)[:SHOWN_MAX]
 
 
 Day = Annotated[date, BeforeValidator(_day)]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import orjson
@@ -18,13 +17,12 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from gateway.fields import NO_NUL
+from gateway.fields import ID_EXAMPLE, NO_NUL, SHOWN_MAX
+from orchestrator.faults import meant
 from topics.errors import Code, RetryableError, TerminalError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S_DEFAULT = 5
-_ID_EXAMPLE = "123e4567-e89b-12d3-a456-426614174000"
-_INPUT_SHOWN_MAX = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +230,7 @@ def _invalid(error: RequestValidationError) -> Problem:
 def _said(fault: Mapping[str, Any]) -> str:
     # An id is what people type or paste; pydantic would tell them how its parser failed.
     if fault["type"] == "uuid_parsing":
-        return f"expected an id of 36 characters, like {_ID_EXAMPLE}, got {str(fault['input'])[:_INPUT_SHOWN_MAX]!r}"
+        return f"expected an id of 36 characters, like {ID_EXAMPLE}, got {str(fault['input'])[:SHOWN_MAX]!r}"
     if fault["type"] == "string_pattern_mismatch" and fault["ctx"]["pattern"] == NO_NUL:
         return "expected text without the character NUL"
     return fault["msg"]
@@ -240,10 +238,7 @@ def _said(fault: Mapping[str, Any]) -> str:
 
 def unknown_parameter(name: str, known: Sequence[str]) -> str:
     """Return the fault text for a query parameter an operation does not have."""
-    close = get_close_matches(name, known, n=1, cutoff=0.6)
-    if close:
-        return f"there is no such parameter; did you mean {close[0]!r}?"
-    return f"there is no such parameter; accepted: {', '.join(known)}" if known else "expected no parameters"
+    return f"there is no such parameter; {meant(name, known)}" if known else "expected no parameters"
 
 
 def _pointer(place: Sequence[Any]) -> str:

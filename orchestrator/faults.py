@@ -34,10 +34,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
     """Return the fault text for a key that has no meaning: the nearest key, else all accepted ones."""
+    return f"unknown key {key!r}; {meant(key, known)}"
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """Return the question whether the nearest name was meant, else all accepted ones."""
     names = tuple(known)
-    close = get_close_matches(key, names, n=1, cutoff=0.6)
-    hint = f"did you mean {close[0]!r}?" if close else f"accepted: {', '.join(names)}"
-    return f"unknown key {key!r}; {hint}"
+    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else f"accepted: {', '.join(names)}"
 
 
 def pointer(*parts: str | int) -> str:

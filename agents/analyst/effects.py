@@ -11,7 +11,7 @@ from pydantic import Field
 from agents.analyst.desk import Stamped, stamp
 from agents.answers import ValuedRow
 from agents.fields import Money, Part, Ratio
-from agents.positions import total
+from agents.positions import total, unvalued
 from analytics.attribution import COSTS, Attribution
 from analytics.brinson import attribute
 from analytics.history import History
@@ -219,7 +219,7 @@ def fx_exposure(pins: Pins, positions: Sequence[ValuedRow]) -> FxExposure:
     for currency, held in by_currency.items():
         value = total(row.value_base for row in held)
         local = total(row.value_local for row in held)
-        missing = "; ".join(f"{row.symbol}: {row.reason}" for row in held if row.value_base is None)
+        missing = unvalued(held)
         home = currency == pins.base_ccy
         rows.append(
             ExposureRow(

@@ -10,7 +10,7 @@ from agents.analyst.desk import Stamped, stamp
 from agents.answers import ValuedRow
 from agents.books import Book, Performance
 from agents.fields import Money, Part
-from agents.positions import total
+from agents.positions import total, unvalued
 from analytics.causes import Causes, NotReconciled, Split, split_gain
 from analytics.numbers import ZERO
 from topics.errors import Code, TerminalError
@@ -93,7 +93,7 @@ def portfolio_gains(book: Book, performance: Performance, positions: list[Valued
     worth = total(row.value_base for row in positions)
     why = ""
     if worth is None:
-        unpriced = "; ".join(f"{row.symbol}: {row.reason}" for row in positions if row.value_base is None)
+        unpriced = unvalued(positions)
         why = f"no value on {pins.asof}: {unpriced}"
     elif not twr.dates or twr.net_flows is None:
         why = twr.reason or "external flows fell on days without a value"

@@ -14,7 +14,7 @@ from agents.capability import capability
 from agents.context import CapabilityContext
 from agents.fields import Exact, Money, MoneyText, Part, Ratio
 from agents.ports import BookingRow
-from agents.positions import total
+from agents.positions import total, unvalued
 from analytics.allocation import concentration, grouped
 from analytics.attribution import NotAdditive, attribute
 from analytics.gains import Gain, gain_of
@@ -201,7 +201,7 @@ def _allocation(pins: Pins, positions: Sequence[ValuedRow], sectors: dict[str, s
     nav = total(row.value_base for row in positions)
     figures = ("gross_exposure", "net_exposure", "hhi", "effective_holdings", "largest", "top_five")
     if nav is None or nav <= ZERO:
-        missing = "; ".join(f"{row.symbol}: {row.reason}" for row in positions if row.value_base is None)
+        missing = unvalued(positions)
         why = f"no value: {missing}" if nav is None else "the value is not above zero"
         names = (*figures, "by_kind", "by_currency", "by_sector", "by_holding", *(("nav",) if nav is None else ()))
         return Allocation(

@@ -11,7 +11,7 @@ from agents.answers import DailySeries, DrawdownRow, GapRow, PerformanceMetrics,
 from agents.books import Performance
 from agents.capability import capability
 from agents.context import CapabilityContext
-from agents.positions import total
+from agents.positions import total, unvalued
 from analytics.dietz import DietzReturn, modified_dietz
 from analytics.jumps import Jump
 from analytics.money_weighted import money_weighted
@@ -141,7 +141,7 @@ def _metrics(
 ) -> PerformanceMetrics:
     twr = performance.twr
     cost = total(row.cost_base for row in positions)
-    unpriced = "; ".join(f"{row.symbol}: {row.reason}" for row in positions if row.value_base is None)
+    unpriced = unvalued(positions)
     reasons: dict[str, str] = {}
     periods = {period.name: period for period in twr.periods}
 

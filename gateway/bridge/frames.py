@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
 
+from gateway.fields import ID_EXAMPLE, shown
+from orchestrator.faults import meant
 from topics.socket import CLIENT_MESSAGE, CLIENT_TYPES, FRAME_BYTES_MAX, Authenticate, Ping, Subscribe, Unsubscribe
 
 _KINDS = [model.__name__ for model in CLIENT_TYPES]
 _FIELDS = {model.__name__: list(model.model_fields) for model in CLIENT_TYPES}
-_ID_EXAMPLE = "123e4567-e89b-12d3-a456-426614174000"
 _FAULTS_SHOWN_MAX = 5
-_INPUT_SHOWN_MAX = 80
 
 
 class FrameInvalid(ValueError):
@@ -44,9 +43,9 @@ def _said(fault: Any) -> str:
     kind, place = "".join(map(str, found[:1])), found[1:]
     text = _TEXTS.get(fault["type"])
     if fault["type"] == "extra_forbidden":
-        said = _no_field(str(place[-1]), _FIELDS.get(kind, []))
+        said = f"there is no such field; {meant(str(place[-1]), _FIELDS.get(kind, []))}"
     elif fault["type"] == "string_pattern_mismatch" and place[:1] == ("executions",):
-        said = f"expected an id of 36 characters, like {_ID_EXAMPLE}, got {_shown(fault['input'])}"
+        said = f"expected an id of 36 characters, like {ID_EXAMPLE}, got {shown(fault['input'])}"
     elif text is None:
         said = str(fault["msg"])
     else:
@@ -57,31 +56,18 @@ def _said(fault: Any) -> str:
     return f"{pointer}: {said}" if pointer else said
 
 
-def _no_field(name: str, known: list[str]) -> str:
-    close = get_close_matches(name, known, n=1, cutoff=0.6)
-    return (
-        f"there is no such field; did you mean {close[0]!r}?"
-        if close
-        else (f"there is no such field; accepted: {', '.join(known)}")
-    )
-
-
-def _shown(value: Any) -> str:
-    return repr(value)[:_INPUT_SHOWN_MAX]
-
-
 _TEXTS: Mapping[str, Callable[[Mapping[str, Any], Any], str]] = {
-    "bool_type": lambda _, got: f"expected true or false, got {_shown(got)}",
-    "dict_type": lambda _, got: f"expected an object, got {_shown(got)}",
+    "bool_type": lambda _, got: f"expected true or false, got {shown(got)}",
+    "dict_type": lambda _, got: f"expected an object, got {shown(got)}",
     "json_invalid": lambda _, got: "expected a message of dawsos.v1 as JSON",
-    "literal_error": lambda context, got: f"expected {context['expected']}, got {_shown(got)}",
+    "literal_error": lambda context, got: f"expected {context['expected']}, got {shown(got)}",
     "missing": lambda _, got: "expected this field",
-    "model_attributes_type": lambda _, got: f"expected an object, got {_shown(got)}",
+    "model_attributes_type": lambda _, got: f"expected an object, got {shown(got)}",
     "string_too_long": lambda context, got: f"expected at most {context['max_length']} characters, got {len(got)}",
     "string_too_short": lambda context, got: "expected text, got none",
-    "string_type": lambda _, got: f"expected text, got {_shown(got)}",
+    "string_type": lambda _, got: f"expected text, got {shown(got)}",
     "too_long": lambda context, got: f"expected at most {context['max_length']} of them, got {len(got)}",
-    "tuple_type": lambda _, got: f"expected a list, got {_shown(got)}",
+    "tuple_type": lambda _, got: f"expected a list, got {shown(got)}",
     "union_tag_invalid": lambda context, _: f"expected one of {', '.join(_KINDS)}, got {context['tag']!r}",
     "union_tag_not_found": lambda _, got: f"expected one of {', '.join(_KINDS)}",
 }
