@@ -30,6 +30,9 @@ _LOG = logging.getLogger(__name__)
 _ARTIFACT_BYTES_MAX = 20 * 1024 * 1024
 # Of those in an answer, how many travel with it: one per holding would fill every trace and page.
 _WARNINGS_MAX = 20
+# So long is a circuit without failures taken to have none: asking costs each step a round trip, and what others find out
+# meanwhile this process would find out by its own call.
+_CLOSED_MS = 250
 # Faults that no declared upstream explains are counted here.
 _ANY_SERVICE = "*"
 
@@ -361,6 +364,7 @@ class _Circuits:
         self._store = store
         self._clock = clock
         self._learned: dict[str, set[str]] = {}
+        self._closed_until_ms: dict[str, int] = {}
         self.refused_until_ms: dict[str, int] = {}
 
     async def admit(self, description: Description) -> list[str]:
@@ -373,6 +377,9 @@ class _Circuits:
         services = set(description.terms.upstreams) | self._learned.get(description.terms.name, set())
         for service in sorted(services):
             circuit = f"{description.agent}/{service}"
+            # A clock that was set back must not make this last.
+            if 0 < self._closed_until_ms.get(circuit, 0) - self._clock() <= _CLOSED_MS:
+                continue
             admission = await self._ask(circuit)
             wait_s = admission.retry_after_s
             self.refused_until_ms[circuit] = 0 if wait_s is None else self._clock() + round(wait_s * 1000)
@@ -385,6 +392,8 @@ class _Circuits:
                 )
             if admission.failures:
                 shaky.append(circuit)
+            else:
+                self._closed_until_ms[circuit] = self._clock() + _CLOSED_MS
         return shaky
 
     async def failed(self, description: Description, failure: Failure) -> None:
@@ -395,6 +404,7 @@ class _Circuits:
         service = failure.service or (declared[0] if len(declared) == 1 else _ANY_SERVICE)
         self._learned.setdefault(description.terms.name, set()).add(service)
         circuit = f"{description.agent}/{service}"
+        self._closed_until_ms.pop(circuit, None)
         await self._local.failed(circuit, self._clock())
         if self._store is not None:
             with suppress(Exception):

@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from db.artifact_rules import BYTES_MAX, LEASE, require_intact, require_small, utc_now
-from db.postgres import Pool, tenant_transaction, transaction
+from db.postgres import Pool, transaction, upstream_failures
 from db.sql import query
 from topics.canonical import sha256_hex
 
 
 class ArtifactRepository:
-    """Artifacts of one tenant at a time. Works with the application's role.
+    """Artifacts of one tenant at a time, in one round trip each. Works with the application's role.
 
     Args:
         pool: from `db.postgres.open_pool`.
@@ -40,8 +40,8 @@ class ArtifactRepository:
         """
         require_small(data, self._bytes_max)
         sha256 = sha256_hex(data)
-        async with tenant_transaction(self._pool, tenant, user_id) as connection:
-            await connection.execute(query("artifact_put"), tenant, sha256, data, self._expiry())
+        with upstream_failures("writing an artifact"):
+            await self._pool.execute(query("artifact_put"), tenant, user_id, sha256, data, self._expiry())
         return sha256
 
     async def get(self, tenant: str, user_id: UUID, sha256: str) -> bytes | None:
@@ -50,14 +50,14 @@ class ArtifactRepository:
         Raises:
             TerminalError: INTERNAL when the stored bytes do not have that SHA-256.
         """
-        async with tenant_transaction(self._pool, tenant, user_id) as connection:
-            data = await connection.fetchval(query("artifact_get"), sha256, self._clock())
+        with upstream_failures("reading an artifact"):
+            data = await self._pool.fetchval(query("artifact_get"), tenant, user_id, sha256, self._clock())
         return None if data is None else require_intact(data, sha256)
 
     async def touch(self, tenant: str, user_id: UUID, sha256: str) -> bool:
         """Renew the lease; False when the artifact is gone. A lease never gets shorter."""
-        async with tenant_transaction(self._pool, tenant, user_id) as connection:
-            return await connection.fetchval(query("artifact_touch"), sha256, self._expiry()) is not None
+        with upstream_failures("renewing an artifact's lease"):
+            return await self._pool.fetchval(query("artifact_touch"), tenant, user_id, sha256, self._expiry())
 
     async def collect(self, limit: int = 1000) -> int:
         """Remove artifacts of all tenants whose lease is over, at most `limit`, and return how many.

@@ -135,7 +135,7 @@ async def _store_own(
             continue
         left.discard(row[0])
         if len(item.data) > inline_bytes_max:
-            await connection.execute(query("artifact_put"), tenant, sha256_hex(item.data), item.data, _KEPT)
+            await connection.execute(query("artifact_put"), tenant, user_id, sha256_hex(item.data), item.data, _KEPT)
         if refs := sorted(set(_refs(item.result))):
             await connection.execute(query("artifact_keep"), refs, _KEPT)
     return made

@@ -43,7 +43,7 @@ class SnapshotRepository:
                 with other rows, which means that booking is not deterministic.
         """
         async with tenant_transaction(self._pool, tenant, user_id) as connection:
-            if await connection.fetchrow(query("portfolio_get"), portfolio_id) is None:
+            if await connection.fetchrow(query("portfolio_get"), tenant, user_id, portfolio_id) is None:
                 raise TerminalError(Code.UNKNOWN_PORTFOLIO, f"there is no portfolio {portfolio_id}")
             made = await connection.fetchval(
                 query("snapshot_put"), portfolio_id, commit, tenant, user_id, content_hash, len(rows)

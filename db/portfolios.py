@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from db.portfolio import Portfolio, require_same_ledger
-from db.postgres import Pool, tenant_transaction
+from db.postgres import Pool, tenant_transaction, upstream_failures
 from db.sql import query
 
 
@@ -16,8 +16,8 @@ class PortfolioRepository:
 
     async def get(self, tenant: str, user_id: UUID, portfolio_id: UUID) -> Portfolio | None:
         """Return the portfolio; None when there is none or it is someone else's (the two cannot be told apart)."""
-        async with tenant_transaction(self._pool, tenant, user_id) as connection:
-            row = await connection.fetchrow(query("portfolio_get"), portfolio_id)
+        with upstream_failures("reading a portfolio"):
+            row = await self._pool.fetchrow(query("portfolio_get"), tenant, user_id, portfolio_id)
         return None if row is None else Portfolio(**dict(row))
 
     async def list(self, tenant: str, user_id: UUID) -> Sequence[Portfolio]:
@@ -36,7 +36,7 @@ class PortfolioRepository:
             TerminalError: INVALID_INPUT when ledger path or booking method would change.
         """
         async with tenant_transaction(self._pool, tenant, user_id) as connection:
-            row = await connection.fetchrow(query("portfolio_get"), portfolio.id)
+            row = await connection.fetchrow(query("portfolio_get"), tenant, user_id, portfolio.id)
             require_same_ledger(None if row is None else Portfolio(**dict(row)), portfolio)
             changed = await connection.fetchval(
                 query("portfolio_update"),

@@ -319,7 +319,7 @@ SELECT coalesce(max(revision), 0) + 1 FROM pricing_pack WHERE policy = $1 AND as
 UPDATE pricing_pack SET status = 'superseded' WHERE id = $1 AND status = 'fresh' RETURNING id
 
 -- name: portfolio_get
-SELECT id, name, base_ccy, benchmark_id, booking, ledger_path, policy FROM portfolios WHERE id = $1
+SELECT id, name, base_ccy, benchmark_id, booking, ledger_path, policy FROM get_portfolio($1, $2, $3)
 
 -- name: portfolio_list
 SELECT id, name, base_ccy, benchmark_id, booking, ledger_path, policy FROM portfolios ORDER BY name, id
@@ -370,14 +370,13 @@ FROM json_to_recordset($5::json) AS booked (
 )
 
 -- name: artifact_put
-INSERT INTO artifacts (tenant, sha256, bytes, expires_at) VALUES ($1, $2, $3, $4)
-ON CONFLICT (tenant, sha256) DO UPDATE SET expires_at = greatest(artifacts.expires_at, excluded.expires_at)
+SELECT put_artifact($1, $2, $3, $4, $5)
 
 -- name: artifact_get
-SELECT bytes FROM artifacts WHERE sha256 = $1 AND expires_at >= $2
+SELECT get_artifact($1, $2, $3, $4)
 
 -- name: artifact_touch
-UPDATE artifacts SET expires_at = greatest(expires_at, $2) WHERE sha256 = $1 RETURNING sha256
+SELECT touch_artifact($1, $2, $3, $4)
 
 -- name: artifact_keep
 UPDATE artifacts SET expires_at = greatest(expires_at, $2) WHERE sha256 = ANY ($1::text[])

@@ -581,6 +581,26 @@ BEGIN
 END
 $function$;
 
+CREATE OR REPLACE FUNCTION public.get_artifact(for_tenant text, for_user uuid, digest text, at timestamp with time zone)
+ RETURNS bytea
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    PERFORM set_config('app.tenant', for_tenant, true), set_config('app.user_id', for_user::text, true);
+    RETURN (SELECT bytes FROM artifacts WHERE sha256 = digest AND expires_at >= at);
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION public.get_portfolio(for_tenant text, for_user uuid, portfolio_id uuid)
+ RETURNS SETOF portfolios
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    PERFORM set_config('app.tenant', for_tenant, true), set_config('app.user_id', for_user::text, true);
+    RETURN QUERY SELECT * FROM portfolios WHERE id = portfolio_id;
+END
+$function$;
+
 CREATE OR REPLACE FUNCTION public.identifiers_name_one()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -695,6 +715,17 @@ BEGIN
 END
 $function$;
 
+CREATE OR REPLACE FUNCTION public.put_artifact(for_tenant text, for_user uuid, digest text, content bytea, until timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    PERFORM set_config('app.tenant', for_tenant, true), set_config('app.user_id', for_user::text, true);
+    INSERT INTO artifacts (tenant, sha256, bytes, expires_at) VALUES (for_tenant, digest, content, until)
+    ON CONFLICT (tenant, sha256) DO UPDATE SET expires_at = greatest(artifacts.expires_at, excluded.expires_at);
+END
+$function$;
+
 CREATE OR REPLACE FUNCTION public.refuse_change()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -738,6 +769,17 @@ BEGIN
             OLD.symbol USING ERRCODE = 'restrict_violation';
     END IF;
     RETURN NEW;
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION public.touch_artifact(for_tenant text, for_user uuid, digest text, until timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    PERFORM set_config('app.tenant', for_tenant, true), set_config('app.user_id', for_user::text, true);
+    UPDATE artifacts SET expires_at = greatest(expires_at, until) WHERE sha256 = digest;
+    RETURN found;
 END
 $function$;
 

@@ -139,6 +139,29 @@ async def test_state_is_shared_between_runtimes_through_the_store() -> None:
     assert code(await fetch(runtime(agent, breaker=store, clock=clock))) is Code.AGENT_UNAVAILABLE
 
 
+async def test_a_circuit_without_failures_is_asked_about_four_times_a_second_at_most() -> None:
+    store, clock = MemoryBreaker(), Clock()
+    agent = ProbeAgent(lambda context: "fine")
+    serve = runtime(agent, breaker=store, clock=clock)
+    assert (await fetch(serve)).value == "fine"
+    for _ in range(5):
+        await store.failed("probe/vendor", clock.now)
+    clock.now += 249
+    assert (await fetch(serve)).value == "fine"
+    clock.now += 1
+    assert code(await fetch(serve)) is Code.AGENT_UNAVAILABLE
+
+
+async def test_a_clock_set_back_does_not_keep_a_circuit_closed() -> None:
+    store, clock = MemoryBreaker(), Clock()
+    serve = runtime(ProbeAgent(lambda context: "fine"), breaker=store, clock=clock)
+    await fetch(serve)
+    clock.now -= 5_000
+    for _ in range(5):
+        await store.failed("probe/vendor", clock.now)
+    assert code(await fetch(serve)) is Code.AGENT_UNAVAILABLE
+
+
 class LostStore:
     async def admit(self, circuit: str, now_ms: int) -> Admission:
         raise ConnectionError("no redis")

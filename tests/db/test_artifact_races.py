@@ -27,7 +27,8 @@ async def until_somebody_waits(pool: Pool) -> None:
 async def test_what_is_renewed_while_the_collector_looks_stays(app: Pool, database: Database) -> None:
     sha256 = await ArtifactRepository(app, clock=lambda: PAST).put("acme", ALICE, b"expired")
     async with tenant_transaction(app, "acme", ALICE) as connection:
-        assert await connection.fetchval(query("artifact_touch"), sha256, datetime.now(UTC) + timedelta(hours=1))
+        until = datetime.now(UTC) + timedelta(hours=1)
+        assert await connection.fetchval(query("artifact_touch"), "acme", ALICE, sha256, until)
         collecting = asyncio.create_task(ArtifactRepository(app).collect())
         await until_somebody_waits(app)
         assert not collecting.done()
