@@ -30,8 +30,8 @@ _LOG = logging.getLogger(__name__)
 _ARTIFACT_BYTES_MAX = 20 * 1024 * 1024
 # Of those in an answer, how many travel with it: one per holding would fill every trace and page.
 _WARNINGS_MAX = 20
-# So long is a circuit without failures taken to have none: asking costs each step a round trip, and what others find out
-# meanwhile this process would find out by its own call.
+# So long is a circuit without failures taken to have none: asking costs each step a round trip, and what others find
+# out meanwhile this process would find out by its own call.
 _CLOSED_MS = 250
 # Faults that no declared upstream explains are counted here.
 _ANY_SERVICE = "*"

@@ -7,7 +7,17 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from topics.messages import ErrorBody, ExecuteRequest, Gate, Pins, Projection, Resolution, ResultMetadata
+from topics.messages import (
+    ErrorBody,
+    ExecuteRequest,
+    Gate,
+    PackRef,
+    PackStatus,
+    Pins,
+    Projection,
+    Resolution,
+    ResultMetadata,
+)
 
 
 class Status(StrEnum):
@@ -248,6 +258,16 @@ class Execution:
     def waiting_for_pack(self) -> UUID | None:
         """The pack it is parked for, or None."""
         return self.parked.pack_id if self.parked else None
+
+    def waits_for(self, pack: PackRef) -> bool:
+        """Whether news of this pack concern it: it is parked for it, or for any revision of the day this one is of."""
+        if self.parked is None or pack.pack_id == self.parked.pack_id:
+            return self.parked is not None
+        wanted = self.resolution.pack if self.resolution else None
+        if wanted is None or self.admission is None or self.admission.request.pack_id is not None:
+            return False
+        same_day = (pack.policy, pack.asof_date) == (wanted.policy, wanted.asof_date)
+        return same_day and pack.status == PackStatus.FRESH
 
     @property
     def pattern_digest(self) -> str | None:

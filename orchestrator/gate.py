@@ -5,6 +5,8 @@
     failed      end at once
     superseded  asked for by id: run, the result says so; else resolve again, a bounded number of times
 
+Another revision of the day that becomes fresh is resolved again, too: nobody waits for a pack the day does not need.
+
 Pins are fixed when the gate is passed and never change.
 """
 
@@ -33,7 +35,7 @@ def meet_pack(turn: Turn, pack: PackRef) -> Status:
 
     Args:
         turn: with the resolution set.
-        pack: the resolved pack, with the newest status known.
+        pack: the resolved pack, with the newest status known; or another revision of its day, which is fresh.
 
     Returns:
         RUNNING once pinned, WAITING_FOR_PACK, RESOLVING, or REJECTED with a failure set.
@@ -41,6 +43,8 @@ def meet_pack(turn: Turn, pack: PackRef) -> Status:
     resolution = turn.resolution
     if resolution is None:
         raise AssertionError("the gate comes after the resolution")
+    if pack.pack_id != resolution.pack.pack_id:
+        return _resolve_again(turn, pack)
     if pack.status == PackStatus.FRESH or _asked_for(turn, pack):
         return _pass(turn, resolution, pack, stale=False)
     if pack.status == PackStatus.FAILED:

@@ -131,7 +131,7 @@ def _answer_resolve(state: Execution | None, event: Event, pattern: CompiledPatt
 
 def _open_gate(state: Execution | None, event: Event, pattern: CompiledPattern | None, limits: Limits) -> Decision:
     opened, turn = _message(event, GateOpened), turn_of(state, event, pattern, limits)
-    if turn.parked is None or opened.pack.pack_id != turn.parked.pack_id:
+    if not turn.before.waits_for(opened.pack):
         return repeated(turn.before, event, pattern, limits, Note.OTHER_PACK)
     if opened.pack.status == PackStatus.WARMING:
         return repeated(turn.before, event, pattern, limits, Note.STILL_WARMING)

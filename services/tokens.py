@@ -35,6 +35,8 @@ DEMO_ALGORITHM = "HS256"
 LEEWAY_S = 30
 TOKEN_CHARS_MAX = 16_384
 _KNOWN_MAX = 10_000
+# Then it is checked again: its key may have been withdrawn.
+_KNOWN_S = 60.0
 _KEYS_AGE_MAX_S = 600.0
 # A token with an unknown key makes us ask the issuer, but not more often than this, whoever sends such tokens.
 _KEYS_AGE_MIN_S = 10.0
@@ -110,6 +112,7 @@ class OneSecret:
 class IssuerKeys:
     """The published keys of an OIDC issuer (JWKS), kept for ten minutes.
 
+    A token whose key was withdrawn is refused at most a minute later than that.
     While the issuer does not answer, keys that are known go on being used.
 
     Args:
@@ -202,7 +205,7 @@ class _Borrowed:
 
 
 class TokenVerifier:
-    """Checks tokens; a token that was good is remembered until it ends.
+    """Checks tokens; one that was good is remembered for a minute, or until it ends.
 
     Args:
         keys: where keys come from.
@@ -231,7 +234,7 @@ class TokenVerifier:
         self._tenant_claim = tenant_claim
         self._role_claim = role_claim
         self._clock = clock
-        self._known: OrderedDict[bytes, Principal] = OrderedDict()
+        self._known: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
 
     async def verify(self, token: str) -> Principal:
         """Return who the token stands for.
@@ -243,11 +246,11 @@ class TokenVerifier:
         if len(token) > TOKEN_CHARS_MAX:
             raise TokenRefused("the token is too long")
         name = hashlib.sha256(token.encode("utf-8", "replace")).digest()
-        known = self._known.get(name)
-        if known is not None and known.expires_at + LEEWAY_S > self._clock():
-            return known
-        principal = self._principal(await self._claims(token))
-        self._known[name] = principal
+        principal, until = self._known.pop(name, (None, 0.0))
+        if principal is None or until <= self._clock():
+            principal = self._principal(await self._claims(token))
+            until = min(self._clock() + _KNOWN_S, principal.expires_at + LEEWAY_S)
+        self._known[name] = principal, until
         if len(self._known) > _KNOWN_MAX:
             self._known.popitem(last=False)
         return principal

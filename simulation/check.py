@@ -330,14 +330,14 @@ class Check:
         assert execution.parked is not None
         processor = worker.processor
         pack_id = execution.parked.pack_id
-        known = processor.freshness.status(pack_id)
-        if known is None or known == "warming":
+        news = processor.freshness.news(pack_id)
+        if news is None:
             if key not in processor.freshness._parked.get(pack_id, ()):
                 raise self._broken(
                     "nothing parked with an open gate", f"{key.decode()} waits, nobody watches {pack_id}", key
                 )
-        elif not worker.opening and (worker.process.name, key, str(pack_id)) not in self._world.gates_opened:
-            text = f"{key.decode()} waits for {pack_id}, known to be {known}, and no signal is under way"
+        elif not worker.opening and (worker.process.name, key, str(news.pack_id)) not in self._world.gates_opened:
+            text = f"{key.decode()} waits for {pack_id}, {news} is known, and no signal is under way"
             raise self._broken("nothing parked with an open gate", text, key)
 
     def all_committed(self) -> bool:

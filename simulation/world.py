@@ -297,7 +297,7 @@ class World:
     # --- packs ---------------------------------------------------------------------------------------------------
 
     def _prepare_packs(self) -> None:
-        """Five days: fresh; warming, then fresh; warming, then failed; fresh or warming, then superseded."""
+        """Prepare five days: fresh; warming, then fresh or failed; superseded; warming until a revision is fresh."""
         faults, changing = self.dice.faults, self.plan.has(Kind.PACKS)
         first = PackStatus.WARMING if changing else PackStatus.FRESH
         for day, status in enumerate((PackStatus.FRESH, first, first, PackStatus.FRESH, first)):
@@ -316,7 +316,8 @@ class World:
         elif day == 2 and known.status == PackStatus.WARMING:
             self.packs.set(pack(day, 1, PackStatus.FAILED))
         elif day in (3, 4):
-            self.packs.set(pack(day, 1, PackStatus.SUPERSEDED))
+            if day == 3:
+                self.packs.set(pack(day, 1, PackStatus.SUPERSEDED))
             self.packs.set(pack(day, 2, PackStatus.FRESH))
 
     def asked_for_pack(self, asof: date) -> None:

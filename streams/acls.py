@@ -62,6 +62,10 @@ def least_privilege(settings: Settings, agents: Sequence[str]) -> tuple[Acl, ...
         "pipeline": (PACK_EVENTS,),
         "upstream": (EXECUTION_RESULTS,),
     }
+    redriven = (
+        *(EXECUTION_REQUESTS, EXECUTION_SIGNALS, CAPABILITY_RESULTS, EXECUTION_RESULTS, PACK_ANNOUNCEMENTS),
+        *requests,
+    )
     writes = {
         "orchestrator": (
             *(EXECUTION_REQUESTS, EXECUTION_SIGNALS, EXECUTION_RESULTS, STATE_CHANGELOG, PATTERN_VERSIONS),
@@ -69,11 +73,9 @@ def least_privilege(settings: Settings, agents: Sequence[str]) -> tuple[Acl, ...
         ),
         "agents": (CAPABILITY_RESULTS, DEAD_LETTERS),
         "projector": (PACK_EVENTS, DEAD_LETTERS),
-        "gateway": (EXECUTION_REQUESTS, EXECUTION_SIGNALS, PACK_ANNOUNCEMENTS),
-        "operator": (
-            *(EXECUTION_REQUESTS, EXECUTION_SIGNALS, CAPABILITY_RESULTS, EXECUTION_RESULTS, PACK_ANNOUNCEMENTS),
-            *requests,
-        ),
+        # It redrives dead letters for operators who ask over HTTP.
+        "gateway": redriven,
+        "operator": redriven,
         "pipeline": (PACK_ANNOUNCEMENTS,),
         "upstream": (EXECUTION_REQUESTS,),
     }

@@ -468,11 +468,13 @@ class Processor:
             self._held = held
         self._kafka.hold(self._requests, held)
 
-    async def _open_gate(self, key: bytes, pack: PackRef) -> None:
+    async def _open_gate(self, key: bytes, pack: PackRef) -> bool:
         execution = self._load_owned(key)
-        if execution is not None and execution.waiting_for_pack == pack.pack_id:
-            opened = GateOpened(execution_id=execution.execution_id, tenant=execution.tenant, pack=pack)
-            await self._signal(key, opened)
+        if execution is None or not execution.waits_for(pack):
+            return False
+        opened = GateOpened(execution_id=execution.execution_id, tenant=execution.tenant, pack=pack)
+        await self._signal(key, opened)
+        return True
 
     async def _signal(self, key: bytes, signal: TimerFired | GateOpened | StartExecution) -> None:
         partition = self._rows.partition(key)

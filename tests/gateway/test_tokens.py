@@ -130,9 +130,12 @@ class Issuer:
         self.up = True
         self.asked = 0
         self.now = 1000.0
+        self.started = time.time() - self.now
         client = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
         self.found = IssuerKeys(ISSUER, None, client, lambda: self.now)
-        self.verifier = TokenVerifier(self.found, ["RS256", "ES256"], ISSUER, "dawsos")
+        self.verifier = TokenVerifier(
+            self.found, ["RS256", "ES256"], ISSUER, "dawsos", clock=lambda: self.started + self.now
+        )
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         self.asked += 1
@@ -173,6 +176,19 @@ async def test_keys_are_found_by_discovery_and_fetched_again_after_a_rotation(rs
     await issuer.verifier.verify(issuer.token("three", curve, "ES256"))
     with pytest.raises(TokenRefused):
         await issuer.verifier.verify(issuer.token("one", rsa_keys[0], sub="another"))
+
+
+async def test_a_token_whose_key_was_withdrawn_is_refused_though_it_was_good_before(rsa_keys: list[Any]) -> None:
+    issuer = Issuer()
+    issuer.keys = {"one": rsa_keys[0]}
+    token = issuer.token("one", rsa_keys[0])
+    await issuer.verifier.verify(token)
+    issuer.keys = {"two": rsa_keys[1]}
+    issuer.now += 59
+    await issuer.verifier.verify(token)
+    issuer.now += 602
+    with pytest.raises(TokenRefused):
+        await issuer.verifier.verify(token)
 
 
 async def test_tokens_with_unknown_keys_do_not_make_us_ask_all_the_time(rsa_keys: list[Any]) -> None:

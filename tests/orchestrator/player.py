@@ -271,8 +271,8 @@ class Player:
         self.at_ms = at_ms
         return self.play(TimerFired(execution_id=self.execution_id, tenant="acme", due_at_ms=at_ms))
 
-    def gate(self, pack_id: UUID = PACK, status: str = "fresh") -> Decision:
-        opened = PackRef.model_validate_json(json.dumps(pack(pack_id, status)))
+    def gate(self, pack_id: UUID = PACK, status: str = "fresh", day: str = "2026-01-02") -> Decision:
+        opened = PackRef.model_validate_json(json.dumps(pack(pack_id, status, day)))
         return self.play(GateOpened(execution_id=self.execution_id, tenant="acme", pack=opened))
 
     def start(self) -> Decision:

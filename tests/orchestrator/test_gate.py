@@ -1,6 +1,7 @@
 """The freshness gate: three policies, every pack status, before and after parking."""
 
 import json
+from uuid import UUID
 
 import pytest
 
@@ -103,13 +104,40 @@ def test_the_pack_opens_and_its_hash_is_pinned() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pack_id", "status", "note"), [(PACK, "warming", Note.STILL_WARMING), (NEW_PACK, "fresh", Note.OTHER_PACK)]
+    ("pack_id", "status", "day", "note"),
+    [
+        (PACK, "warming", "2026-01-02", Note.STILL_WARMING),
+        (NEW_PACK, "warming", "2026-01-02", Note.OTHER_PACK),
+        (NEW_PACK, "failed", "2026-01-02", Note.OTHER_PACK),
+        (NEW_PACK, "fresh", "2026-01-05", Note.OTHER_PACK),
+    ],
 )
-def test_news_that_open_nothing(pack_id: object, status: str, note: Note) -> None:
+def test_news_that_open_nothing(pack_id: UUID, status: str, day: str, note: Note) -> None:
     one = resolving("wait")
     one.resolved(resolution("warming"))
-    one.gate(pack_id, status)  # type: ignore[arg-type]
+    one.gate(pack_id, status, day)
     one.ignored(note)
+
+
+def test_another_revision_of_the_day_that_is_fresh_is_as_good() -> None:
+    one = resolving("wait")
+    one.resolved(resolution("warming"))
+    one.gate(NEW_PACK)
+    assert one.status == "resolving"
+    one.resolved(resolution("fresh", pack_id=NEW_PACK), attempt=2)
+    assert one.state is not None
+    assert one.state.pins is not None
+    assert one.state.pins.pricing_pack_id == NEW_PACK
+
+
+def test_who_asked_for_a_pack_by_id_waits_for_that_one() -> None:
+    one = Player(pattern_of(PINNED))
+    one.request(pack_id=PACK, gate=Gate(policy=GatePolicy.WAIT, wait_s=60.0))
+    one.resolved(resolution("warming"))
+    one.gate(NEW_PACK)
+    one.ignored(Note.OTHER_PACK)
+    one.gate()
+    assert one.status == "running"
 
 
 def test_what_an_execution_waits_for_names_the_policy_and_the_day() -> None:
