@@ -132,7 +132,7 @@ def _ex_date(entry: Transaction) -> date | None:
 
 
 def _implied_price(legs: Sequence[Leg], trades: Sequence[Leg]) -> Amount | None:
-    """Return the price a single unpriced trade was done at, from the money it moved."""
+    """Return the price a single unpriced trade was done at, from the money it moved; 0 when none came: a write-off."""
     [trade, *others] = trades
     if others or trade.units is None or trade.posting.price is not None:
         return None
@@ -141,6 +141,8 @@ def _implied_price(legs: Sequence[Leg], trades: Sequence[Leg]) -> Amount | None:
         if leg is not trade and leg.weight is not None and leg.root != "Income":
             currency = leg.weight.currency
             moved[currency] = moved.get(currency, ZERO) + leg.weight.number
+    if not moved and trade.weight is not None:
+        moved[trade.weight.currency] = ZERO
     if len(moved) != 1:
         return None
     [(currency, number)] = moved.items()

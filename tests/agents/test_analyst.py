@@ -228,8 +228,10 @@ async def test_gains_of_a_holding_are_split_and_reconcile_with_money(desk: Desk)
 
 async def test_the_whole_gain_is_split_into_causes(desk: Desk) -> None:
     found = await ask(desk, "portfolio.gains", positions=...)
-    # The share as above: price 131 − 2.5 joint. Cash: 500 USD × 0.02, then 500 × −0.07.
-    assert (found["total"], found["price"], found["fx_securities"], found["fx_cash"]) == ("75", "128.5", "-28.5", "-25")
+    # Ten of the fifty sold as below; forty at 12 that cost 10: 80 × 1.25, and 400 × (1.25 − 1.30).
+    # Cash: 500 USD × 0.02, then 500 × −0.07.
+    assert (found["realised"], found["unrealised"], found["price"]) == ("25", "100", "125")
+    assert (found["total"], found["fx_securities"], found["fx_cash"], found["fx"]) == ("75", "-25", "-25", "-50")
     assert [row["name"] for row in found["rows"]] == ["SYN-A", "cash:USD"] and found["residual"] == "0"
     assert found["reasons"] == {} and sum(D(row["amount"]) for row in found["causes"]) == 75
 

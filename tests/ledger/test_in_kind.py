@@ -144,6 +144,20 @@ def test_a_merger_without_cash_has_no_trade_price(booked: Booked) -> None:
 
 
 @ledger("FIFO")
+def test_what_became_worthless_was_sold_for_nothing(booked: Booked) -> None:
+    """
+    2004-01-05 * "buy"
+      Assets:Stock   100 SYN-A {10 USD}
+      Assets:Cash
+    2004-06-01 * "struck off"
+      Assets:Stock  -100 SYN-A {}
+      Income:Gains
+    """
+    [row] = [row for row in booked.rows if row.on == date(2004, 6, 1)]
+    assert (row.kind, row.price, row.gain) == ("lot", 0, -1000)
+
+
+@ledger("FIFO")
 def test_a_dividend_in_shares_is_bought_with_its_income(booked: Booked) -> None:
     """
     2004-01-05 * "buy"

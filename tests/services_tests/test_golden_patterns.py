@@ -119,5 +119,9 @@ async def test_figures_of_different_patterns_agree(demo: Demo) -> None:
     own = next(row for row in split["rows"] if row["name"] == "AAPL")
     # The deep dive knows no commissions, and has the joint effect apart.
     assert Decimal(own["total"]) - Decimal(own["costs"]) == pytest.approx(Decimal(dive["gains"]["total"]), abs=CENT)
-    lots = (await data("tax_lots"))["lots"]
+    taxed = await data("tax_lots")
+    lots, sold = taxed["lots"], taxed["realised"]
+    assert Decimal(split["realised"]) == pytest.approx(Decimal(sold["gain_price_base"]), abs=CENT)
+    both = Decimal(sold["gain_currency_base"]) + Decimal(lots["unrealized_pl"])
+    assert Decimal(split["unrealised"]) + Decimal(split["fx_securities"]) == pytest.approx(both, abs=CENT)
     assert float(lots["unrealized_pl"]) == pytest.approx(float(overview["perf_metrics"]["unrealized_pl"]), abs=0.01)
