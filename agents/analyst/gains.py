@@ -50,7 +50,7 @@ class GainRow(Part):
     tax: Money = Field(description="−Σ tax withheld from dividends × rate of the ex-date")
     income: Money = Field(description="Σ other income (interest) × rate of the day")
     fx: Money = Field(
-        description="securities: Σ cost·(S − S₀), rate of the sale or now less that of the purchase; cash: Σ m·(S₁ − S₀)"
+        description="securities: Σ cost·(S − S₀), S of the sale or now, S₀ of the purchase; cash: Σ m·(S₁ − S₀)"
     )
     costs: Money = Field(description="−Σ commissions and other expenses × rate of the day")
     total: Money = Field(description="realised + unrealised + dividends + tax + income + currency + costs")

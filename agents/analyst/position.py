@@ -1,5 +1,6 @@
 """How a portfolio is spread, and one holding in depth."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
@@ -17,6 +18,7 @@ from agents.ports import BookingRow
 from agents.positions import total, unvalued
 from analytics.allocation import concentration, grouped
 from analytics.attribution import NotAdditive, attribute
+from analytics.fees import Fees
 from analytics.gains import Gain, gain_of
 from analytics.history import History
 from analytics.numbers import ZERO, money
@@ -52,7 +54,13 @@ class Allocation(Stamped):
 
 
 class TransactionRow(Part):
-    """One booked row about a security; `amount` as in the ledger's rows, plus is more wealth."""
+    """One booked row about a security; `amount` as in the ledger's rows, plus is more wealth.
+
+    Attributes:
+        proceeds, gain: of what was sold; null where nothing was paid for units that went.
+        cost: of the lot that came or went; both signs turn for a short.
+        income: `amount` of what moves no lot: dividends, tax, what is owed, flows in kind.
+    """
 
     on: date
     kind: str
@@ -61,6 +69,12 @@ class TransactionRow(Part):
     amount: Exact
     currency: str
     account: str
+    lot: str
+    proceeds: Money | None = Field(description="units sold × trade price, before commission")
+    cost: Money | None = Field(description="what the lot cost, or gave up")
+    gain: Money | None = Field(description="proceeds − cost")
+    fees: dict[str, Money] = Field(description="commissions by currency, spread by units; not part of the gain")
+    income: Money | None = Field(description="amount of dividends, tax withheld, dividends owed and flows in kind")
 
 
 class Transactions(Stamped):
@@ -134,7 +148,7 @@ class PositionGroup(Desk):
         pins = pinned(context)
         book = await self._books.load(context)
         cite(context, book)
-        rows = [_transaction(row) for row in book.snapshot.rows if row.on <= pins.asof and row.symbol == symbol]
+        rows = _transactions([row for row in book.snapshot.rows if row.on <= pins.asof], symbol)
         warnings = []
         if len(rows) > _TRANSACTIONS_MAX:
             warnings.append(f"the last {_TRANSACTIONS_MAX} of {len(rows)} rows")
@@ -255,16 +269,35 @@ def _kind(row: ValuedRow) -> str:
     return "cash" if row.kind == "cash" else "dividends owed"
 
 
-def _transaction(row: BookingRow) -> TransactionRow:
-    return TransactionRow(
-        on=row.on,
-        kind=row.kind,
-        qty=row.qty,
-        price=row.price,
-        amount=row.amount,
-        currency=row.currency,
-        account=row.account,
-    )
+def _transactions(rows: Sequence[BookingRow], symbol: str) -> list[TransactionRow]:
+    fees = Fees(rows)
+    units: defaultdict[str, Decimal] = defaultdict(Decimal)
+    found: list[TransactionRow] = []
+    for row in rows:
+        if row.symbol != symbol:
+            continue
+        # Units that go are of the other sign than what their lot holds.
+        goes = row.kind == "lot" and row.qty * units[row.lot] < 0
+        if row.kind in ("lot", "split"):
+            units[row.lot] += row.qty
+        found.append(
+            TransactionRow(
+                on=row.on,
+                kind=row.kind,
+                qty=row.qty,
+                price=row.price,
+                amount=row.amount,
+                currency=row.currency,
+                account=row.account,
+                lot=row.lot,
+                proceeds=None if row.gain is None else row.gain - row.amount,
+                cost=None if row.kind != "lot" else -row.amount if goes else row.amount,
+                gain=row.gain,
+                fees=fees.of(row),
+                income=None if row.kind in ("lot", "split") else row.amount,
+            )
+        )
+    return found
 
 
 def _split(gain: Gain) -> GainSplit:

@@ -13,18 +13,8 @@ from analytics.market import align
 from analytics.realised import disposals
 from ledger.booking import book
 from ledger.sources import from_text
-from tests.analytics.worlds import D, World, everything, single
+from tests.analytics.worlds import OPEN, D, World, everything, single
 
-OPEN = """
-2004-01-01 open Assets:Cash
-2004-01-01 open Assets:Stock "FIFO"
-2004-01-01 open Equity:In
-2004-01-01 open Income:Gains
-2004-01-01 open Income:Interest
-2004-01-01 open Income:Dividends:SYN-A
-2004-01-01 open Expenses:Fees
-2004-01-01 open Expenses:Tax
-"""
 EUROS = '2004-01-05 * "euros"\n  Assets:Cash  1000 EUR\n  Equity:In\n'
 BUY = '2004-01-05 * "buy"\n  Assets:Stock  100 SYN-A {10 USD}\n  Equity:In\n'
 
@@ -195,7 +185,6 @@ SPLIT_WITH_CASH = """
   Income:Gains
 """
 DEAR = """
-2004-01-01 open Assets:Other "FIFO"
 2004-01-05 * "money"
   Assets:Cash  130 USD
   Equity:In
@@ -227,7 +216,7 @@ DEAR = """
 def test_what_moves_without_a_price_is_realised_when_it_leaves(
     paperwork: str, close: str, realised: int, unrealised: int
 ) -> None:
-    ledger = BUY + '2004-01-01 open Assets:Other "FIFO"\n' + f"2004-01-06 * {paperwork}"
+    ledger = BUY + f"2004-01-06 * {paperwork}"
     found = split(single(OPEN + ledger, {"2004-01-05": "10", "2004-01-06": close}))
     [row] = found.rows
     assert (row.realised, row.unrealised, found.residual) == (realised, unrealised, 0)
@@ -292,7 +281,6 @@ def test_a_merger_is_known_only_together() -> None:
 
 def test_a_split_and_a_move_between_accounts_gain_nothing() -> None:
     ledger = BUY + (
-        "2004-01-01 open Assets:Other\n"
         '2004-01-06 custom "split" "SYN-A" 2\n'
         '2004-01-06 * "move"\n  Assets:Stock  -100 SYN-A {}\n  Assets:Other  100 SYN-A {}\n'
     )

@@ -11,6 +11,18 @@ from ledger.booking import book
 from ledger.sources import from_text
 
 D = Decimal
+# Accounts of small ledgers by hand, here and in other folders' tests.
+OPEN = """
+2003-01-01 open Assets:Cash
+2003-01-01 open Assets:Stock "FIFO"
+2003-01-01 open Assets:Other "FIFO"
+2003-01-01 open Equity:In
+2003-01-01 open Income:Gains
+2003-01-01 open Income:Interest
+2003-01-01 open Income:Dividends:SYN-A
+2003-01-01 open Expenses:Fees
+2003-01-01 open Expenses:Tax
+"""
 
 
 @dataclass(frozen=True)
@@ -60,14 +72,7 @@ def everything(seed: int, days: int = 60, *, flows: bool = True) -> World:
     prices: list[PriceRow] = []
     fx: list[FxRow] = []
     lines = [
-        '2004-01-01 open Assets:Stock "FIFO"',
-        "2004-01-01 open Assets:Cash",
-        "2004-01-01 open Equity:In",
-        "2004-01-01 open Income:Gains",
-        "2004-01-01 open Income:Interest",
-        "2004-01-01 open Income:Dividends:SYN-A",
-        "2004-01-01 open Expenses:Fees",
-        "2004-01-01 open Expenses:Tax",
+        OPEN,
         '2004-01-01 * "opening"\n  Assets:Cash  100000 CAD\n  Equity:In',
         '2004-01-01 * "opening"\n  Assets:Cash  80000 USD\n  Equity:In',
         '2004-01-01 * "opening"\n  Assets:Cash  50000 EUR\n  Equity:In',

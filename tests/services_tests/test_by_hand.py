@@ -149,11 +149,11 @@ async def test_performance_review(stage: Stage) -> None:
     assert mwr["gain"] == dietz["gain"] == "2149.1"
     assert "lost before the first close, and in no return: 12.5 CAD" in mwr["warnings"]
     gains = found["gains"]
-    # By cause: realised 615 as in the tax lots below, and 100 SYN-P given away 25 p above cost, × 2.40; unrealised SYN-A
-    # 150 × 4 × 1.30, SYN-B 100 × 3 × 1.50, SYN-P 300 × 0.25 × 2.40; dividend 100 USD, tax 15 USD, both × 1.25; interest
-    # 12; currency on what securities cost: SYN-A (50 + 150) × 20 × 0.05, SYN-S −600 × 0.05, SYN-B 3,000 × −0.10, on cash
-    # −200 + 292.50 (the 1,000 USD went at the day's rate: nothing); fees (10 + 5) × 1.25 + 8 × 1.30. All of it
-    # 29,776.60 − 27,640.
+    # By cause: realised 615 as in the tax lots below, and 100 SYN-P given away 25 p above cost, × 2.40; unrealised
+    # SYN-A 150 × 4 × 1.30, SYN-B 100 × 3 × 1.50, SYN-P 300 × 0.25 × 2.40; dividend 100 USD, tax 15 USD, both × 1.25;
+    # interest 12; currency on what securities cost: SYN-A (50 + 150) × 20 × 0.05, SYN-S −600 × 0.05, SYN-B
+    # 3,000 × −0.10, on cash −200 + 292.50 (the 1,000 USD went at the day's rate: nothing); fees (10 + 5) × 1.25 +
+    # 8 × 1.30. All of it 29,776.60 − 27,640.
     assert [row["amount"] for row in gains["causes"]] == [
         "675", "1410", "125", "-18.75", "12", "-130", "92.5", "-29.15",
     ]  # fmt: skip
