@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
+from math import fsum
 from typing import Literal
 
 from pydantic import Field
@@ -41,6 +42,7 @@ class Allocation(Stamped):
     """Shares of NAV by kind, currency, sector and holding; each list sums to 1, shorts are negative."""
 
     nav: Money | None = Field(description="Σ q·P·S with cash, receivables and shorts")
+    weight: Ratio | None = Field(description="Σ weights: 1")
     by_kind: tuple[ShareRow, ...] = Field(strict=False)
     by_currency: tuple[ShareRow, ...] = Field(strict=False)
     by_sector: tuple[ShareRow, ...] = Field(strict=False)
@@ -213,7 +215,7 @@ class PositionGroup(Desk):
 
 def _allocation(pins: Pins, positions: Sequence[ValuedRow], sectors: dict[str, str]) -> Allocation:
     nav = total(row.value_base for row in positions)
-    figures = ("gross_exposure", "net_exposure", "hhi", "effective_holdings", "largest", "top_five")
+    figures = ("weight", "gross_exposure", "net_exposure", "hhi", "effective_holdings", "largest", "top_five")
     if nav is None or nav <= ZERO:
         missing = unvalued(positions)
         why = f"no value: {missing}" if nav is None else "the value is not above zero"
@@ -245,6 +247,7 @@ def _allocation(pins: Pins, positions: Sequence[ValuedRow], sectors: dict[str, s
         by_currency=shares([row.price_currency or row.trading_currency for row in positions]),
         by_sector=shares(classified) if sectors else (),
         by_holding=shares([row.symbol if row.kind == "security" else f"{row.kind}:{row.symbol}" for row in positions]),
+        weight=fsum(row.weight for row in positions if row.weight is not None),
         gross_exposure=found.gross,
         net_exposure=found.net,
         hhi=found.hhi,
@@ -257,7 +260,7 @@ def _allocation(pins: Pins, positions: Sequence[ValuedRow], sectors: dict[str, s
             len(positions),
             reasons={
                 "by_sector": "" if sectors else "no sectors given",
-                **({} if found.hhi is not None else dict.fromkeys(figures[2:], none)),
+                **({} if found.hhi is not None else dict.fromkeys(figures[3:], none)),
             },
         ),
     )

@@ -66,6 +66,8 @@ class RealisedGains(Stamped):
     gain_currency_base: Money | None = Field(description="Σ cost·(S − S₀)")
     proceeds_base: Money | None = Field(description="Σ proceeds × rate of the sale")
     cost_base: Money | None = Field(description="Σ cost × rate of the purchase")
+    long_term: Money | None = Field(description="Σ gains of lots held more than a year")
+    short_term: Money | None = Field(description="Σ gains of lots held up to a year")
     fees: dict[str, Money] = Field(description="Σ commissions of these sales by currency; not part of the gains")
     commissions: dict[str, Money]
     booking: str
@@ -122,10 +124,11 @@ class TaxGroup(Desk):
         missing = "; ".join(dict.fromkeys(each.reason for each in found if each.reason))
         years = sorted({each.closed.year for each in found})
         names = ("gain_base", "gain_price_base", "gain_currency_base", "proceeds_base", "cost_base")
+        sums = {name: total(getattr(each, name) for each in found) for name in names} | _by_term(found)
         return RealisedGains(
             rows=tuple(_disposal(each) for each in found),
             years=tuple(_year(at, [each for each in found if each.closed.year == at]) for at in years),
-            **{name: total(getattr(each, name) for each in found) for name in names},
+            **sums,
             fees=_added(each.fees for each in found),
             commissions=commissions,
             booking=book.portfolio.booking,
@@ -134,7 +137,7 @@ class TaxGroup(Desk):
                 f"lot by lot as booked ({book.portfolio.booking} unless the account says otherwise);"
                 " proceeds at the rate of the sale, cost at the rate of the purchase; before commissions",
                 len(found),
-                reasons=dict.fromkeys(names, missing),
+                reasons={name: missing for name, value in sums.items() if value is None},
                 warnings=["gains are before commissions"] if any(commissions.values()) else (),
             ),
         )
@@ -226,6 +229,12 @@ def _year(year: int, found: list[Disposal]) -> YearGains:
         gain_base=total(each.gain_base for each in found),
         gain_price_base=total(each.gain_price_base for each in found),
         gain_currency_base=total(each.gain_currency_base for each in found),
-        long_term=total(each.gain_base for each in found if each.long_term),
-        short_term=total(each.gain_base for each in found if not each.long_term),
+        **_by_term(found),
     )
+
+
+def _by_term(found: list[Disposal]) -> dict[str, Decimal | None]:
+    return {
+        "long_term": total(each.gain_base for each in found if each.long_term),
+        "short_term": total(each.gain_base for each in found if not each.long_term),
+    }
