@@ -108,7 +108,7 @@ class PackBuilder(BaseAgent):
     """
 
     name = "pack_builder"
-    version = "1.0.0"
+    version = "1.1.0"
 
     def __init__(self, pack_desk: PackDesk, market_sources: MarketSources, pack_tenants: tuple[str, ...]) -> None:
         self._desk = pack_desk

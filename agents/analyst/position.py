@@ -247,7 +247,7 @@ def _allocation(pins: Pins, positions: Sequence[ValuedRow], sectors: dict[str, s
         by_currency=shares([row.price_currency or row.trading_currency for row in positions]),
         by_sector=shares(classified) if sectors else (),
         by_holding=shares([row.symbol if row.kind == "security" else f"{row.kind}:{row.symbol}" for row in positions]),
-        weight=fsum(row.weight for row in positions if row.weight is not None),
+        weight=fsum(float((row.value_base or ZERO) / nav) for row in positions),
         gross_exposure=found.gross,
         net_exposure=found.net,
         hhi=found.hhi,
