@@ -13,7 +13,7 @@ from analytics.market import align
 from analytics.realised import disposals
 from ledger.booking import book
 from ledger.sources import from_text
-from tests.analytics.worlds import OPEN, D, World, everything, single
+from tests.analytics.worlds import OPEN, D, World, everything, paperwork, single
 
 EUROS = '2004-01-05 * "euros"\n  Assets:Cash  1000 EUR\n  Equity:In\n'
 BUY = '2004-01-05 * "buy"\n  Assets:Stock  100 SYN-A {10 USD}\n  Equity:In\n'
@@ -220,6 +220,12 @@ def test_what_moves_without_a_price_is_realised_when_it_leaves(
     found = split(single(OPEN + ledger, {"2004-01-05": "10", "2004-01-06": close}))
     [row] = found.rows
     assert (row.realised, row.unrealised, found.residual) == (realised, unrealised, 0)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_causes_add_up_whatever_way_units_move(seed: int) -> None:
+    found = split(paperwork(seed))
+    assert found.rows and found.residual is not None and abs(found.residual) < D("0.0001")
 
 
 def test_units_before_a_split_of_the_same_interval_count_at_the_close_of_theirs() -> None:
