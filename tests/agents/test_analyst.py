@@ -309,7 +309,7 @@ async def test_what_rests_on_a_forgotten_split_says_so(ask_for: str, booked: boo
     prices = "2020-01-02,SYN-A,60,CAD\n2020-01-03,SYN-A,60,CAD\n2020-01-06,SYN-A,30,CAD\n2020-01-07,SYN-A,30,CAD\n"
     desk = Desk(local_data(ledger, prices, ""))
     pins = await desk.pins()
-    args = {"symbol": "SYN-A"} if ask_for == "position.deep_dive" else {}
+    args: dict[str, Any] = {"symbol": "SYN-A"} if ask_for == "position.deep_dive" else {}
     if ask_for in ("position.deep_dive", "portfolio.gains"):
         args["positions"] = await desk.valued(pins)
     answer = await desk.step(ask_for, args, pins)
