@@ -11,6 +11,7 @@ from uuid import UUID
 
 from agents.context import CapabilityContext
 from agents.memo import Memo
+from agents.naming import first_named
 from agents.ports import LedgerPort, LedgerSnapshot, PackPort, PackSeries, Portfolio, PortfolioPort
 from analytics.fx import CARRY_DAYS_MAX, MINOR_UNITS, FxHistory, InconsistentRates
 from analytics.history import History, build
@@ -24,6 +25,7 @@ from topics.messages import Pins
 _LEAD = timedelta(days=10)
 _MEMO_ENTRIES = 64
 _SYMBOLS_SHOWN_MAX = 20
+_JUMPS_SAID_MAX = 3
 # Above this many valued days the fold takes longer than an event loop should stand still.
 _INLINE_DAYS_MAX = 300
 
@@ -48,8 +50,7 @@ class Book:
 def unknown_symbol(symbol: str, held: Iterable[str]) -> TerminalError:
     """Return what is said of a security that was never held: which ones were, the first twenty by name."""
     known = sorted(set(held))
-    more = f" and {len(known) - _SYMBOLS_SHOWN_MAX} more" if len(known) > _SYMBOLS_SHOWN_MAX else ""
-    there = f"there are {', '.join(known[:_SYMBOLS_SHOWN_MAX])}{more}" if known else "it has none"
+    there = f"there are {first_named(known, _SYMBOLS_SHOWN_MAX)}" if known else "it has none"
     return TerminalError(Code.INVALID_ARGS, f"expected a symbol of this portfolio, got {symbol!r}; {there}")
 
 
@@ -102,10 +103,16 @@ class Books:
         return await self._books.get(_key(context, pins), lambda: self._load(context, pins))
 
     async def performance(self, context: CapabilityContext) -> tuple[Book, Performance]:
-        """Return the book and its daily history."""
+        """Return the book and its daily history; what looks like a forgotten split becomes a warning of the answer.
+
+        Gains and returns are wrong by such a split wherever they are shown, so no caller can leave it out.
+        """
         pins = _pinned(context)
         book = await self.load(context)
-        return book, await self._performances.get(_key(context, pins), lambda: _measure(book))
+        found = await self._performances.get(_key(context, pins), lambda: _measure(book))
+        for warning in _suspected(found.jumps):
+            context.report(warning=warning)
+        return book, found
 
     async def _load(self, context: CapabilityContext, pins: Pins) -> Book:
         assert pins.portfolio_id is not None and pins.ledger_commit_hash is not None
@@ -127,6 +134,13 @@ class Books:
         except InconsistentRates as error:
             raise TerminalError(Code.MISSING_FX, f"pack {pins.pricing_pack_id}: {error}") from error
         return Book(pins, portfolio, snapshot, series, fx)
+
+
+def _suspected(jumps: Sequence[Jump]) -> list[str]:
+    """Return what to say of jumps that look like splits; the quality checks list them all."""
+    likely = [jump.said() for jump in jumps if jump.split]
+    rest = len(likely) - _JUMPS_SAID_MAX
+    return [*likely[:_JUMPS_SAID_MAX], *([f"{rest} more such jumps: data_quality lists them all"] if rest > 0 else [])]
 
 
 def _pinned(context: CapabilityContext) -> Pins:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from agents.base import BaseAgent
 from agents.capability import Retry, capability
 from agents.context import CapabilityContext
+from agents.fields import Ratio
 from agents.pack_ports import MacroPoint, MarketSources, PackDesk, PackRows, QuotedPrice, QuotedRate
 from topics.errors import Code, TerminalError
 from topics.messages import PackRef
@@ -61,22 +62,35 @@ class MacroValue(_Row):
 
 
 class FindingRow(_Row):
-    """What a check noticed; a `fault` keeps a pack from being frozen."""
+    """What a check noticed; a `fault` keeps a pack from being frozen.
+
+    Attributes:
+        on: day the price or rate was observed; the pack's where there is none.
+    """
 
     kind: Literal["empty", "coverage", "triangulation", "jump", "stale"]
     fault: bool
     subject: str
+    on: date
     message: str
 
 
 class Validation(_Row):
-    """A pack that may be frozen: its digest, how many rows, and what was noticed."""
+    """A pack that may be frozen: its digest, how many rows, how much of what was expected, and what was noticed.
 
-    content_sha256: str
+    Attributes:
+        reasons: field → why it is null.
+    """
+
+    content_sha256: str = Field(description="SHA-256 of the canonical sorted rows")
     prices: int
     rates: int
     macro: int
+    expected: int = Field(description="securities the policy requires or the pack before has")
+    covered: int = Field(description="expected securities with a price")
+    coverage: Ratio | None = Field(description="covered / expected")
     findings: list[FindingRow]
+    reasons: dict[str, str]
 
 
 Prices = Annotated[list[PriceQuote], Field(max_length=_ROWS_MAX)]
@@ -94,7 +108,7 @@ class PackBuilder(BaseAgent):
     """
 
     name = "pack_builder"
-    version = "1.0.0"
+    version = "1.1.0"
 
     def __init__(self, pack_desk: PackDesk, market_sources: MarketSources, pack_tenants: tuple[str, ...]) -> None:
         self._desk = pack_desk
@@ -137,7 +151,8 @@ class PackBuilder(BaseAgent):
     ) -> Validation:
         """Check coverage, triangulation of rates, jumps over 25% and stale observations; faults end the build."""
         self._allow(context)
-        sha256, findings = await self._desk.check(pack_id, _rows(prices, rates, macro))
+        checked = await self._desk.check(pack_id, _rows(prices, rates, macro))
+        findings = checked.findings
         faults = [f"{found.kind} {found.subject}: {found.message}" for found in findings if found.fault]
         if faults:
             raise TerminalError(
@@ -145,17 +160,31 @@ class PackBuilder(BaseAgent):
             )
         for found in findings:
             context.report(warning=f"{found.kind} {found.subject}: {found.message}")
+        observed = {row.symbol: row.observed_on for row in prices}
+        observed |= {f"{row.base}/{row.quote}": row.observed_on for row in rates}
+        expected = len(checked.expected)
+        covered = len(checked.expected & {row.symbol for row in prices})
         return Validation(
-            content_sha256=sha256,
+            content_sha256=checked.sha256,
             prices=len(prices),
             rates=len(rates),
             macro=len(macro),
+            expected=expected,
+            covered=covered,
+            coverage=covered / expected if expected else None,
             findings=[
                 FindingRow.model_validate(
-                    {"kind": row.kind, "fault": row.fault, "subject": row.subject, "message": row.message}
+                    {
+                        "kind": row.kind,
+                        "fault": row.fault,
+                        "subject": row.subject,
+                        "on": observed.get(row.subject, checked.asof),
+                        "message": row.message,
+                    }
                 )
                 for row in findings
             ],
+            reasons={} if expected else {"coverage": "no price is required, and there is no pack before"},
         )
 
     @capability("packs.freeze", timeout_s=60, upstreams=("postgres",))

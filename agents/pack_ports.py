@@ -65,6 +65,23 @@ class PackFinding(Protocol):
     def message(self) -> str: ...  # noqa: D102
 
 
+@dataclass(frozen=True, slots=True)
+class PackCheck:
+    """What the checks say of a pack's rows.
+
+    Attributes:
+        asof: the pack's day.
+        sha256: digest the rows give the pack.
+        findings: everything noticed.
+        expected: symbols the policy requires or the pack before has.
+    """
+
+    asof: date
+    sha256: str
+    findings: Sequence[PackFinding]
+    expected: frozenset[str]
+
+
 class PackDesk(Protocol):
     """Where packs are built. Every method may be repeated: the second time changes nothing."""
 
@@ -76,8 +93,8 @@ class PackDesk(Protocol):
         """
         ...
 
-    async def check(self, pack_id: UUID, rows: PackRows) -> tuple[str, Sequence[PackFinding]]:
-        """Return the digest these rows give the pack, and everything noticed about them.
+    async def check(self, pack_id: UUID, rows: PackRows) -> PackCheck:
+        """Return the digest these rows give the pack, everything noticed about them, and what was expected.
 
         Raises:
             TerminalError: INVALID_INPUT for rows that no pack can hold.

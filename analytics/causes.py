@@ -1,14 +1,15 @@
 """The whole gain of a portfolio in money, split into its causes, which add up to value − net deposits.
 
-Per interval from one valued day to the next, in base currency at the rate S₁ of its end:
+In base currency, lot by lot for securities (`analytics.entries`) and day by day for money:
 
-    price      q·(p₁ − p₀)·S₁, and for units traded their value at the close less what was paid
-    fx         q·p₀·(S₁ − S₀) of securities, m·(S₁ − S₀) of cash and dividends owed, exchanges against the day's rates
-    dividends, tax, income, costs      booked amounts × S₁
+    realised       of units that left: (proceeds − cost)·S at the rate of that day
+    unrealised     of units still held: (value − cost)·S at the rate of the end
+    fx             cost·(S − S₀) of securities, m·(S₁ − S₀) of cash and dividends owed, exchanges against the rate
+                   of their day
+    dividends, tax, income, costs      booked amounts × S of their day
 
-with units q (on the share basis of the interval's end) and money m held since its start. So price gains, realised or
-not, count in local currency at the rate of the day they are made, and what the rate does to them later is currency:
-there is no joint effect. The history begins with nothing, so what is earned or spent before the first close is there
+with money m held since the valued day before. Realised + unrealised is the price gain, and there is no joint effect.
+The history begins with nothing, so cost is what was paid, and what is earned or spent before the first close is there
 too, though no return contains it. Intervals over days without a value are as long as the gap, and the sum needs no
 value above zero: restarts of the return index change nothing.
 
@@ -29,7 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytics.bookings import BookingRow
-from analytics.history import History, day_before, no_rate
+from analytics.entries import Entries
+from analytics.history import History, no_rate
 from analytics.numbers import CONTEXT, MONEY_PLACES, ZERO
 
 RowKind = Literal["security", "cash", "exchange", "unpriced"]
@@ -38,7 +40,7 @@ UNPRICED = "trades without a price"
 RESIDUAL_MAX = Decimal("0.01")
 # Above ten billion the digits of float64 end before the cent.
 _RESIDUAL_RATIO_MAX = Decimal("1e-12")
-_BLOCK_DAYS = 256
+COLUMNS = ("realised", "unrealised", "dividends", "tax", "income", "fx", "costs")
 _COLUMN = {"dividend": "dividends", "tax": "tax", "income": "income", "commission": "costs", "expense": "costs"}
 
 
@@ -55,7 +57,8 @@ class Causes:
             several securities sold for one amount).
         kind: which of these.
         currency: of the price or the cash; base for the last two.
-        price: realised and unrealised.
+        realised: price gain of what was sold, given away or exchanged.
+        unrealised: price gain of what is held.
         dividends: gross, at the ex-date's rate.
         tax: withheld from dividends, ≤ 0.
         income: other income: interest.
@@ -66,7 +69,8 @@ class Causes:
     name: str
     kind: RowKind
     currency: str
-    price: Decimal = ZERO
+    realised: Decimal = ZERO
+    unrealised: Decimal = ZERO
     dividends: Decimal = ZERO
     tax: Decimal = ZERO
     income: Decimal = ZERO
@@ -74,8 +78,13 @@ class Causes:
     costs: Decimal = ZERO
 
     @property
+    def price(self) -> Decimal:
+        """Realised and unrealised."""
+        return self.realised + self.unrealised
+
+    @property
     def total(self) -> Decimal:
-        """Sum of the six."""
+        """Sum of all."""
         return self.price + self.dividends + self.tax + self.income + self.fx + self.costs
 
 
@@ -108,7 +117,7 @@ def split_gain(history: History, rows: Iterable[BookingRow], value: Decimal | No
 
     Raises:
         NotReconciled: the causes miss the gain by 0.01 or more (above ten billion by 1e-12 of the largest value).
-    Cost: O(K × N + rows).
+    Cost: O(K × currencies + rows).
     """
     assert history.dates and not history.flow_after, "a gain needs a value and all flows before it"
     worth = history.nav[-1] if value is None else value
@@ -116,7 +125,6 @@ def split_gain(history: History, rows: Iterable[BookingRow], value: Decimal | No
         total = worth - sum(history.flow, ZERO)
         early = history.nav[0] - history.flow[0]
         fold = _Fold(history)
-        fold.securities()
         fold.cash()
         fold.bookings(takewhile(lambda row: row.on <= history.dates[-1], rows))
         if fold.unknown:
@@ -145,24 +153,6 @@ class _Fold:
         self.moved: defaultdict[int, list[float]] = defaultdict(list)
         self.unpriced: defaultdict[int, set[str]] = defaultdict(set)
 
-    def securities(self) -> None:
-        """Add price and currency gains; block by block, so that memory does not grow with the years."""
-        history, own = self.history, self.history.symbol_currency
-        for money in set(own.tolist()):
-            self._needs_rate(money, (history.before[:, own == money] != 0.0).any(axis=1))
-        for first in range(0, len(history.dates), _BLOCK_DAYS):
-            days = np.arange(first, min(first + _BLOCK_DAYS, len(history.dates)))
-            closing, now = history.price[days], self.rates[days][:, own]
-            opening = history.before[days] * day_before(history.price, days)
-            moved = history.begin[days] * closing - opening
-            # Units traded are worth the close from then on; what was paid for them came out of the cash.
-            dealt = history.traded[days] * closing * now - history.paid_base[days]
-            price = (moved * now + dealt).sum(axis=0).tolist()
-            fx = (opening * (now - day_before(self.rates, days)[:, own])).sum(axis=0).tolist()
-            for at, symbol in enumerate(history.symbols):
-                self.terms[symbol, "price"].append(price[at])
-                self.terms[symbol, "fx"].append(fx[at])
-
     def cash(self) -> None:
         for name, money in self.column.items():
             held = self.history.money[:-1, money]
@@ -170,8 +160,13 @@ class _Fold:
             self.terms[f"cash:{name}", "fx"] += (held * np.diff(self.rates[:, money])).tolist()
 
     def bookings(self, rows: Iterable[BookingRow]) -> None:
-        for (on, _), transaction in groupby(rows, attrgetter("on", "source")):
-            self._transaction(bisect_left(self.history.dates, on), list(transaction))
+        entries = Entries(self.history, self._rate, self._add)
+        for at, days in groupby(rows, lambda row: bisect_left(self.history.dates, row.on)):
+            interval = list(days)
+            entries.interval(at, interval)
+            for _, transaction in groupby(interval, attrgetter("on", "source")):
+                self._transaction(at, list(transaction))
+        entries.finish()
         for at, symbols in self.unpriced.items():
             self._unpriced(at, symbols)
 
@@ -181,9 +176,7 @@ class _Fold:
             added[name][column] = Decimal(repr(round(fsum(terms), MONEY_PLACES) + 0.0))
         rows = [Causes(name, *self._what(name), **columns) for name, columns in added.items()]
         kept = [
-            row
-            for row in rows
-            if row.name in self.symbol_column or any((row.price, row.dividends, row.tax, row.income, row.fx, row.costs))
+            row for row in rows if row.name in self.symbol_column or any(getattr(row, column) for column in COLUMNS)
         ]
         return tuple(sorted(kept, key=lambda row: (-row.total, row.name)))
 
@@ -226,16 +219,22 @@ class _Fold:
                 )
         every = [*(history.trade_cash[at] * self.rates[at]).tolist(), *history.paid_base[at].tolist()]
         rest = fsum([*every, *(-amount for amount in self.moved[at])])
-        self.terms[min(symbols) if len(symbols) == 1 else UNPRICED, "price"].append(rest)
+        self.terms[min(symbols) if len(symbols) == 1 else UNPRICED, "realised"].append(rest)
 
     def _base(self, at: int, currency: str, amount: Decimal) -> float:
+        return float(amount) * self._rate(at, currency) if amount else 0.0
+
+    def _rate(self, at: int, currency: str) -> float:
+        """Return a rate that is needed; one that is missing makes the split unknown."""
         money = self.column[currency]
         rate = float(self.history.fx[at, money])
         if isnan(rate):
-            if amount:
-                self.unknown.append(no_rate(self.history, money, at))
+            self.unknown.append(no_rate(self.history, money, at))
             return 0.0
-        return float(amount) * rate
+        return rate
+
+    def _add(self, name: str, column: str, amount: float) -> None:
+        self.terms[name, column].append(amount)
 
     def _needs_rate(self, money: int, needed: NDArray[np.bool_]) -> None:
         missing = np.nonzero(needed & np.isnan(self.history.fx[:, money]))[0]

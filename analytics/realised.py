@@ -10,13 +10,14 @@ Only the ledger knows what was traded: units that are given away, moved or excha
 is written (their rows have no gain), and what comes back keeps its cost in base currency; see `analytics.basis`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, localcontext
 
 from analytics.basis import Closed, Lots, RateOn
 from analytics.bookings import BookingRow
+from analytics.fees import Fees
 from analytics.numbers import CONTEXT
 
 LONG_TERM_DAYS = 365
@@ -32,6 +33,7 @@ class Disposal:
         gain_base: None with a `reason` when a rate is missing.
         gain_price_base, gain_currency_base: sum to `gain_base`.
         days_held: calendar days.
+        fees: commissions by currency; not part of the gains.
     """
 
     lot: str
@@ -51,6 +53,7 @@ class Disposal:
     gain_base: Decimal | None
     gain_price_base: Decimal | None
     gain_currency_base: Decimal | None
+    fees: Mapping[str, Decimal]
     reason: str
 
     @property
@@ -70,16 +73,17 @@ def disposals(rows: Iterable[BookingRow], asof: date, base: str, rate_on: RateOn
 
     Cost: O(rows).
     """
-    lots = Lots(base, rate_on)
+    every = tuple(rows)
+    lots, fees = Lots(base, rate_on), Fees(every)
     with localcontext(CONTEXT):
         return tuple(
-            _disposal(closed, price, lots)
-            for closed in lots.fold(rows, asof)
+            _disposal(closed, price, lots, fees)
+            for closed in lots.fold(every, asof)
             if closed.row.gain is not None and (price := closed.row.price) is not None
         )
 
 
-def _disposal(closed: Closed, price: Decimal, lots: Lots) -> Disposal:
+def _disposal(closed: Closed, price: Decimal, lots: Lots, fees: Fees) -> Disposal:
     row, removed = closed.row, closed.cost_base
     rate = lots.rate(row)
     proceeds, cost = -row.qty * price, -row.amount
@@ -106,5 +110,6 @@ def _disposal(closed: Closed, price: Decimal, lots: Lots) -> Disposal:
         gain_base=whole,
         gain_price_base=by_price,
         gain_currency_base=None if whole is None or by_price is None else whole - by_price,
+        fees=fees.of(row),
         reason="" if whole is not None else f"no {row.currency}/{lots.base} rate on {missing}",
     )

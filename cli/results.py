@@ -13,7 +13,7 @@ from cli.exits import exit_of
 from cli.failures import CommandFailed
 
 if TYPE_CHECKING:
-    from cli.report.presented import Hints
+    from cli.hints import Hints
     from orchestrator.pattern import CompiledPattern
     from topics.messages import ExecutionResult
 
@@ -34,7 +34,7 @@ def deliver(
     else:
         from cli.summary import print_summary
 
-        print_summary(out(), result, holdings, portfolio_name)
+        print_summary(out(), result, holdings, portfolio_name, _hints(result, pattern))
     if report is not None:
         write_report(report, result, holdings, portfolio_name, pattern_name, pattern)
         say(f"report: {report}")
@@ -83,9 +83,9 @@ def write_report(
 
 def _hints(result: ExecutionResult, pattern: CompiledPattern | None) -> Hints:
     """Return what the pattern says of its panels; nothing when another version of it ran."""
+    from cli.hints import NO_HINTS, hints_of
     from cli.instance import settings
     from cli.pattern_commands import find_pattern
-    from cli.report.presented import NO_HINTS, hints_of
     from services.catalogue import load_catalogue
 
     if pattern is None:

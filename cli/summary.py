@@ -14,6 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.figures import amount, day, decimal, duration, percent, quantity, score, sign
+from cli.hinted import hinted
+from cli.hints import NO_HINTS, Hints
 from cli.report.panels import is_attribution, is_performance, is_ratings, total_gain
 from topics.messages import ExecutionResult
 
@@ -47,12 +49,13 @@ def print_summary(
     result: ExecutionResult,
     holdings: Sequence[Mapping[str, Any]] = (),
     portfolio_name: str | None = None,
+    hints: Hints = NO_HINTS,
 ) -> None:
-    """Print a result of any status and any pattern."""
+    """Print a result of any status and any pattern; outputs without a panel in its hints are shown by their shape."""
     console.print(_title(result, portfolio_name))
     if result.error is not None:
         console.print(Text.assemble((f"{result.error.code}: ", "bold red"), result.error.message))
-    for part in _parts(result, holdings):
+    for part in _hinted(result, hints, console.width) if hints.panels else _parts(result, holdings):
         console.print(part)
     for warning in _warnings(result):
         console.print(Text.assemble(("note: ", "yellow"), warning))
@@ -69,6 +72,14 @@ def _title(result: ExecutionResult, portfolio_name: str | None) -> RenderableTyp
         Text(),
         Text.assemble((name, "bold"), f"  {', '.join(facts)}  ", (result.status.replace("_", " "), colour)),
     )
+
+
+def _hinted(result: ExecutionResult, hints: Hints, width: int) -> Iterator[RenderableType]:
+    yield from hinted(result, hints, width)
+    for output, value in result.data.items():
+        # Long columns are what the report's charts show.
+        if output not in hints.outputs and output != "charts" and not (isinstance(value, Mapping) and "dates" in value):
+            yield _plain(output, value)
 
 
 def _parts(result: ExecutionResult, holdings: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:

@@ -6,7 +6,7 @@ dividend where there is one. Units that move with nothing but lots and `Equity:`
 were brought in, taken out, moved between accounts or exchanged in a merger. Such a move realises no gain. What comes
 from outside or goes there counts at market value, not at cost: at the price written, else at the day's close. What
 stays inside has no price at all, for none was paid, whatever is written; nor have units that come back at their cost,
-also when the broker takes a fee for moving them.
+rounded as it is written, also when the broker takes a fee for moving them.
 """
 
 from collections.abc import Sequence
@@ -94,16 +94,37 @@ def _trades(
 
 
 def _moved(trades: Sequence[Leg]) -> set[str]:
-    """Return the securities of which as many units come in as go out, at the same cost: they only changed account."""
+    """Return the securities of which as many units come in as go out, at the same cost: they only changed account.
+
+    The same cost is what it would be but for the rounding of a cost per unit written with decimals. A sale with a
+    purchase of as many units in one transaction, at just that price, is none that anybody makes.
+    """
     units: dict[str, Decimal] = {}
     costs: dict[tuple[str, str], Decimal] = {}
+    rounding: dict[tuple[str, str], Decimal] = {}
     for leg in trades:
         assert leg.units is not None and leg.weight is not None
         symbol, key = leg.units.currency, (leg.units.currency, leg.weight.currency)
         units[symbol] = units.get(symbol, ZERO) + leg.units.number
         costs[key] = costs.get(key, ZERO) + leg.weight.number
+        rounding[key] = rounding.get(key, ZERO) + _cost_rounding(leg)
     kept = {symbol for symbol, number in units.items() if not number}
-    return kept - {symbol for (symbol, _), number in costs.items() if number}
+    return kept - {key[0] for key, number in costs.items() if abs(number) > rounding[key]}
+
+
+def _cost_rounding(leg: Leg) -> Decimal:
+    """Return how far the cost written for units that come in may be off: half of its last decimal, as Beancount has it.
+
+    Whole numbers are exact.
+    """
+    cost = leg.posting.cost
+    if cost is None or cost.number is None or leg.units is None or all(change.closes for change in leg.changes):
+        return ZERO
+    exponent = cost.number.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent >= 0:
+        return ZERO
+    half = Decimal("0.5").scaleb(exponent)
+    return half if cost.total else half * abs(leg.units.number)
 
 
 def _accrue(out: RowWriter, entry: Transaction, source: str, legs: Sequence[Leg], ex_date: date, symbol: str) -> None:
@@ -132,7 +153,7 @@ def _ex_date(entry: Transaction) -> date | None:
 
 
 def _implied_price(legs: Sequence[Leg], trades: Sequence[Leg]) -> Amount | None:
-    """Return the price a single unpriced trade was done at, from the money it moved."""
+    """Return the price a single unpriced trade was done at, from the money it moved; 0 when none came: a write-off."""
     [trade, *others] = trades
     if others or trade.units is None or trade.posting.price is not None:
         return None
@@ -141,6 +162,8 @@ def _implied_price(legs: Sequence[Leg], trades: Sequence[Leg]) -> Amount | None:
         if leg is not trade and leg.weight is not None and leg.root != "Income":
             currency = leg.weight.currency
             moved[currency] = moved.get(currency, ZERO) + leg.weight.number
+    if not moved and trade.weight is not None:
+        moved[trade.weight.currency] = ZERO
     if len(moved) != 1:
         return None
     [(currency, number)] = moved.items()

@@ -74,7 +74,7 @@ class LocalPackDesk(StorePackDesk):
     async def _build(self, on: date, now_ms: int) -> None:
         rows = PackRows(await self._source.prices(on), await self._source.rates(on))
         pack = await super().begin(POLICY, on, now_ms)
-        sha256, _ = await self.check(pack.pack_id, rows)
+        sha256 = (await self.check(pack.pack_id, rows)).sha256
         await self.freeze(pack.pack_id, rows, sha256, now_ms)
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Protocol
 from uuid import UUID
 
-from agents.pack_ports import MacroPoint, PackRows
+from agents.pack_ports import MacroPoint, PackCheck, PackRows
 from analytics.fx import MINOR_UNITS
 from db.pack_checks import Finding, check_content
 from db.pack_content import PackContent, PackRejected, PriceRow, RateRow, require_valid
@@ -72,18 +72,17 @@ class StorePackDesk:
             # Another build may have begun at the same moment: then both get the one pack.
             return await store.create(policy, asof, _time(now_ms), revision)
 
-    async def check(self, pack_id: UUID, rows: PackRows) -> tuple[str, Sequence[Finding]]:
+    async def check(self, pack_id: UUID, rows: PackRows) -> PackCheck:
         """See `agents.pack_ports.PackDesk`."""
         content = _content(rows)
         async with self._store() as store:
             pack = (await store.show(pack_id)).ref
-            findings = check_content(
-                content,
-                await store.content_before(pack.policy, pack.asof_date),
-                pack.asof_date,
-                await store.required(pack.policy),
-            )
-            return content.sha256(), findings
+            previous = await store.content_before(pack.policy, pack.asof_date)
+            required = await store.required(pack.policy)
+        findings = check_content(content, previous, pack.asof_date, required)
+        before = () if previous is None else previous.prices
+        expected = frozenset({*required, *(row.symbol for row in before)})
+        return PackCheck(pack.asof_date, content.sha256(), findings, expected)
 
     async def freeze(self, pack_id: UUID, rows: PackRows, sha256: str, now_ms: int) -> tuple[PackRef, bool]:
         """See `agents.pack_ports.PackDesk`."""

@@ -85,6 +85,7 @@ class BrinsonAttribution(Stamped):
     allocation: Ratio | None = Field(description="Σ (w − W)(b − B)")
     selection: Ratio | None = Field(description="Σ W(r − b)")
     interaction: Ratio | None = Field(description="Σ (w − W)(r − b)")
+    total: Ratio | None = Field(description="allocation + selection + interaction")
     other: Ratio | None = Field(description="active − allocation − selection − interaction")
     start: date | None
 
@@ -104,6 +105,8 @@ class FxExposure(Stamped):
     """Values by currency, largest first; `foreign` is the share outside the base currency, nothing is hedged."""
 
     rows: tuple[ExposureRow, ...] = Field(strict=False)
+    value_base: Money | None = Field(description="Σ q·P·S: NAV")
+    weight: Ratio | None = Field(description="Σ weights: 1")
     foreign: Ratio | None = Field(description="Σ |weight| outside the base currency")
 
 
@@ -186,6 +189,7 @@ def brinson_of(
         allocation=effects.allocation,
         selection=effects.selection,
         interaction=effects.interaction,
+        total=effects.allocation + effects.selection + effects.interaction,
         other=effects.other,
         start=found.start,
         **stamp(
@@ -199,7 +203,16 @@ def brinson_of(
 
 def no_brinson(pins: Pins, reason: str) -> BrinsonAttribution:
     """Return an attribution that could not be made."""
-    names = ("portfolio_return", "benchmark_return", "active", "allocation", "selection", "interaction", "other")
+    names = (
+        "portfolio_return",
+        "benchmark_return",
+        "active",
+        "allocation",
+        "selection",
+        "interaction",
+        "total",
+        "other",
+    )
     return BrinsonAttribution(
         benchmark=None,
         sectors=(),
@@ -232,15 +245,20 @@ def fx_exposure(pins: Pins, positions: Sequence[ValuedRow]) -> FxExposure:
             )
         )
     rows.sort(key=lambda row: (-(row.value_base or ZERO), row.currency))
-    known = all(row.weight is not None for row in rows)
+    weights = {row.currency: row.weight for row in rows if row.weight is not None}
+    known = len(weights) == len(rows)
+    foreign = fsum(abs(weight) for currency, weight in weights.items() if currency != pins.base_ccy)
     why = "a price or rate is missing" if nav is None else "the value is not above zero"
     return FxExposure(
         rows=tuple(rows),
-        foreign=fsum(abs(row.weight or 0.0) for row in rows if row.currency != pins.base_ccy) if known else None,
+        value_base=nav,
+        weight=fsum(weights.values()) if known else None,
+        foreign=foreign if known else None,
         **stamp(
             pins,
             "values by currency of quotation, cash, receivables and shorts included; no hedges",
             len(positions),
-            reasons={} if known else {"foreign": why},
+            reasons={"value_base": "" if nav is not None else why}
+            | ({} if known else dict.fromkeys(("weight", "foreign"), why)),
         ),
     )

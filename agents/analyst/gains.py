@@ -11,16 +11,17 @@ from agents.answers import ValuedRow
 from agents.books import Book, Performance
 from agents.fields import Money, Part
 from agents.positions import total, unvalued
-from analytics.causes import Causes, NotReconciled, Split, split_gain
+from analytics.causes import COLUMNS, Causes, NotReconciled, Split, split_gain
 from analytics.numbers import ZERO
 from topics.errors import Code, TerminalError
 
 _METHOD = (
-    "day by day in base currency: prices and bookings at the day's rate, what rates do to earlier value apart;"
-    " the causes sum to value − net deposits"
+    "in base currency: realised at the rate of the sale, unrealised at the rate now, currency on the cost;"
+    " bookings at the day's rate; the causes sum to value − net deposits"
 )
 _CAUSES = {
-    "price": "Price gains",
+    "realised": "Realised price gains",
+    "unrealised": "Unrealised price gains",
     "dividends": "Dividends",
     "tax": "Withholding tax",
     "income": "Interest and other income",
@@ -28,6 +29,8 @@ _CAUSES = {
     "fx_cash": "Currency on cash",
     "costs": "Fees and costs",
 }
+# Sums of causes that people also ask for.
+_JOINED = {"price": ("realised", "unrealised"), "fx": ("fx_securities", "fx_cash")}
 
 
 class GainRow(Part):
@@ -40,13 +43,17 @@ class GainRow(Part):
     name: str
     kind: Literal["security", "cash", "exchange", "unpriced"]
     currency: str
-    price: Money = Field(description="Σ q·(p₁ − p₀)·S₁ + units traded × (close − trade price): realised and unrealised")
+    realised: Money = Field(description="Σ (proceeds − cost)·S of units that left, at the rate of that day")
+    unrealised: Money = Field(description="Σ (value − cost)·S of units still held, at the rate now")
+    price: Money = Field(description="realised + unrealised price gain")
     dividends: Money = Field(description="Σ gross dividends × rate of the ex-date")
     tax: Money = Field(description="−Σ tax withheld from dividends × rate of the ex-date")
     income: Money = Field(description="Σ other income (interest) × rate of the day")
-    fx: Money = Field(description="Σ value at the day before, in local currency, × (S₁ − S₀)")
+    fx: Money = Field(
+        description="securities: Σ cost·(S − S₀), S of the sale or now, S₀ of the purchase; cash: Σ m·(S₁ − S₀)"
+    )
     costs: Money = Field(description="−Σ commissions and other expenses × rate of the day")
-    total: Money = Field(description="price + dividends + tax + income + currency + costs")
+    total: Money = Field(description="realised + unrealised + dividends + tax + income + currency + costs")
 
 
 class CauseRow(Part):
@@ -67,11 +74,14 @@ class PortfolioGains(Stamped):
     value: Money | None = Field(description="value now, Σ q·P·S with cash and dividends owed")
     net_flows: Money | None = Field(description="Σ deposits − Σ withdrawals, at the day's rate")
     total: Money | None = Field(description="value − net deposits")
-    price: Money | None = Field(description="Σ over securities of price gains, realised and unrealised")
+    realised: Money | None = Field(description="Σ (proceeds − cost)·S of units that left, at the rate of that day")
+    unrealised: Money | None = Field(description="Σ (value − cost)·S of units still held, at the rate now")
+    price: Money | None = Field(description="realised + unrealised price gain")
     dividends: Money | None = Field(description="Σ gross dividends")
     tax: Money | None = Field(description="−Σ tax withheld from dividends")
     income: Money | None = Field(description="Σ other income (interest)")
-    fx_securities: Money | None = Field(description="Σ over securities of currency gains")
+    fx: Money | None = Field(description="Σ currency gains of securities and cash")
+    fx_securities: Money | None = Field(description="Σ over securities of cost·(S − S₀)")
     fx_cash: Money | None = Field(description="Σ over cash and dividends owed of currency gains, exchanges included")
     costs: Money | None = Field(description="−Σ commissions and other expenses")
     residual: Money | None = Field(description="total − Σ causes: rounding, below 0.01")
@@ -103,7 +113,7 @@ def portfolio_gains(book: Book, performance: Performance, positions: list[Valued
             split = split_gain(performance.history, book.snapshot.rows, worth)
         except NotReconciled as error:
             raise TerminalError(Code.RECONCILIATION_FAILED, str(error)) from error
-    reasons = dict.fromkeys((*_CAUSES, "residual", "rows", "causes"), why or (split.reason if split else ""))
+    reasons = dict.fromkeys((*_CAUSES, *_JOINED, "residual", "rows", "causes"), why or (split.reason if split else ""))
     reasons |= dict.fromkeys(("total", "before_first_close"), why)
     reasons["value"] = why if worth is None else ""
     reasons["net_flows"] = why if twr.net_flows is None else ""
@@ -113,6 +123,7 @@ def portfolio_gains(book: Book, performance: Performance, positions: list[Valued
         net_flows=twr.net_flows,
         total=split.total if split else None,
         **{name: sums.get(name) for name in _CAUSES},
+        **{name: sum((sums[part] for part in parts), ZERO) if sums else None for name, parts in _JOINED.items()},
         residual=split.residual if split else None,
         before_first_close=split.before_first_close if split else None,
         start=twr.dates[0] if twr.dates else None,
@@ -124,7 +135,7 @@ def portfolio_gains(book: Book, performance: Performance, positions: list[Valued
 
 def _sums(split: Split) -> dict[str, Decimal]:
     """Return the total of each cause."""
-    names = ("price", "dividends", "tax", "income", "costs")
+    names = ("realised", "unrealised", "dividends", "tax", "income", "costs")
     sums = {name: sum((getattr(row, name) for row in split.rows), ZERO) for name in names}
     sums["fx_securities"] = sum((row.fx for row in split.rows if row.kind == "security"), ZERO)
     sums["fx_cash"] = sum((row.fx for row in split.rows if row.kind != "security"), ZERO)
@@ -136,11 +147,7 @@ def _row(row: Causes) -> GainRow:
         name=row.name,
         kind=row.kind,
         currency=row.currency,
+        **{name: getattr(row, name) for name in COLUMNS},
         price=row.price,
-        dividends=row.dividends,
-        tax=row.tax,
-        income=row.income,
-        fx=row.fx,
-        costs=row.costs,
         total=row.total,
     )

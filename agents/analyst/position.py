@@ -1,8 +1,10 @@
 """How a portfolio is spread, and one holding in depth."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
+from math import fsum
 from typing import Literal
 
 from pydantic import Field
@@ -17,6 +19,7 @@ from agents.ports import BookingRow
 from agents.positions import total, unvalued
 from analytics.allocation import concentration, grouped
 from analytics.attribution import NotAdditive, attribute
+from analytics.fees import Fees
 from analytics.gains import Gain, gain_of
 from analytics.history import History
 from analytics.numbers import ZERO, money
@@ -39,6 +42,7 @@ class Allocation(Stamped):
     """Shares of NAV by kind, currency, sector and holding; each list sums to 1, shorts are negative."""
 
     nav: Money | None = Field(description="Σ q·P·S with cash, receivables and shorts")
+    weight: Ratio | None = Field(description="Σ weights: 1")
     by_kind: tuple[ShareRow, ...] = Field(strict=False)
     by_currency: tuple[ShareRow, ...] = Field(strict=False)
     by_sector: tuple[ShareRow, ...] = Field(strict=False)
@@ -52,7 +56,13 @@ class Allocation(Stamped):
 
 
 class TransactionRow(Part):
-    """One booked row about a security; `amount` as in the ledger's rows, plus is more wealth."""
+    """One booked row about a security; `amount` as in the ledger's rows, plus is more wealth.
+
+    Attributes:
+        proceeds, gain: of what was sold; null where nothing was paid for units that went.
+        cost: of the lot that came or went; both signs turn for a short.
+        income: `amount` of what moves no lot: dividends, tax, what is owed, flows in kind.
+    """
 
     on: date
     kind: str
@@ -61,6 +71,12 @@ class TransactionRow(Part):
     amount: Exact
     currency: str
     account: str
+    lot: str
+    proceeds: Money | None = Field(description="units sold × trade price, before commission")
+    cost: Money | None = Field(description="what the lot cost, or gave up")
+    gain: Money | None = Field(description="proceeds − cost")
+    fees: dict[str, Money] = Field(description="commissions by currency, spread by units; not part of the gain")
+    income: Money | None = Field(description="amount of dividends, tax withheld, dividends owed and flows in kind")
 
 
 class Transactions(Stamped):
@@ -134,7 +150,7 @@ class PositionGroup(Desk):
         pins = pinned(context)
         book = await self._books.load(context)
         cite(context, book)
-        rows = [_transaction(row) for row in book.snapshot.rows if row.on <= pins.asof and row.symbol == symbol]
+        rows = _transactions([row for row in book.snapshot.rows if row.on <= pins.asof], symbol)
         warnings = []
         if len(rows) > _TRANSACTIONS_MAX:
             warnings.append(f"the last {_TRANSACTIONS_MAX} of {len(rows)} rows")
@@ -199,7 +215,7 @@ class PositionGroup(Desk):
 
 def _allocation(pins: Pins, positions: Sequence[ValuedRow], sectors: dict[str, str]) -> Allocation:
     nav = total(row.value_base for row in positions)
-    figures = ("gross_exposure", "net_exposure", "hhi", "effective_holdings", "largest", "top_five")
+    figures = ("weight", "gross_exposure", "net_exposure", "hhi", "effective_holdings", "largest", "top_five")
     if nav is None or nav <= ZERO:
         missing = unvalued(positions)
         why = f"no value: {missing}" if nav is None else "the value is not above zero"
@@ -231,6 +247,7 @@ def _allocation(pins: Pins, positions: Sequence[ValuedRow], sectors: dict[str, s
         by_currency=shares([row.price_currency or row.trading_currency for row in positions]),
         by_sector=shares(classified) if sectors else (),
         by_holding=shares([row.symbol if row.kind == "security" else f"{row.kind}:{row.symbol}" for row in positions]),
+        weight=fsum(float((row.value_base or ZERO) / nav) for row in positions),
         gross_exposure=found.gross,
         net_exposure=found.net,
         hhi=found.hhi,
@@ -243,7 +260,7 @@ def _allocation(pins: Pins, positions: Sequence[ValuedRow], sectors: dict[str, s
             len(positions),
             reasons={
                 "by_sector": "" if sectors else "no sectors given",
-                **({} if found.hhi is not None else dict.fromkeys(figures[2:], none)),
+                **({} if found.hhi is not None else dict.fromkeys(figures[3:], none)),
             },
         ),
     )
@@ -255,16 +272,35 @@ def _kind(row: ValuedRow) -> str:
     return "cash" if row.kind == "cash" else "dividends owed"
 
 
-def _transaction(row: BookingRow) -> TransactionRow:
-    return TransactionRow(
-        on=row.on,
-        kind=row.kind,
-        qty=row.qty,
-        price=row.price,
-        amount=row.amount,
-        currency=row.currency,
-        account=row.account,
-    )
+def _transactions(rows: Sequence[BookingRow], symbol: str) -> list[TransactionRow]:
+    fees = Fees(rows)
+    units: defaultdict[str, Decimal] = defaultdict(Decimal)
+    found: list[TransactionRow] = []
+    for row in rows:
+        if row.symbol != symbol:
+            continue
+        # Units that go are of the other sign than what their lot holds.
+        goes = row.kind == "lot" and row.qty * units[row.lot] < 0
+        if row.kind in ("lot", "split"):
+            units[row.lot] += row.qty
+        found.append(
+            TransactionRow(
+                on=row.on,
+                kind=row.kind,
+                qty=row.qty,
+                price=row.price,
+                amount=row.amount,
+                currency=row.currency,
+                account=row.account,
+                lot=row.lot,
+                proceeds=None if row.gain is None else row.gain - row.amount,
+                cost=None if row.kind != "lot" else -row.amount if goes else row.amount,
+                gain=row.gain,
+                fees=fees.of(row),
+                income=None if row.kind in ("lot", "split") else row.amount,
+            )
+        )
+    return found
 
 
 def _split(gain: Gain) -> GainSplit:

@@ -1,6 +1,5 @@
 """Returns of a portfolio: time-weighted, money-weighted, modified Dietz, and the value behind them day by day."""
 
-from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from uuid import UUID
@@ -13,13 +12,11 @@ from agents.capability import capability
 from agents.context import CapabilityContext
 from agents.positions import total, unvalued
 from analytics.dietz import DietzReturn, modified_dietz
-from analytics.jumps import Jump
 from analytics.money_weighted import money_weighted
 from analytics.numbers import ZERO, money
 from analytics.returns import Period, Twr
 from topics.messages import Pins
 
-_JUMPS_SAID_MAX = 3
 _PERIODS = {"mtd": "MTD", "qtd": "QTD", "ytd": "YTD", "one_year": "1Y"}
 
 
@@ -37,8 +34,6 @@ class ReturnsGroup(Desk):
         worth = total(row.value_base for row in positions)
         gap_bp = reconciled(performance.twr, worth, pins)
         cite(context, book)
-        for warning in _suspected(performance.jumps):
-            context.report(warning=warning)
         return _metrics(pins, performance, positions, worth, gap_bp)
 
     @capability("metrics.compute_mwr", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
@@ -220,13 +215,6 @@ def _before_the_first_close(before: Decimal | None, base: str) -> list[str]:
         return []
     what = "earned" if before > 0 else "lost"
     return [f"{what} before the first close, and in no return: {money(abs(before))} {base}"]
-
-
-def _suspected(jumps: Sequence[Jump]) -> list[str]:
-    """Return what to say of jumps that look like splits; the quality checks list them all."""
-    likely = [jump.said() for jump in jumps if jump.split]
-    rest = len(likely) - _JUMPS_SAID_MAX
-    return [*likely[:_JUMPS_SAID_MAX], *([f"{rest} more such jumps: see data_quality"] if rest > 0 else [])]
 
 
 def _not_annualised(twr: Twr) -> str:

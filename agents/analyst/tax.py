@@ -1,6 +1,6 @@
 """Tax lots: what closing them realised, and what the open ones hold. Facts for a tax return, no advice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 
@@ -31,6 +31,7 @@ class DisposalRow(Part):
     proceeds: Money = Field(description="units × trade price, before commission")
     cost: Money = Field(description="what the lot gave up")
     gain: Money = Field(description="proceeds − cost")
+    fees: dict[str, Money] = Field(description="commissions of the sale by currency, by units; not part of the gain")
     cost_base: Money | None = Field(description="cost × rate of the purchase")
     proceeds_base: Money | None = Field(description="proceeds × rate of the sale")
     gain_base: Money | None = Field(description="proceeds·S − cost·S₀")
@@ -55,7 +56,7 @@ class RealisedGains(Stamped):
     """Realised gains, each tied to its lot, and their sums by year.
 
     Attributes:
-        commissions: per currency, all trades of the time; not part of the gains.
+        commissions: per currency, all trades of the time, purchases too; not part of the gains.
     """
 
     rows: tuple[DisposalRow, ...] = Field(strict=False)
@@ -63,6 +64,11 @@ class RealisedGains(Stamped):
     gain_base: Money | None = Field(description="Σ proceeds·S − cost·S₀")
     gain_price_base: Money | None = Field(description="Σ (proceeds − cost)·S")
     gain_currency_base: Money | None = Field(description="Σ cost·(S − S₀)")
+    proceeds_base: Money | None = Field(description="Σ proceeds × rate of the sale")
+    cost_base: Money | None = Field(description="Σ cost × rate of the purchase")
+    long_term: Money | None = Field(description="Σ gains of lots held more than a year")
+    short_term: Money | None = Field(description="Σ gains of lots held up to a year")
+    fees: dict[str, Money] = Field(description="Σ commissions of these sales by currency; not part of the gains")
     commissions: dict[str, Money]
     booking: str
 
@@ -105,29 +111,33 @@ class TaxGroup(Desk):
     async def realized_gains(self, context: CapabilityContext, year: int | None = None) -> RealisedGains:
         """Tie each realised gain to its lot, price and currency apart, at the rates of the days they happened."""
         pins = pinned(context)
-        book = await self._books.load(context)
+        # The history is asked for what looks like a forgotten split: then units and costs per unit are wrong, too.
+        book, _ = await self._books.performance(context)
         cite(context, book)
         every = disposals(book.snapshot.rows, pins.asof, pins.base_ccy, _rate_on(book))
         found = [each for each in every if year is None or each.closed.year == year]
-        commissions: dict[str, Decimal] = {}
-        for row in book.snapshot.rows:
-            if row.kind == "commission" and row.on <= pins.asof and year in (None, row.on.year):
-                commissions[row.currency] = commissions.get(row.currency, Decimal(0)) - row.amount
+        commissions = _added(
+            {row.currency: -row.amount}
+            for row in book.snapshot.rows
+            if row.kind == "commission" and row.on <= pins.asof and year in (None, row.on.year)
+        )
         missing = "; ".join(dict.fromkeys(each.reason for each in found if each.reason))
         years = sorted({each.closed.year for each in found})
-        names = ("gain_base", "gain_price_base", "gain_currency_base")
+        names = ("gain_base", "gain_price_base", "gain_currency_base", "proceeds_base", "cost_base")
+        sums = {name: total(getattr(each, name) for each in found) for name in names} | _by_term(found)
         return RealisedGains(
             rows=tuple(_disposal(each) for each in found),
             years=tuple(_year(at, [each for each in found if each.closed.year == at]) for at in years),
-            **{name: total(getattr(each, name) for each in found) for name in names},
-            commissions=dict(sorted(commissions.items())),
+            **sums,
+            fees=_added(each.fees for each in found),
+            commissions=commissions,
             booking=book.portfolio.booking,
             **stamp(
                 pins,
                 f"lot by lot as booked ({book.portfolio.booking} unless the account says otherwise);"
                 " proceeds at the rate of the sale, cost at the rate of the purchase; before commissions",
                 len(found),
-                reasons=dict.fromkeys(names, missing),
+                reasons={name: missing for name, value in sums.items() if value is None},
                 warnings=["gains are before commissions"] if any(commissions.values()) else (),
             ),
         )
@@ -185,6 +195,15 @@ class TaxGroup(Desk):
         )
 
 
+def _added(amounts: Iterable[Mapping[str, Decimal]]) -> dict[str, Decimal]:
+    """Return sums by currency, in their order."""
+    found: dict[str, Decimal] = {}
+    for each in amounts:
+        for currency, amount in each.items():
+            found[currency] = found.get(currency, Decimal(0)) + amount
+    return dict(sorted(found.items()))
+
+
 def _rate_on(book: Book) -> Callable[[str, date], Decimal | None]:
     def rate(currency: str, on: date) -> Decimal | None:
         found = book.fx.rate(currency, book.pins.base_ccy, on)
@@ -194,9 +213,12 @@ def _rate_on(book: Book) -> Callable[[str, date], Decimal | None]:
 
 
 def _disposal(each: Disposal) -> DisposalRow:
-    names = [name for name in DisposalRow.model_fields if name not in ("long_term", "reason")]
+    names = [name for name in DisposalRow.model_fields if name not in ("long_term", "fees", "reason")]
     return DisposalRow(
-        **{name: getattr(each, name) for name in names}, long_term=each.long_term, reason=each.reason or None
+        **{name: getattr(each, name) for name in names},
+        fees=dict(each.fees),
+        long_term=each.long_term,
+        reason=each.reason or None,
     )
 
 
@@ -207,6 +229,12 @@ def _year(year: int, found: list[Disposal]) -> YearGains:
         gain_base=total(each.gain_base for each in found),
         gain_price_base=total(each.gain_price_base for each in found),
         gain_currency_base=total(each.gain_currency_base for each in found),
-        long_term=total(each.gain_base for each in found if each.long_term),
-        short_term=total(each.gain_base for each in found if not each.long_term),
+        **_by_term(found),
     )
+
+
+def _by_term(found: list[Disposal]) -> dict[str, Decimal | None]:
+    return {
+        "long_term": total(each.gain_base for each in found if each.long_term),
+        "short_term": total(each.gain_base for each in found if not each.long_term),
+    }

@@ -24,6 +24,7 @@ from agents.macro.answers import (
     ShockRow,
 )
 from agents.macro.desk import MacroDesk, pinned
+from agents.naming import first_named
 from agents.positions import total
 from analytics.bootstrap import DAYS_MIN, drawdown_at_risk
 from analytics.scenario import Bond, Scenario, fx_change, linear_change, local_change, shocked
@@ -230,8 +231,7 @@ def _apply(
             )
         )
     if floored:
-        more = len(floored) - _NAMED_MAX
-        names = ", ".join(floored[:_NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
+        names = first_named(floored, _NAMED_MAX)
         warnings.append(f"{scenario.name}: the shock would take more than everything, counted as a total loss: {names}")
     before, after = total(row.before for row in rows), total(row.after for row in rows)
     missing = "; ".join(f"{row.symbol}: {row.reason}" for row in rows if row.reason)

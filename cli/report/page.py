@@ -16,6 +16,7 @@ from importlib.resources import files
 from typing import Any
 
 from cli.figures import day, moment, with_minus
+from cli.hints import NO_HINTS, Hints
 from cli.report.badges import ended_badge, freshness_badge, status_badge
 from cli.report.charts import Chart, prepare
 from cli.report.evidence import problem, provenance, trace_panel, warnings
@@ -32,7 +33,7 @@ from cli.report.panels import (
     panel,
     ratings_panel,
 )
-from cli.report.presented import NO_HINTS, Hints, hover_of, presented
+from cli.report.presented import hover_of, presented
 from cli.report.tables import figure, row, table
 from topics.messages import ExecutionResult
 

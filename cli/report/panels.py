@@ -120,7 +120,7 @@ def holdings_panel(rows: Sequence[Mapping[str, Any]], base: str, badge: Html | N
     value, cost = (_total(rows, name) for name in ("value_base", "cost_base"))
     gain = None if value is None or cost is None else value - cost
     total = sum_row(
-        heading(_HOLDINGS["total"]),
+        heading(LABELS["total"]),
         figure(""),
         figure(""),
         figure(amount(value)),
@@ -277,7 +277,7 @@ def _effects(
         for item in effects
     ]
     total = sum_row(
-        heading(_ATTRIBUTION["total"]),
+        heading(LABELS["total"]),
         figure(""),
         *(
             figure(percent(attribution.get(name), plus=True), attribution.get(name), hover(name, attribution.get(name)))

@@ -16,6 +16,7 @@ from agents.books import unknown_symbol
 from services.local_data import example_data
 from tests.agents.desk import Desk, local_data
 from tests.agents.test_financial_analyst import LEDGER, PRICES, RATES, TWR
+from tests.analytics.worlds import OPEN
 from topics.errors import Code
 
 ROOT = Path(__file__).parents[2]
@@ -70,19 +71,15 @@ async def test_money_weighted_return(desk: Desk) -> None:
     ],
 )
 async def test_what_was_paid_out_with_a_gain_was_not_lost(price: str, after: str, reason: str) -> None:
-    ledger = f"""
-2020-01-01 open Assets:B
-2020-01-01 open Assets:Cash
-2020-01-01 open Equity:In
-2020-01-01 open Income:Gains
+    ledger = f"""{OPEN}
 2020-01-02 * "in"
   Assets:Cash  600 CAD
   Equity:In
 2020-01-02 * "buy"
-  Assets:B  10 SYN-A {{60 CAD}}
+  Assets:Stock  10 SYN-A {{60 CAD}}
   Assets:Cash
 2020-01-03 * "sell"
-  Assets:B  -10 SYN-A {{}} @ {price} CAD
+  Assets:Stock  -10 SYN-A {{}} @ {price} CAD
   Assets:Cash  {price}0 CAD
   Income:Gains
 2020-01-03 * "out"
@@ -101,16 +98,12 @@ async def test_what_was_paid_out_with_a_gain_was_not_lost(price: str, after: str
 
 @pytest.mark.parametrize(("fee", "amount"), [("30", "lost"), ("-30", "earned"), ("0", "")])
 async def test_a_gain_in_money_is_counted_from_the_first_close_and_says_so(fee: str, amount: str) -> None:
-    ledger = f"""
-2020-01-01 open Assets:B
-2020-01-01 open Assets:Cash
-2020-01-01 open Equity:In
-2020-01-01 open Expenses:Fees
+    ledger = f"""{OPEN}
 2020-01-02 * "in"
   Assets:Cash  1000 CAD
   Equity:In
 2020-01-02 * "buy"
-  Assets:B  10 SYN-A {{60 CAD}}
+  Assets:Stock  10 SYN-A {{60 CAD}}
   Expenses:Fees  {fee} CAD
   Assets:Cash
 """
@@ -228,8 +221,10 @@ async def test_gains_of_a_holding_are_split_and_reconcile_with_money(desk: Desk)
 
 async def test_the_whole_gain_is_split_into_causes(desk: Desk) -> None:
     found = await ask(desk, "portfolio.gains", positions=...)
-    # The share as above: price 131 − 2.5 joint. Cash: 500 USD × 0.02, then 500 × −0.07.
-    assert (found["total"], found["price"], found["fx_securities"], found["fx_cash"]) == ("75", "128.5", "-28.5", "-25")
+    # Ten of the fifty sold as below; forty at 12 that cost 10: 80 × 1.25, and 400 × (1.25 − 1.30).
+    # Cash: 500 USD × 0.02, then 500 × −0.07.
+    assert (found["realised"], found["unrealised"], found["price"]) == ("25", "100", "125")
+    assert (found["total"], found["fx_securities"], found["fx_cash"], found["fx"]) == ("75", "-25", "-25", "-50")
     assert [row["name"] for row in found["rows"]] == ["SYN-A", "cash:USD"] and found["residual"] == "0"
     assert found["reasons"] == {} and sum(D(row["amount"]) for row in found["causes"]) == 75
 
@@ -256,16 +251,12 @@ async def test_realised_gains_are_tied_to_lots_and_to_the_rates_of_their_days(de
     assert (await ask(desk, "tax.realized_gains", year=2019))["rows"] == []
 
 
-IN_KIND = """
-2020-01-01 open Assets:B
-2020-01-01 open Assets:B2
-2020-01-01 open Assets:Cash
-2020-01-01 open Equity:In
+IN_KIND = f"""{OPEN}
 2020-01-02 * "in"
   Assets:Cash  600 CAD
   Equity:In
 2020-01-02 * "buy"
-  Assets:B  10 SYN-A {60 CAD}
+  Assets:Stock  10 SYN-A {{60 CAD}}
   Assets:Cash  -600.00 CAD
 2020-01-06 * "in kind"
 """
@@ -276,10 +267,10 @@ IN_KIND_PRICES = "2020-01-02,SYN-A,60,CAD\n2020-01-03,SYN-A,90,CAD\n2020-01-06,S
     ("postings", "trading"),
     [
         # Given away at 115 when it closes at 120: the ten it went below the close are lost, of 900 the day before.
-        ("  Assets:B  -2 SYN-A {} @ 115 CAD\n  Equity:In\n", -10),
-        ("  Assets:B  -2 SYN-A {60 CAD} @@ 230 CAD\n  Equity:In\n", -10),
-        ("  Assets:B  -4 SYN-A {60 CAD} @ 115 CAD\n  Assets:B2  4 SYN-A {60 CAD}\n", 0),
-        ("  Assets:B  -4 SYN-A {} @ 115 CAD\n  Assets:B2  4 SYN-A {}\n", 0),
+        ("  Assets:Stock  -2 SYN-A {} @ 115 CAD\n  Equity:In\n", -10),
+        ("  Assets:Stock  -2 SYN-A {60 CAD} @@ 230 CAD\n  Equity:In\n", -10),
+        ("  Assets:Stock  -4 SYN-A {60 CAD} @ 115 CAD\n  Assets:Other  4 SYN-A {60 CAD}\n", 0),
+        ("  Assets:Stock  -4 SYN-A {} @ 115 CAD\n  Assets:Other  4 SYN-A {}\n", 0),
     ],
 )
 async def test_what_goes_in_kind_at_a_written_price_realises_nothing(postings: str, trading: int) -> None:
@@ -296,21 +287,44 @@ async def test_what_goes_in_kind_at_a_written_price_realises_nothing(postings: s
 
 
 async def test_a_gift_priced_in_another_currency_than_its_cost_goes_at_the_close() -> None:
-    ledger = IN_KIND + "  Assets:B  -2 SYN-A {} @ 115 USD\n  Equity:In\n"
+    ledger = IN_KIND + "  Assets:Stock  -2 SYN-A {} @ 115 USD\n  Equity:In\n"
     desk = Desk(local_data(ledger, IN_KIND_PRICES, "2020-01-02,USD,CAD,1\n2020-01-06,USD,CAD,1\n"))
     gains = await ask(desk, "portfolio.gains", positions=...)  # 960 + 240 − 600; at 115 it did not add up and failed
     assert (gains["total"], gains["price"], gains["residual"]) == ("600", "600", "0")
     assert [row["name"] for row in (await ask(desk, "metrics.contribution"))["rows"]] == ["SYN-A"]
 
 
+@pytest.mark.parametrize(
+    "ask_for", ["tax.realized_gains", "metrics.contribution", "position.deep_dive", "portfolio.gains"]
+)
+@pytest.mark.parametrize("booked", [False, True])
+async def test_what_rests_on_a_forgotten_split_says_so(ask_for: str, booked: bool) -> None:
+    # Two for one on Monday; without it each half is sold at 60 that cost 60, and 300 of 600 seem lost.
+    split = '2020-01-06 custom "split" "SYN-A" 2\n' if booked else ""
+    ledger = (
+        IN_KIND.partition("2020-01-06")[0]
+        + split
+        + ('2020-01-07 * "sell"\n  Assets:Stock  -4 SYN-A {} @ 30 CAD\n  Assets:Cash  120 CAD\n  Income:Gains\n')
+    )
+    prices = "2020-01-02,SYN-A,60,CAD\n2020-01-03,SYN-A,60,CAD\n2020-01-06,SYN-A,30,CAD\n2020-01-07,SYN-A,30,CAD\n"
+    desk = Desk(local_data(ledger, prices, ""))
+    pins = await desk.pins()
+    args: dict[str, Any] = {"symbol": "SYN-A"} if ask_for == "position.deep_dive" else {}
+    if ask_for in ("position.deep_dive", "portfolio.gains"):
+        args["positions"] = await desk.valued(pins)
+    answer = await desk.step(ask_for, args, pins)
+    assert answer.error is None and answer.metadata is not None
+    found = [text for text in answer.metadata.warnings if "a 2:1 split looks forgotten" in text]
+    assert len(found) == (0 if booked else 1), answer.metadata.warnings
+
+
 @pytest.mark.parametrize("out", ["{60 CAD}", "{60 CAD} @ 115 CAD", "{}"])
 async def test_a_move_is_no_trade_because_the_broker_charges_for_it(out: str) -> None:
     ledger = f"""{IN_KIND.replace("600 CAD", "605 CAD")}
-  Assets:B   -4 SYN-A {out}
-  Assets:B2   4 SYN-A {"{}" if out == "{}" else "{60 CAD}"}
+  Assets:Stock   -4 SYN-A {out}
+  Assets:Other   4 SYN-A {"{}" if out == "{}" else "{60 CAD}"}
   Assets:Cash  -5 CAD
   Expenses:Fees  5 CAD
-2020-01-01 open Expenses:Fees
 """
     desk = Desk(local_data(ledger, IN_KIND_PRICES, ""))
     assert (await ask(desk, "tax.realized_gains"))["rows"] == []
@@ -325,15 +339,48 @@ async def test_open_lots(desk: Desk) -> None:
     assert (found["unrealized_pl"], found["short_term"], found["long_term"]) == ("80", "80", "0")
 
 
+SOLD = """
+2020-01-03 * "more"
+  Assets:Stock  5 SYN-A {90 CAD}
+  Assets:Cash
+2020-01-06 * "sell"
+  Assets:Stock  -12 SYN-A {} @ 120 CAD
+  Expenses:Fees   3.00 CAD
+  Assets:Cash  1437.00 CAD
+  Income:Gains
+"""
+
+
+async def test_a_sale_shows_proceeds_cost_gain_and_fees_by_lot() -> None:
+    # Ten of the first lot, two of the second: 1,200 − 600 and 240 − 180; the fee by units, 10 : 2.
+    desk = Desk(local_data(IN_KIND.partition("2020-01-06")[0] + SOLD, IN_KIND_PRICES, ""))
+    names = ("qty", "proceeds", "cost", "gain", "fees")
+    found = await ask(desk, "tax.realized_gains")
+    sold = [tuple(row[name] for name in names) for row in found["rows"]]
+    assert sold == [
+        ("10", "1200", "600", "600", {"CAD": "2.5"}),
+        ("2", "240", "180", "60", {"CAD": "0.5"}),
+    ]
+    assert (found["proceeds_base"], found["cost_base"], found["gain_base"]) == ("1440", "780", "660")
+    assert found["fees"] == {"CAD": "3"}
+    booked = (await ask(desk, "position.transactions", symbol="SYN-A"))["rows"]
+    assert [row["lot"] for row in booked[2:]] == [row["lot"] for row in found["rows"]]
+    assert [tuple(row[name] for name in names) for row in booked] == [
+        ("10", None, "600", None, {}),
+        ("5", None, "450", None, {}),
+        *((f"-{qty}", *rest) for qty, *rest in sold),
+    ]
+    panels = json.loads((ROOT / "patterns/analysis/holding_deep_dive.json").read_text())["presentation"]["panels"]
+    [shown] = [[column["path"] for column in panel["columns"]] for panel in panels if panel["title"] == "Booked rows"]
+    assert {"on", "qty", "proceeds", "cost", "gain", "fees", "currency", "lot"} <= set(shown)
+
+
 @pytest.mark.parametrize(
     ("booking", "gain", "lots"), [("FIFO", "6000", 2), ("LIFO", "4500", 2)]
 )  # Beancount's documentation, "How Inventories Work": 100 at 150 and 100 at 180, 150 sold at 200.
 async def test_realised_gains_by_booking_method(booking: str, gain: str, lots: int) -> None:
-    text = f"""
-2020-01-01 open Assets:Cash
+    text = f"""{OPEN}
 2020-01-01 open Assets:Shares "{booking}"
-2020-01-01 open Equity:In
-2020-01-01 open Income:Gains
 2020-01-02 * "in"
   Assets:Cash  40000 CAD
   Equity:In

@@ -10,16 +10,7 @@ from hypothesis import strategies as st
 from analytics.attribution import COSTS, attribute
 from analytics.history import build
 from analytics.returns import compute_twr
-from tests.analytics.worlds import everything, single
-
-OPEN = """
-2003-01-01 open Assets:Stock
-2003-01-01 open Assets:Cash
-2003-01-01 open Equity:In
-2003-01-01 open Income:Gains
-2003-01-01 open Income:Dividends:SYN-A
-2003-01-01 open Expenses:Fees
-"""
+from tests.analytics.worlds import OPEN, everything, single
 
 
 def test_one_day_by_hand() -> None:

@@ -6,12 +6,9 @@ import pytest
 
 from analytics.history import build
 from analytics.jumps import Jump, unexplained_jumps
-from tests.analytics.worlds import single
+from tests.analytics.worlds import OPEN, single
 
-OPENED = """
-2020-01-01 open Assets:Stock
-2020-01-01 open Assets:Cash
-2020-01-01 open Equity:In
+OPENED = f"""{OPEN}
 2020-01-02 * "Deposit"
   Assets:Cash  1000 USD
   Equity:In

@@ -13,16 +13,9 @@ from analytics.history import build
 from analytics.months import monthly
 from analytics.numbers import CONTEXT
 from analytics.returns import NotReconciled, compute_twr, reconcile
-from tests.analytics.worlds import World, everything, single
+from tests.analytics.worlds import OPEN, World, everything, single
 
 D = Decimal
-OPEN = """
-2003-01-01 open Assets:Stock
-2003-01-01 open Assets:Cash
-2003-01-01 open Equity:In
-2003-01-01 open Income:Gains
-2003-01-01 open Income:Dividends:SYN-A
-"""
 
 
 def units(on: str, qty: int, price: str) -> str:

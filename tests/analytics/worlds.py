@@ -11,6 +11,18 @@ from ledger.booking import book
 from ledger.sources import from_text
 
 D = Decimal
+# Accounts of small ledgers by hand, here and in other folders' tests.
+OPEN = """
+2003-01-01 open Assets:Cash
+2003-01-01 open Assets:Stock "FIFO"
+2003-01-01 open Assets:Other "FIFO"
+2003-01-01 open Equity:In
+2003-01-01 open Income:Gains
+2003-01-01 open Income:Interest
+2003-01-01 open Income:Dividends:SYN-A
+2003-01-01 open Expenses:Fees
+2003-01-01 open Expenses:Tax
+"""
 
 
 @dataclass(frozen=True)
@@ -60,14 +72,7 @@ def everything(seed: int, days: int = 60, *, flows: bool = True) -> World:
     prices: list[PriceRow] = []
     fx: list[FxRow] = []
     lines = [
-        '2004-01-01 open Assets:Stock "FIFO"',
-        "2004-01-01 open Assets:Cash",
-        "2004-01-01 open Equity:In",
-        "2004-01-01 open Income:Gains",
-        "2004-01-01 open Income:Interest",
-        "2004-01-01 open Income:Dividends:SYN-A",
-        "2004-01-01 open Expenses:Fees",
-        "2004-01-01 open Expenses:Tax",
+        OPEN,
         '2004-01-01 * "opening"\n  Assets:Cash  100000 CAD\n  Equity:In',
         '2004-01-01 * "opening"\n  Assets:Cash  80000 USD\n  Equity:In',
         '2004-01-01 * "opening"\n  Assets:Cash  50000 EUR\n  Equity:In',
@@ -129,3 +134,57 @@ def everything(seed: int, days: int = 60, *, flows: bool = True) -> World:
     booked = book(from_text("\n".join(lines) + "\n"))
     market = align("CAD", prices, fx, dates=calendar, currencies=booked.currencies)
     return World(booked, prices, fx, market, "CAD")
+
+
+def paperwork(seed: int, days: int = 25) -> World:
+    """Return a world of one security in euros that moves in every way but a plain trade, valued on some of its days."""
+    dice = random.Random(seed)
+    lines = [OPEN, '2004-01-01 * "in"\n  Assets:Cash  100000 EUR\n  Equity:In']
+    prices: list[PriceRow] = []
+    fx: list[FxRow] = []
+    held = {"Stock": 0, "Other": 0}
+    close, rate = 20.0, 1.2
+    for at in range(days):
+        on = date(2004, 1, 1) + timedelta(days=at)
+        close *= 1 + dice.gauss(0, 0.03)
+        rate *= 1 + dice.gauss(0, 0.01)
+        paid = D(repr(round(close, 2)))
+        here, there = dice.sample(sorted(held), 2)
+        units = dice.randint(2, 50)
+        out = min(units, held[here])
+        what = dice.choice(("buy", "buy", "sell", "in", "out", "move", "move", "split", "two lots", "worthless"))
+        legs, change = "", 0
+        if what == "buy":
+            legs, change = f"{units} SYN-A {{{paid} EUR}}\n  Expenses:Fees  2.5 EUR\n  Assets:Cash", units
+        elif what == "in":
+            legs, change = f"{units} SYN-A {{7 EUR, 2001-02-0{dice.randint(1, 9)}}}\n  Equity:In", units
+        elif what == "split":
+            lines.append(f'{on} custom "split" "SYN-A" 2' if any(held.values()) else "")
+            close /= 2 if any(held.values()) else 1
+            held = {name: 2 * number for name, number in held.items()}
+        elif out > 1:
+            change = -out
+            gains = "\n  Income:Gains"
+            legs = f"-{out} SYN-A {{}}"
+            if what == "sell":
+                legs += f" @ {paid} EUR\n  Assets:Cash  {out * paid} EUR{gains}"
+            elif what == "out":
+                legs += dice.choice(("", " @ 15 EUR")) + "\n  Equity:In"
+            elif what == "move":
+                legs += f"\n  Assets:{there}  {out} SYN-A {{}}"
+                legs += dice.choice(("", "\n  Assets:Cash  -3 EUR\n  Expenses:Fees  3 EUR"))
+                held[there] += out
+            elif what == "two lots":
+                legs = f"-1 SYN-A {{}}\n  Assets:{here}  -{out - 1} SYN-A {{}}"
+                legs += f"\n  Assets:Cash  {out * paid + 3} EUR{gains}"
+            else:
+                legs += gains
+        held[here] += change
+        if legs:
+            lines.append(f'{on} * "{what}"\n  Assets:{here}  {legs}')
+        if dice.random() < 0.6 or at in (0, days - 1):
+            prices.append((on, "SYN-A", D(repr(round(close, 4))), "EUR"))
+            fx.append((on, "EUR", "USD", D(repr(round(rate, 5)))))
+    booked = book(from_text("\n".join(lines) + "\n"))
+    market = align("USD", prices, fx, dates=[row[0] for row in prices], currencies=booked.currencies)
+    return World(booked, prices, fx, market, "USD")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from cli.hints import Hints, hints_of
 from cli.report.page import render
-from cli.report.presented import Hints, hints_of
 from orchestrator.pattern import CompiledPattern
 from services.catalogue import load_catalogue
 from services.composition import build_runtime_local
@@ -91,7 +91,7 @@ async def test_a_holding_is_shown_as_an_investor_reads_it(settings: Any) -> None
         for symbol in ("AAPL", "IBM")
     }
     unknown = "Debt / equity – debt not in the filings at hand"
-    for part in ("Price 71.89 USD", "Fiscal year 2005", unknown, "Cost or income", "Operating income", "89,000,000"):
+    for part in ("Price 71.89 USD", "Fiscal year 2005", unknown, "Income, flows", "Operating income", "89,000,000"):
         assert part in texts["AAPL"], part
     assert "Gross margin – no annual report of IBM filed by 2005-12-30 at hand" in texts["IBM"]
     assert "Annual reports fresh · 2005-12-30 no annual report of IBM" in texts["IBM"]

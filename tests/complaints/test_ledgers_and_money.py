@@ -15,16 +15,7 @@ from analytics.market import align
 from analytics.returns import compute_twr
 from ledger.booking import book
 from ledger.sources import from_text
-from tests.analytics.worlds import D, single
-
-OPEN = """
-2004-01-01 open Assets:Cash
-2004-01-01 open Assets:Stock "FIFO"
-2004-01-01 open Assets:Other "FIFO"
-2004-01-01 open Equity:In
-2004-01-01 open Income:Gains
-2004-01-01 open Income:Dividends:SYN-A
-"""
+from tests.analytics.worlds import OPEN, D, single
 
 
 def twr_of(ledger: str, closes: dict[str, str], fx: dict[str, str] | None = None, **world: str) -> float:

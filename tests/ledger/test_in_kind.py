@@ -3,6 +3,8 @@
 from datetime import date
 from decimal import Decimal
 
+import pytest
+
 from ledger.booked import Booked
 from ledger.booking import book, book_with_faults
 from ledger.sources import from_text
@@ -128,6 +130,39 @@ def test_a_price_written_beside_a_move_is_no_trade_price() -> None:
         ]
 
 
+@pytest.mark.parametrize(
+    ("out", "into", "moved"),
+    [
+        ("{}", "{33.33 USD}", True),
+        ("{} @ 50 USD", "{33.33 USD}", True),
+        ("{}", "{33.3 USD}", True),
+        ("{}", "{{99.996 USD}}", False),  # a total has no units to round
+        ("{}", "{{100.00 USD}}", True),
+        ("{}", "{33.32 USD}", False),
+        ("{}", "{33 USD}", False),  # whole numbers are exact
+    ],
+)
+def test_a_move_with_rounded_costs_and_a_fee_is_no_trade(out: str, into: str, moved: bool) -> None:
+    # Three units of 100 USD in all; the fee takes what rounding leaves.
+    found = booked(
+        f"""
+2004-01-01 open Expenses:Moving
+2004-01-05 * "buy"
+  Assets:Stock   3 SYN-A {{{{100 USD}}}}
+  Assets:Cash
+2004-06-01 * "to the other broker, for a fee"
+  Assets:Stock  -3 SYN-A {out}
+  Assets:Other   3 SYN-A {into}
+  Assets:Cash   -5.00 USD
+  Expenses:Moving
+"""
+    )
+    lots = [row for row in found.rows if row.on == date(2004, 6, 1) and row.kind == "lot"]
+    assert len(lots) == 2 and (all((row.price, row.gain) == (None, None) for row in lots)) == moved
+    [fee] = [row.amount for row in found.rows if row.kind == "commission"]
+    assert abs(fee + 5) <= Decimal("3.1")
+
+
 @ledger("FIFO")
 def test_a_merger_without_cash_has_no_trade_price(booked: Booked) -> None:
     """
@@ -141,6 +176,20 @@ def test_a_merger_without_cash_has_no_trade_price(booked: Booked) -> None:
     assert {row.price for row in booked.rows if row.on == date(2004, 6, 1)} == {None}
     [lot] = booked.positions(END).lots
     assert (lot.symbol, lot.qty, lot.cost, lot.acquired) == ("SYN-B", 40, 1000, date(2004, 1, 5))
+
+
+@ledger("FIFO")
+def test_what_became_worthless_was_sold_for_nothing(booked: Booked) -> None:
+    """
+    2004-01-05 * "buy"
+      Assets:Stock   100 SYN-A {10 USD}
+      Assets:Cash
+    2004-06-01 * "struck off"
+      Assets:Stock  -100 SYN-A {}
+      Income:Gains
+    """
+    [row] = [row for row in booked.rows if row.on == date(2004, 6, 1)]
+    assert (row.kind, row.price, row.gain) == ("lot", 0, -1000)
 
 
 @ledger("FIFO")

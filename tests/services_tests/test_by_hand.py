@@ -149,23 +149,28 @@ async def test_performance_review(stage: Stage) -> None:
     assert mwr["gain"] == dietz["gain"] == "2149.1"
     assert "lost before the first close, and in no return: 12.5 CAD" in mwr["warnings"]
     gains = found["gains"]
-    # By cause: price 2,060 = SYN-A (250 + 600 + 200 × 0.50 × 1.30 + 260) + SYN-S 130 + SYN-B 450 + SYN-P 240; dividend
-    # 100 USD, tax 15 USD, both × 1.25; interest 12; currency on securities 225 − 30 − 300, on cash −200 + 292.50 (the
-    # 1,000 USD went at the day's rate: nothing); fees (10 + 5) × 1.25 + 8 × 1.30. All of it 29,776.60 − 27,640.
-    assert [row["amount"] for row in gains["causes"]] == ["2060", "125", "-18.75", "12", "-105", "92.5", "-29.15"]
+    # By cause: realised 615 as in the tax lots below, and 100 SYN-P given away 25 p above cost, × 2.40; unrealised
+    # SYN-A 150 × 4 × 1.30, SYN-B 100 × 3 × 1.50, SYN-P 300 × 0.25 × 2.40; dividend 100 USD, tax 15 USD, both × 1.25;
+    # interest 12; currency on what securities cost: SYN-A (50 + 150) × 20 × 0.05, SYN-S −600 × 0.05, SYN-B
+    # 3,000 × −0.10, on cash −200 + 292.50 (the 1,000 USD went at the day's rate: nothing); fees (10 + 5) × 1.25 +
+    # 8 × 1.30. All of it 29,776.60 − 27,640.
+    assert [row["amount"] for row in gains["causes"]] == [
+        "675", "1410", "125", "-18.75", "12", "-130", "92.5", "-29.15",
+    ]  # fmt: skip
+    assert (gains["price"], gains["fx"]) == ("2085", "-37.5")
     assert (gains["value"], gains["net_flows"], gains["total"], gains["residual"]) == (
         "29776.6", "27640", "2136.6", "0",
     )  # fmt: skip
     assert gains["before_first_close"] == "-12.5"  # + 2,149.10 = 2,136.60
-    names = ("price", "dividends", "tax", "income", "fx", "costs", "total")
+    names = ("realised", "unrealised", "dividends", "tax", "income", "fx", "costs", "total")
     assert {row["name"]: tuple(row[name] for name in names) for row in gains["rows"]} == {
-        "SYN-A": ("1240", "125", "-18.75", "0", "225", "-29.15", "1542.1"),
-        "cash:USD": ("0", "0", "0", "0", "292.5", "0", "292.5"),
-        "SYN-P": ("240", "0", "0", "0", "0", "0", "240"),
-        "SYN-B": ("450", "0", "0", "0", "-300", "0", "150"),
-        "SYN-S": ("130", "0", "0", "0", "-30", "0", "100"),
-        "cash:CAD": ("0", "0", "0", "12", "0", "0", "12"),
-        "cash:EUR": ("0", "0", "0", "0", "-200", "0", "-200"),
+        "SYN-A": ("485", "780", "125", "-18.75", "0", "200", "-29.15", "1542.1"),
+        "cash:USD": ("0", "0", "0", "0", "0", "292.5", "0", "292.5"),
+        "SYN-P": ("60", "180", "0", "0", "0", "0", "0", "240"),
+        "SYN-B": ("0", "450", "0", "0", "0", "-300", "0", "150"),
+        "SYN-S": ("130", "0", "0", "0", "0", "-30", "0", "100"),
+        "cash:CAD": ("0", "0", "0", "0", "12", "0", "0", "12"),
+        "cash:EUR": ("0", "0", "0", "0", "0", "-200", "0", "-200"),
     }
     # 39 days: the money of 5 January grew for all of them, that of 4 and 12 February for 9 and for 1.
     grown = 1 + mwr["period"]

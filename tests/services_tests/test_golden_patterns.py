@@ -7,6 +7,7 @@ import html
 import io
 import json
 import os
+import re
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
@@ -16,8 +17,12 @@ import jsonschema
 import pytest
 from rich.console import Console
 
+from cli.hints import hints_of, value_at
 from cli.report.evidence import warnings
+from cli.report.page import render
 from cli.summary import print_summary
+from services.catalogue import load_catalogue
+from settings import load_settings
 from tests.services_tests.demo_runs import CASES, Demo
 from topics.messages import ExecutionStatus
 
@@ -81,6 +86,49 @@ async def test_what_an_answer_warns_of_is_shown(demo: Demo, pattern_id: str) -> 
     assert len(set(result.trace.warnings)) == len(result.trace.warnings)
 
 
+TOTALS = {
+    "performance_review": {"Gain by holding and cause": 8},
+    "contribution_and_brinson": {"Contribution": 1, "By sector": 4, "Allocation": 2},
+    "currency_deep_dive": {"By currency": 5, "By position": 5, "Exposure today": 2},
+    "tax_lots": {"By year": 6, "Disposals": 1, "Disposals in base currency": 5, "Lots": 3},
+}
+
+
+@pytest.mark.parametrize("pattern_id", CASES)
+async def test_total_rows_are_the_sums_of_their_columns_and_shown(demo: Demo, pattern_id: str) -> None:
+    inputs, asof = CASES[pattern_id]
+    result = await demo.run(pattern_id, inputs, asof)
+    pattern = demo.patterns.newest(pattern_id)
+    assert pattern is not None
+    hints = hints_of(pattern, load_catalogue(load_settings(_env_file=None)))
+    data = json.loads(json.dumps(result.data))
+    found: dict[str, int] = {}
+    for panel in hints.panels:
+        for column in panel.get("columns", ()):
+            if "total" not in column:
+                continue
+            found[panel["title"]] = found.get(panel["title"], 0) + 1
+            value = data[panel["output"]]
+            rows, whole = (
+                [row[column["path"]] for row in value_at(value, panel["rows"])],
+                value_at(value, column["total"]),
+            )
+            parts = rows if isinstance(whole, dict) else [{"": row} for row in rows]
+            sums: dict[str, Decimal] = {}
+            for name, amount in (item for part in parts for item in part.items()):
+                sums[name] = sums.get(name, Decimal(0)) + Decimal(str(amount))
+            expected = whole if isinstance(whole, dict) else {"": whole}
+            assert {name: float(amount) for name, amount in sums.items()} == pytest.approx(
+                {name: float(amount) for name, amount in expected.items()},
+                abs=1e-4 if column["format"] == "money" else 1e-9,
+            ), (panel["title"], column)
+    assert found == TOTALS.get(pattern_id, {})
+    console = Console(file=io.StringIO(), width=300)
+    print_summary(console, result, hints=hints)
+    assert len(re.findall(r"^ Total ", console.file.getvalue(), re.MULTILINE)) == len(found)  # type: ignore[attr-defined]
+    assert str(render(result, hints=hints)).count('<tr class="sum">') == len(found)
+
+
 async def test_the_stress_test_says_on_which_assumptions_it_rests(demo: Demo) -> None:
     inputs, asof = CASES["scenario_stress"]
     result = await demo.run("scenario_stress", inputs, asof)
@@ -119,5 +167,9 @@ async def test_figures_of_different_patterns_agree(demo: Demo) -> None:
     own = next(row for row in split["rows"] if row["name"] == "AAPL")
     # The deep dive knows no commissions, and has the joint effect apart.
     assert Decimal(own["total"]) - Decimal(own["costs"]) == pytest.approx(Decimal(dive["gains"]["total"]), abs=CENT)
-    lots = (await data("tax_lots"))["lots"]
+    taxed = await data("tax_lots")
+    lots, sold = taxed["lots"], taxed["realised"]
+    assert Decimal(split["realised"]) == pytest.approx(Decimal(sold["gain_price_base"]), abs=CENT)
+    both = Decimal(sold["gain_currency_base"]) + Decimal(lots["unrealized_pl"])
+    assert Decimal(split["unrealised"]) + Decimal(split["fx_securities"]) == pytest.approx(both, abs=CENT)
     assert float(lots["unrealized_pl"]) == pytest.approx(float(overview["perf_metrics"]["unrealized_pl"]), abs=0.01)

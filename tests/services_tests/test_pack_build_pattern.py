@@ -1,5 +1,6 @@
 """The workflow `pack_build`, in this process: on packs in memory and on Postgres."""
 
+import io
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -10,10 +11,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from rich.console import Console
 
 from agents.pack_builder import PackBuilder
 from agents.pack_ports import MacroPoint, QuotedPrice, QuotedRate
 from agents.runtime import AgentRuntime, catalogue_of
+from cli.hints import hints_of
+from cli.report.page import render
+from cli.summary import print_summary
 from db.memory_packs import MemoryPacks
 from db.pack_writer import PackWriter
 from db.postgres import open_pool
@@ -23,6 +28,7 @@ from services.local_artifacts import LocalArtifacts
 from services.market_sources import NamedSources
 from services.pipeline_pool import OwnerPool, postgres_desk
 from services.runner import run_in_process
+from tests.cli.test_report import Page
 from tests.db.market import FRIDAY, MONDAY, POLICY, TUESDAY, open_market
 from tests.services import Database
 from tests.services_tests.desk import memory_desk
@@ -201,9 +207,32 @@ async def test_jumps_are_noted_and_do_not_stop_a_pack(world: World) -> None:
     world.source.closes["SYN-A"] = ("21", "USD")
     result = await world.run(MONDAY)
     findings = result.data["validation"]["findings"]
-    assert [(row["kind"], row["fault"], row["subject"]) for row in findings] == [("jump", False, "SYN-A")]
+    assert [(row["kind"], row["fault"], row["subject"], row["on"]) for row in findings] == [
+        ("jump", False, "SYN-A", MONDAY.isoformat())
+    ]
     info = await world.packs.show(UUID(result.data["pack"]["pack_id"]))
     assert [row["kind"] for row in info.findings] == ["jump"]
+
+
+async def test_a_pack_is_shown_by_coverage_findings_rows_hash_and_revision(world: World) -> None:
+    first = await world.run(FRIDAY)
+    assert first.data["validation"]["coverage"] is None and first.data["validation"]["reasons"]["coverage"]
+    world.source.closes = {"SYN-A": ("21", "USD")}
+    world.source.observed = FRIDAY
+    result = await world.run(MONDAY)
+    hints = hints_of(world.pattern, Catalogue.from_json(catalogue_of([PackBuilder])))
+    report = " ".join(" ".join(Page(render(result, hints=hints)).texts).split()).partition("Provenance")[0]
+    console = Console(file=io.StringIO(), width=200)
+    print_summary(console, result, hints=hints)
+    terminal = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+    sha256 = result.data["pack"]["content_sha256"]
+    for text in (report, terminal):
+        for part in (sha256, "Revision 1", "Coverage 50.00%", "Prices 1", "Exchange rates 2", "Findings 3"):
+            assert part in text, part
+        assert f"SYN-A {FRIDAY} stale no close of {FRIDAY}" in text
+        assert f"SYN-A {FRIDAY} jump no moved from 10.5 to 21" in text
+        assert f"SYN-P {MONDAY} coverage no the pack before has a price, this one has none" in text
+        assert "{" not in text.partition("Policy")[2]
 
 
 async def test_other_tenants_may_not_build(world: World) -> None:

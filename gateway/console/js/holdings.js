@@ -59,7 +59,7 @@ const Table = ({ rows, base, badge }) => {
           <thead><tr>${WORDS.columns.map((name, at) => html`<th scope="col" class=${at ? "" : "text"}>${fill(name, { base })}</th>`)}</tr></thead>
           <tbody>
             ${rows.map((row) => html`<${Row} row=${row} largest=${largest} />`)}
-            <tr class="sum"><th scope="row" class="text">${WORDS.total}</th><td></td><td></td><td>${amount(value)}</td><td>${percent(total(rows, "weight"))}</td><td>${amount(cost)}</td>
+            <tr class="sum"><th scope="row" class="text">${LABELS.total}</th><td></td><td></td><td>${amount(value)}</td><td>${percent(total(rows, "weight"))}</td><td>${amount(cost)}</td>
               <td class=${tone(gain)}>${amount(gain, 2, true)}</td><td class=${tone(gain)}>${gain === null || !Number(cost) ? "" : percent(Number(gain) / Number(cost), 2, true)}</td></tr>
           </tbody>
         </table>

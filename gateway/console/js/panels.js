@@ -100,7 +100,7 @@ const Effects = ({ rows, title, first, position, value }) => html`
       <thead><tr><th scope="col" class="text">${first}</th><th scope="col">${ATTRIBUTION.weight}</th>${EFFECTS.map((name) => html`<th scope="col">${ATTRIBUTION.effects[name]}</th>`)}</tr></thead>
       <tbody>
         ${rows.map((row) => html`<tr key=${row.name}><th scope="row" class="text">${effectName(row, position)}</th><td>${percent(row.weight)}</td>${EFFECTS.map((name) => html`<td class=${tone(row[name])}>${percent(row[name], 2, true)}</td>`)}</tr>`)}
-        <tr class="sum"><th scope="row" class="text">${ATTRIBUTION.total}</th><td></td>${EFFECTS.map((name) => html`<td class=${tone(value[name])}>${percent(value[name], 2, true)}</td>`)}</tr>
+        <tr class="sum"><th scope="row" class="text">${LABELS.total}</th><td></td>${EFFECTS.map((name) => html`<td class=${tone(value[name])}>${percent(value[name], 2, true)}</td>`)}</tr>
       </tbody>
     </table>
   </div>`;

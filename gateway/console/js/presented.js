@@ -1,7 +1,7 @@
 // Panels that a pattern's own `presentation` asks for, as the HTML report shows them; see cli/report/presented.py.
 import { html } from "../vendor/htm-preact-3.1.1.module.js";
 import { MISSING, amount, percent, quantity, score, tone, withMinus, words } from "./format.js";
-import { positionLabel } from "./labels.js";
+import { LABELS, positionLabel } from "./labels.js";
 import { Figure, Panel } from "./ui.js";
 
 const ROWS_MAX = 500;
@@ -24,7 +24,7 @@ function shown(value, format = "text") {
   if (value === null) return MISSING;
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (Array.isArray(value)) return String(value.length);
-  if (isMap(value)) return Object.entries(value).map(([key, item]) => `${key} ${item}`).join(", ");
+  if (isMap(value)) return Object.entries(value).map(([key, item]) => `${key} ${shown(item, format)}`).join(", ") || MISSING; // amounts by currency
   if (format === "percent") return percent(value);
   if (format === "money") return amount(value);
   if (format === "score") return score(value);
@@ -93,11 +93,20 @@ const Table = ({ hint, value, title }) => {
     <div class="scroll" tabindex="0" role="region" aria-label=${title}>
       <table>
         <thead><tr>${columns.map(({ path, label, format }) => html`<th scope="col" class=${TEXTS.includes(format) ? "text" : ""}>${label || path}</th>`)}</tr></thead>
-        <tbody>${rows.slice(0, ROWS_MAX).map((row) => html`<tr>${columns.map((column) => html`<${Cell} row=${row} column=${column} />`)}</tr>`)}</tbody>
+        <tbody>${rows.slice(0, ROWS_MAX).map((row) => html`<tr>${columns.map((column) => html`<${Cell} row=${row} column=${column} />`)}</tr>`)}<${Total} columns=${columns} value=${value} /></tbody>
       </table>
     </div>
     ${rows.length > ROWS_MAX && html`<p class="footnote">and ${rows.length - ROWS_MAX} more rows</p>`}`;
 };
+
+// A column names in `total` the figure of the output that its rows sum to; nothing is added up here.
+const Total = ({ columns, value }) =>
+  columns.some((column) => column.total) &&
+  html`<tr class="sum">${columns.map(({ total, format = "text" }, place) => {
+    if (!total) return place ? html`<td></td>` : html`<th scope="row" class="text">${LABELS.total}</th>`;
+    const found = at(value, total);
+    return html`<td class=${found === null ? "muted" : toned(found, format)} title=${found === null ? why(value, total) || undefined : exactly(found)}>${shown(found, format)}</td>`;
+  })}</tr>`;
 
 // `formats` chooses a cell's format by another field of its row, `words` says what people read for a value.
 const Cell = ({ row, column: { path, formats, words: known, unit, format: usual = "text" } }) => {

@@ -1,0 +1,175 @@
+"""What a pattern's own `presentation` asks for, read once for the report and the terminal.
+
+A panel shows figures or a table of one output. What stands in a cell, why a null is one, and the totals of a table are
+decided here; how it looks is the reader's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cli.figures import NOT_AVAILABLE, amount, decimal, percent, quantity, score
+from cli.report.labels import position_label
+from topics.messages import ExecutionResult
+
+if TYPE_CHECKING:
+    from orchestrator.catalogue import Catalogue
+    from orchestrator.pattern import CompiledPattern
+
+TEXT_FORMATS = ("text", "date")
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What a page needs to know of a pattern.
+
+    Attributes:
+        panels: of the pattern's `presentation`.
+        capability: output → name of the capability that made it.
+        schemas: output → that capability's output schema.
+        portfolio: whether it concerns a portfolio, whatever the request named.
+    """
+
+    panels: Sequence[Mapping[str, Any]] = ()
+    capability: Mapping[str, str] = field(default_factory=dict)
+    schemas: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    portfolio: bool = True
+
+    @property
+    def outputs(self) -> set[str]:
+        """Outputs that have a panel."""
+        return {str(each.get("output")) for each in self.panels}
+
+
+NO_HINTS = Hints()
+
+
+def hints_of(pattern: CompiledPattern, catalogue: Catalogue) -> Hints:
+    """Return a pattern's hints with the schemas of its outputs."""
+    presentation = pattern.document.get("presentation")
+    panels = presentation.get("panels") if isinstance(presentation, Mapping) else None
+    made: dict[str, str] = {}
+    schemas: dict[str, Mapping[str, Any]] = {}
+    # Holdings are shown too where a step values them, though it is no output.
+    shown = {step.as_: step.id for step in pattern.steps} | dict(pattern.outputs)
+    for output, step_id in shown.items():
+        name = pattern.step_by_id[step_id].capability
+        made[output] = name
+        spec = catalogue.find(name)
+        if spec is not None:
+            schemas[output] = spec.output_schema
+    kept = [each for each in panels if isinstance(each, Mapping)] if isinstance(panels, list) else []
+    asked = "portfolio_id" in pattern.inputs_schema.get("properties", {})
+    return Hints(kept, made, schemas, asked or any("portfolio" in step.needs for step in pattern.steps))
+
+
+def form_of(item: Mapping[str, Any], column: Mapping[str, Any]) -> str:
+    """Return the format of a cell; `formats` chooses it by another field of the row, which `by` names."""
+    formats = column.get("formats")
+    chosen = formats.get(str(value_at(item, str(formats.get("by"))))) if isinstance(formats, Mapping) else None
+    return str(chosen or column.get("format") or "text")
+
+
+def word_of(value: Any, column: Mapping[str, Any]) -> str:
+    """Return what people read for a value, where the pattern says so."""
+    words = column.get("words")
+    return str(words.get(value) or "") if isinstance(words, Mapping) and isinstance(value, str) else ""
+
+
+def text_of(value: Any, form: str) -> str:
+    """Return a value as people read it in one of the pattern's formats; amounts by currency stand side by side."""
+    if value is None:
+        return NOT_AVAILABLE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {text_of(item, form)}" for key, item in value.items()) or NOT_AVAILABLE
+    if isinstance(value, list | tuple):
+        return str(len(value))
+    number = decimal(value)
+    if form == "percent":
+        return percent(value)
+    if form == "money":
+        return amount(value)
+    if form == "score":
+        return score(value)
+    if form == "bp":
+        return NOT_AVAILABLE if number is None else f"{abs(number):.6f} bp"
+    if form == "number":
+        return quantity(round(number, 4)) if number is not None else str(value)
+    if form == "text" and isinstance(value, str) and len(value) < 40:
+        return position_label(value).replace("_", " ")
+    return str(value)
+
+
+def reason_of(value: Mapping[str, Any], path: str, given: str = "") -> str:
+    """Return why nothing stands at a path: as the output's `reasons` say, else the nearest `reason` above it.
+
+    Args:
+        value: the output.
+        path: where nothing stands.
+        given: path of the reason, where the pattern names it.
+    """
+    reasons = value.get("reasons")
+    known = reasons if isinstance(reasons, Mapping) else {}
+    above = path.split(".")[:-1]
+    found = [
+        value_at(value, given) if given else None,
+        *(known.get(name) for name in (path, path.partition(".")[0], path.rpartition(".")[2])),
+        *(value_at(value, ".".join((*above[:depth], "reason"))) for depth in range(len(above), -1, -1)),
+    ]
+    return next((each for each in found if isinstance(each, str) and each), "")
+
+
+def value_at(value: Any, path: str) -> Any:
+    """Return what stands at a dotted path; None where nothing does. `.length` counts a list, `.-1` is its last."""
+    for part in path.split("."):
+        if isinstance(value, Mapping):
+            value = value.get(part)
+        elif isinstance(value, list | tuple):
+            if part == "length":
+                return len(value)
+            value = value[int(part)] if is_index(part) and -len(value) <= int(part) < len(value) else None
+        else:
+            return None
+    return value
+
+
+def is_index(part: str) -> bool:
+    """Whether a part of a path is a place in a list."""
+    return part.removeprefix("-").isdecimal()
+
+
+def why_not(result: ExecutionResult, output: str) -> str:
+    """Return why an output is not there."""
+    step = next((each for each in result.trace.steps if each.as_ == output), None)
+    return (step.skip_reason if step else None) or "not computed"
+
+
+def totals_of(columns: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any] | None]:
+    """Return the columns of a table's total row, read from the output instead of a row; empty without any.
+
+    A column names in `total` the figure of the output that its rows sum to. Nothing is added up here: the agent's
+    totals are those of unrounded values and of all rows, also of those that are not shown.
+    """
+    if not any("total" in column for column in columns):
+        return []
+    kept = ("label", "format")
+    return [
+        {"path": column["total"], **{name: column[name] for name in kept if name in column}}
+        if "total" in column
+        else None
+        for column in columns
+    ]
+
+
+def title_of(panel: Mapping[str, Any]) -> str:
+    """Return the heading of a panel."""
+    return str(panel.get("title") or str(panel.get("output")).replace("_", " ").capitalize())
+
+
+def fields_of(value: Any) -> list[Mapping[str, Any]]:
+    """Return the objects of a list; nothing for anything else."""
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list | tuple) else []

@@ -1,0 +1,60 @@
+"""A pattern's panels in the terminal."""
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from cli.hinted import hinted
+from cli.hints import Hints
+from topics.messages import ExecutionResult
+
+PANELS: list[dict[str, Any]] = [
+    {
+        "output": "sales",
+        "title": "Sum",
+        "kind": "figures",
+        "fields": [{"path": "mean", "label": "Mean", "format": "money"}],
+    },
+    {
+        "output": "sales",
+        "title": "Sales",
+        "kind": "table",
+        "columns": [
+            {"path": "name", "label": "Name", "format": "text"},
+            {"path": "kind", "label": "Kind", "format": "text", "words": {"b": "bought"}},
+            {"path": "gain", "label": "Gain", "format": "money", "total": "gain"},
+            {"path": "fees", "label": "Fees", "format": "money", "total": "fees"},
+        ],
+    },
+]
+ROWS = [{"name": f"SYN-{at:02}", "kind": "b", "gain": "-1.5", "fees": {"USD": "0.5"}} for at in range(25)]
+SALES = {"rows": ROWS, "gain": "-37.5", "fees": {"USD": "12.5"}, "mean": None, "reasons": {"mean": "not asked for"}}
+
+
+def shown(example: ExecutionResult, width: int, sales: Any = SALES) -> list[str]:
+    result = example.model_copy(update={"data": {"sales": sales}})
+    console = Console(file=io.StringIO(), width=width)
+    for part in hinted(result, Hints(PANELS), width):
+        console.print(part)
+    return [" ".join(line.split()) for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+
+
+def test_a_table_ends_with_its_total_and_says_what_it_leaves_out(example: ExecutionResult) -> None:
+    lines = shown(example, 100)
+    assert "Mean – not asked for" in lines and "SYN-00 bought −1.50 USD 0.50" in lines
+    assert "Total −37.50 USD 12.50" in lines and "and 5 more rows" in lines
+    assert not any("SYN-20" in line for line in lines)
+
+
+@pytest.mark.parametrize(("width", "left_out"), [(40, []), (30, ["Fees"]), (10, ["Kind", "Gain", "Fees"])])
+def test_columns_that_do_not_fit_are_named(example: ExecutionResult, width: int, left_out: list[str]) -> None:
+    text = " ".join(shown(example, width))
+    assert ("a wider terminal or --report also shows " + ", ".join(left_out) in text) == bool(left_out)
+    assert ("USD 12.50" in text) == ("Fees" not in left_out)
+
+
+def test_without_rows_the_reason_stands_there(example: ExecutionResult) -> None:
+    assert "no prices" in shown(example, 80, {"rows": [], "reasons": {"rows": "no prices"}})
+    assert "not computed" in shown(example, 80, None)
