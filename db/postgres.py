@@ -115,7 +115,7 @@ async def open_pool(
         command_timeout_s: longest a statement may take.
         wait_timeout_s: longest to wait for a connection, while others have them all or a new one is made.
         connect_timeout_s: longest that connecting may take.
-        allow_bypass: for tools that work on global tables only.
+        allow_bypass: for tools that work on global tables only, or look at every tenant's rows on purpose.
         plan_once: keep the first plan of a statement, whatever its parameters: for those who ask the same few
             questions again and again. Not for lists with optional filters.
 

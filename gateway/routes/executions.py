@@ -376,10 +376,9 @@ def _body(found: BaseModel, status: int, headers: dict[str, str] | None = None) 
 def body_of_progress(progress: Progress, *, with_steps: bool = True) -> ExecutionBody:
     """Return an execution under way, or one that ended a moment ago."""
     view = progress.view
-    status = "cancelled" if view.status == "cancelled_early" else view.status.value
     return ExecutionBody(
         execution_id=UUID(view.execution_id),
-        status=State(status),
+        status=State(view.status.value),
         request_id=view.request_id,
         pattern_id=view.pattern_id,
         pattern_digest=view.pattern_digest,
