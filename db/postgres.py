@@ -134,8 +134,10 @@ async def open_pool(
             init=None,
             connect=None,
             loop=None,
-            init_size=None,
-            min_size=1,
+            # One to see that the server answers. None is kept up from then on: asyncpg would try again and again beside
+            # us while the server is away, with a traceback in the log each time.
+            init_size=1,
+            min_size=0,
             max_size=size_max,
             max_queries=50_000,
             max_inactive_connection_lifetime=300.0,
