@@ -62,18 +62,15 @@ def list_command(
         if as_json:
             print_json([_plain(view) for view in under_way])
             return
-        names, rows = _LIVE, [(_live_row(view), (view.tenant, view.user_id)) for view in under_way]
+        names, rows = _LIVE, [_live_row(view, everyone) for view in under_way]
     else:
         ended = asyncio.run(_ended(whose, wanted, limit))
         if as_json:
             print_json([asdict(each) for each in ended])
             return
-        names, rows = _ENDED, [(_ended_row(each), (each.tenant, str(each.user_id))) for each in ended]
+        names, rows = _ENDED, [_ended_row(each, everyone) for each in ended]
     say(whose.line)
-    if everyone:
-        _print_table((*names, "Tenant", "User"), [(*row, *owner) for row, owner in rows])
-    else:
-        _print_table(names, [row for row, _ in rows])
+    _print_table((*names, "Execution, tenant, user" if everyone else "Execution"), rows)
 
 
 async def _ended(whose: Whose, wanted: Wanted, limit: int) -> tuple[ExecutionSummary, ...]:
@@ -93,24 +90,29 @@ async def _under_way(whose: Whose, wanted: Wanted, limit: int) -> list[Execution
         return list(islice(filter(wanted.fits, views), limit))
 
 
-_ENDED = ("Finished", "Status", "Pattern", "As of", "Took", "Execution")
-_LIVE = ("Started", "Status", "Pattern", "Waits for", "Execution")
+_ENDED = ("Finished", "Status", "Pattern", "As of", "Took")
+_LIVE = ("Started", "Status", "Pattern", "Waits for")
 
 
-def _ended_row(found: ExecutionSummary) -> tuple[str, ...]:
+def _ended_row(found: ExecutionSummary, everyone: bool) -> tuple[str, ...]:
     return (
         f"{found.finished_at:%Y-%m-%d %H:%M:%S}",
         found.status.value if found.error_code is None else f"{found.status.value} {found.error_code}",
         found.pattern_id,
         found.asof.isoformat() if found.asof else "–",
         f"{(found.finished_at - found.started_at).total_seconds() * 1000:.0f} ms",
-        str(found.execution_id),
+        _name(found, everyone),
     )
 
 
-def _live_row(view: ExecutionView) -> tuple[str, ...]:
+def _live_row(view: ExecutionView, everyone: bool) -> tuple[str, ...]:
     started = f"{_started(view):%Y-%m-%d %H:%M:%S}"
-    return started, view.status.value, view.pattern_id or "–", view.waits_for or "–", view.execution_id
+    return started, view.status.value, view.pattern_id or "–", view.waits_for or "–", _name(view, everyone)
+
+
+def _name(found: ExecutionSummary | ExecutionView, everyone: bool) -> str:
+    # Two more columns of ids would leave the others no room.
+    return f"{found.execution_id}\n{found.tenant} {found.user_id}" if everyone else str(found.execution_id)
 
 
 def _plain(view: ExecutionView) -> dict[str, object]:
