@@ -1,8 +1,8 @@
-"""`dawsos executions …`: finished executions as the projector stored them."""
+"""`dawsos executions list|show`: finished executions as the projector stored them, and those under way."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,10 +12,12 @@ from cli import execution_control
 from cli.console import out, print_json, say
 from cli.execution_filter import Error, Newer, Older, PatternId, Status, Wanted, parse_wanted
 from cli.failures import CommandFailed
-from cli.options import CHOOSE_ANOTHER, DEMO_TENANT, DEMO_USER, AsJson, Report, Tenant, User, whose
+from cli.options import AsJson, Report
 from cli.requests import parse_uuid
+from cli.whose import Everyone, Tenant, User, Whose, parse_whose
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
     from db.executions import ExecutionSummary
@@ -36,8 +38,9 @@ def list_command(
     newer_than: Newer = None,
     live: Annotated[bool, typer.Option("--live", help="Those under way instead of those that ended.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 20,
-    tenant: Tenant = DEMO_TENANT,
-    user: User = DEMO_USER,
+    tenant: Tenant = None,
+    user: User = None,
+    everyone: Everyone = False,
     as_json: AsJson = False,
 ) -> None:
     """List executions that have ended, or with --live or the status of one under way, those; the last started first.
@@ -47,73 +50,83 @@ def list_command(
       dawsos executions list --error AGENT_UNAVAILABLE --newer-than 1h
 
       dawsos executions list --status waiting_for_pack --older-than 10m
+
+      dawsos executions list --everyone --live --tenant acme
     """
     import asyncio
+    from dataclasses import asdict
 
-    from cli.instance import find_user
-
-    wanted, user_id = parse_wanted(status, pattern, error, older_than, newer_than), find_user(user)
+    wanted, whose = parse_wanted(status, pattern, error, older_than, newer_than), parse_whose(everyone, tenant, user)
     if live or wanted.under_way:
-        under_way = asyncio.run(_under_way(tenant, user_id, wanted, limit))
-        if not as_json:
-            say(whose(tenant, user))
-        _print_live(under_way, as_json)
-        return
-    found = asyncio.run(_ended(tenant, user_id, wanted, limit))
-    if as_json:
-        from dataclasses import asdict
-
-        print_json([asdict(each) for each in found])
-        return
-    say(whose(tenant, user))
-    rows = (
-        (
-            f"{each.finished_at:%Y-%m-%d %H:%M:%S}",
-            each.status.value if each.error_code is None else f"{each.status.value} {each.error_code}",
-            each.pattern_id,
-            each.asof.isoformat() if each.asof else "–",
-            f"{(each.finished_at - each.started_at).total_seconds() * 1000:.0f} ms",
-            str(each.execution_id),
-        )
-        for each in found
-    )
-    _print_table(("Finished", "Status", "Pattern", "As of", "Took", "Execution"), rows)
+        under_way = asyncio.run(_under_way(whose, wanted, limit))
+        if as_json:
+            print_json([_plain(view) for view in under_way])
+            return
+        names, rows = _LIVE, [_live_row(view, everyone) for view in under_way]
+    else:
+        ended = asyncio.run(_ended(whose, wanted, limit))
+        if as_json:
+            print_json([asdict(each) for each in ended])
+            return
+        names, rows = _ENDED, [_ended_row(each, everyone) for each in ended]
+    say(whose.line)
+    _print_table((*names, "Execution, tenant, user" if everyone else "Execution"), rows)
 
 
-async def _ended(tenant: str, user_id: UUID, wanted: Wanted, limit: int) -> tuple[ExecutionSummary, ...]:
-    from cli.instance import app_pool, connected
-    from db.executions import ExecutionRepository
+async def _ended(whose: Whose, wanted: Wanted, limit: int) -> tuple[ExecutionSummary, ...]:
+    from cli.instance import connected
 
-    async with app_pool(connected()) as pool:
-        return await ExecutionRepository(pool).find(tenant, user_id, wanted.stored(), limit=limit)
+    return await whose.find(connected(), wanted.stored(), limit)
 
 
-async def _under_way(tenant: str, user_id: UUID, wanted: Wanted, limit: int) -> list[ExecutionView]:
+async def _under_way(whose: Whose, wanted: Wanted, limit: int) -> list[ExecutionView]:
+    from itertools import islice
+
     from cli.instance import connected
     from cli.live import progress
 
     async with progress(connected()) as feed:
-        found = [each.view for each in feed.of_user(tenant, user_id) if not each.ended and wanted.fits(each.view)]
-    return sorted(found, key=lambda view: (view.started_at_ms, view.execution_id), reverse=True)[:limit]
+        views = (each.view for each in whose.known(feed) if not each.ended)
+        return list(islice(filter(wanted.fits, views), limit))
 
 
-def _print_live(found: list[ExecutionView], as_json: bool) -> None:
+_ENDED = ("Finished", "Status", "Pattern", "As of", "Took")
+_LIVE = ("Started", "Status", "Pattern", "Waits for")
+
+
+def _ended_row(found: ExecutionSummary, everyone: bool) -> tuple[str, ...]:
+    return (
+        f"{found.finished_at:%Y-%m-%d %H:%M:%S}",
+        found.status.value if found.error_code is None else f"{found.status.value} {found.error_code}",
+        found.pattern_id,
+        found.asof.isoformat() if found.asof else "–",
+        f"{(found.finished_at - found.started_at).total_seconds() * 1000:.0f} ms",
+        _name(found, everyone),
+    )
+
+
+def _live_row(view: ExecutionView, everyone: bool) -> tuple[str, ...]:
+    started = f"{_started(view):%Y-%m-%d %H:%M:%S}"
+    return started, view.status.value, view.pattern_id or "–", view.waits_for or "–", _name(view, everyone)
+
+
+def _name(found: ExecutionSummary | ExecutionView, everyone: bool) -> str:
+    # Two more columns of ids would leave the others no room.
+    return f"{found.execution_id}\n{found.tenant} {found.user_id}" if everyone else str(found.execution_id)
+
+
+def _plain(view: ExecutionView) -> dict[str, object]:
+    names = "tenant user_id execution_id request_id pattern_id portfolio_id asof status waits_for".split()
+    return {**{name: getattr(view, name) for name in names}, "started_at": _started(view)}
+
+
+def _started(view: ExecutionView) -> datetime:
     from datetime import UTC, datetime
 
-    started = [datetime.fromtimestamp(view.started_at_ms / 1000, UTC) for view in found]
-    if as_json:
-        names = ("execution_id", "request_id", "pattern_id", "portfolio_id", "asof", "status", "waits_for")
-        listed = [{name: getattr(view, name) for name in names} for view in found]
-        print_json([{**each, "started_at": at} for each, at in zip(listed, started, strict=True)])
-        return
-    rows = (
-        (f"{at:%Y-%m-%d %H:%M:%S}", view.status.value, view.pattern_id or "–", view.waits_for or "–", view.execution_id)
-        for view, at in zip(found, started, strict=True)
-    )
-    _print_table(("Started", "Status", "Pattern", "Waits for", "Execution"), rows)
+    return datetime.fromtimestamp(view.started_at_ms / 1000, UTC)
 
 
-def _print_table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def _print_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -137,29 +150,30 @@ def _print_table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 @app.command()
 def show(
     execution: Annotated[str, typer.Argument(metavar="ID", help="Id of the execution, a UUID.")],
-    tenant: Tenant = DEMO_TENANT,
-    user: User = DEMO_USER,
+    tenant: Tenant = None,
+    user: User = None,
+    everyone: Everyone = False,
     as_json: AsJson = False,
     report: Report = None,
 ) -> None:
     """Show one execution with its trace; --report writes its HTML report."""
     import asyncio
 
-    from cli.instance import find_user
-
-    asyncio.run(_show(parse_uuid(execution, "ID"), tenant, find_user(user), as_json, report))
+    asyncio.run(_show(parse_uuid(execution, "ID"), parse_whose(everyone, tenant, user), as_json, report))
 
 
-async def _show(execution_id: UUID, tenant: str, user_id: UUID, as_json: bool, report: Path | None) -> None:
+async def _show(execution_id: UUID, whose: Whose, as_json: bool, report: Path | None) -> None:
     from cli.instance import app_pool, connected
     from cli.results import deliver
     from cli.stored import complete
     from db.executions import ExecutionRepository
 
-    async with app_pool(connected()) as pool:
-        found = await ExecutionRepository(pool).show(tenant, user_id, execution_id)
+    settings = connected()
+    owner = (await whose.owners_of(settings, [execution_id])).get(execution_id)
+    async with app_pool(settings) as pool:
+        found = None if owner is None else await ExecutionRepository(pool).show(*owner, execution_id)
         if found is None:
-            raise CommandFailed(f"there is no finished execution {execution_id} of this user; {CHOOSE_ANOTHER}")
+            raise CommandFailed(f"there is no finished execution {execution_id} of {whose.who}{whose.hint}")
         stored = await complete(pool, found, details=report is not None or not as_json)
     deliver(
         stored.result,

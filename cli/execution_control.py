@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID, uuid4
@@ -12,10 +13,12 @@ from cli.console import print_json, say
 from cli.execution_filter import Error, Newer, Older, PatternId, Status, parse_wanted
 from cli.exits import Exit
 from cli.failures import CommandFailed
-from cli.options import CHOOSE_ANOTHER, DEMO_TENANT, DEMO_USER, AsJson, Tenant, User, whose
+from cli.options import AsJson
 from cli.requests import parse_uuid
+from cli.whose import Everyone, Tenant, User, Whose, parse_whose
 
 if TYPE_CHECKING:
+    from db.executions import ExecutionFilter
     from orchestrator.view import ExecutionView
     from topics.messages import ExecutionResult
 
@@ -25,23 +28,22 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say which; change 
 
 def why(
     execution: Annotated[str, typer.Argument(metavar="ID", help="Id of the execution, a UUID.")],
-    tenant: Tenant = DEMO_TENANT,
-    user: User = DEMO_USER,
+    tenant: Tenant = None,
+    user: User = None,
+    everyone: Everyone = False,
     as_json: AsJson = False,
 ) -> None:
     """Say in one line what an execution waits for, or how it ended."""
     import asyncio
 
-    from cli.instance import find_user
-
-    status, text = asyncio.run(_why(parse_uuid(execution, "ID"), tenant, find_user(user)))
+    status, text = asyncio.run(_why(parse_uuid(execution, "ID"), parse_whose(everyone, tenant, user)))
     if as_json:
         print_json({"execution_id": execution, "status": status, "waits_for": text})
     else:
         typer.echo(f"{status}: {text}")
 
 
-async def _why(execution_id: UUID, tenant: str, user_id: UUID) -> tuple[str, str]:
+async def _why(execution_id: UUID, whose: Whose) -> tuple[str, str]:
     from cli.instance import app_pool, connected
     from cli.live import progress
     from db.executions import ExecutionRepository
@@ -49,19 +51,22 @@ async def _why(execution_id: UUID, tenant: str, user_id: UUID) -> tuple[str, str
 
     found = connected()
     async with progress(found) as feed:
-        known = feed.get(tenant, user_id, execution_id)
+        known = whose.progress(feed, execution_id)
         if known is not None and not known.ended:
             return known.view.status.value, f"waits for {known.view.waits_for}"
-    async with app_pool(found) as pool:
-        result = await ExecutionRepository(pool).show(tenant, user_id, execution_id)
-        if result is not None:
-            text = "it has ended" if result.error is None else f"{result.error.code}: {result.error.message}"
-            return result.status.value, text
-        if known is not None:
-            return known.view.status.value, known.view.error or "it has ended; its result is being stored"
-        request = await RequestRepository(pool).of_execution(tenant, user_id, execution_id)
+    owner = (await whose.owners_of(found, [execution_id])).get(execution_id)
+    result = request = None
+    if owner is not None:
+        async with app_pool(found) as pool:
+            result = await ExecutionRepository(pool).show(*owner, execution_id)
+            request = await RequestRepository(pool).of_execution(*owner, execution_id)
+    if result is not None:
+        text = "it has ended" if result.error is None else f"{result.error.code}: {result.error.message}"
+        return result.status.value, text
+    if known is not None:
+        return known.view.status.value, known.view.error or "it has ended; its result is being stored"
     if request is None:
-        raise CommandFailed(f"there is no execution {execution_id} of this user; {CHOOSE_ANOTHER}")
+        raise CommandFailed(f"there is no execution {execution_id} of {whose.who}{whose.hint}")
     return "submitted", "waits for the orchestrator to take its request"
 
 
@@ -74,8 +79,9 @@ def cancel(
     newer_than: Newer = None,
     reason: Annotated[str, typer.Option(help="For the trace.")] = "cancelled at the command line",
     dry_run: DryRun = False,
-    tenant: Tenant = DEMO_TENANT,
-    user: User = DEMO_USER,
+    tenant: Tenant = None,
+    user: User = None,
+    everyone: Everyone = False,
     as_json: AsJson = False,
 ) -> None:
     """Tell executions to stop; what they did that can be undone is undone. Repeating it is harmless.
@@ -85,20 +91,20 @@ def cancel(
       dawsos executions cancel 4f0c…
 
       dawsos executions cancel --all --pattern portfolio_overview --older-than 10m --dry-run
+
+      dawsos executions cancel --all --everyone --status queued --dry-run
     """
     import asyncio
-
-    from cli.instance import find_user
 
     if bool(executions) == all_:
         raise CommandFailed("expected either IDs or --all", Exit.USAGE)
     ids = {parse_uuid(each, "ID") for each in executions or ()}
-    wanted = parse_wanted(status, pattern, None, older_than, newer_than)
+    wanted, whose = parse_wanted(status, pattern, None, older_than, newer_than), parse_whose(everyone, tenant, user)
 
     def fits(view: ExecutionView) -> bool:
         return (not ids or UUID(view.execution_id) in ids) and wanted.fits(view)
 
-    found, known = asyncio.run(_cancel(tenant, find_user(user), fits, reason, dry_run))
+    found, known = asyncio.run(_cancel(whose, fits, reason, dry_run))
     ended = {UUID(view.execution_id): view.status.value for view in known if UUID(view.execution_id) in ids}
     missing = sorted(str(each) for each in ids - {UUID(view.execution_id) for view in found} - ended.keys())
     if as_json:
@@ -112,21 +118,23 @@ def cancel(
         )
     else:
         if all_:
-            say(whose(tenant, user))
+            say(whose.line)
         for view in found:
-            typer.echo(f"{view.execution_id}  {view.status.value}  {view.pattern_id}  waits for {view.waits_for}")
+            owner = f"  tenant {view.tenant}, user {view.user_id}" if everyone else ""
+            what = f"{view.execution_id}  {view.status.value}  {view.pattern_id}{owner}"
+            typer.echo(f"{what}  waits for {view.waits_for}")
         for each, how in ended.items():
             say(f"{each} has ended already: {how}")
         if found or not (missing or ended):
             say(f"{len(found)} {'would be' if dry_run else 'were'} told to stop")
     if missing:
-        raise CommandFailed(f"not under way for this user: {', '.join(missing)}; {CHOOSE_ANOTHER}")
+        raise CommandFailed(f"not under way for {whose.who}: {', '.join(missing)}{whose.hint}")
 
 
 async def _cancel(
-    tenant: str, user_id: UUID, fits: Any, reason: str, dry_run: bool
+    whose: Whose, fits: Callable[[ExecutionView], bool], reason: str, dry_run: bool
 ) -> tuple[list[ExecutionView], list[ExecutionView]]:
-    """Tell executions to stop; returns them, and those of the user that have ended."""
+    """Tell executions to stop, each on behalf of its user; returns them, and those that have ended."""
     from cli.instance import connected
     from cli.live import progress
     from streams.publisher import ExecutionClient
@@ -134,15 +142,14 @@ async def _cancel(
 
     settings = connected()
     async with progress(settings) as feed:
-        mine = [*feed.of_user(tenant, user_id)]
-    found = [each.view for each in mine if not each.ended and fits(each.view)]
+        known = [*whose.known(feed)]
+    found = [each.view for each in known if not each.ended and fits(each.view)]
     if found and not dry_run:
         async with ExecutionClient(settings, "cli") as client:
             for view in found:
-                await client.cancel(
-                    CancelExecution(execution_id=view.execution_id, tenant=tenant, user_id=user_id, reason=reason)
-                )
-    return found, [each.view for each in mine if each.ended]
+                owner = {"tenant": view.tenant, "user_id": UUID(view.user_id)}
+                await client.cancel(CancelExecution(execution_id=view.execution_id, reason=reason, **owner))
+    return found, [each.view for each in known if each.ended]
 
 
 def rerun(
@@ -158,8 +165,9 @@ def rerun(
     ] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 100,
     dry_run: DryRun = False,
-    tenant: Tenant = DEMO_TENANT,
-    user: User = DEMO_USER,
+    tenant: Tenant = None,
+    user: User = None,
+    everyone: Everyone = False,
     as_json: AsJson = False,
 ) -> None:
     """Run finished executions again with the same inputs; each is a new execution.
@@ -172,42 +180,43 @@ def rerun(
     """
     import asyncio
 
-    from cli.instance import find_user
-
     if bool(executions) == all_:
         raise CommandFailed("expected either IDs or --all", Exit.USAGE)
     wanted = parse_wanted(status, pattern, error, older_than, newer_than).stored()
-    ids = [parse_uuid(each, "ID") for each in executions or ()]
-    done = asyncio.run(_rerun(tenant, find_user(user), ids, wanted, limit, same_pins, dry_run))
+    ids, whose = [parse_uuid(each, "ID") for each in executions or ()], parse_whose(everyone, tenant, user)
+    done = asyncio.run(_rerun(whose, ids, wanted, limit, same_pins, dry_run))
     if as_json:
         print_json({"reruns": [{"of": old, "execution_id": new} for old, new in done], "dry_run": dry_run})
         return
     if all_:
-        say(whose(tenant, user))
+        say(whose.line)
     for old, new in done:
         typer.echo(old if dry_run else f"{old} → {new}")
     say(f"{len(done)} {'would be' if dry_run else 'were'} started again")
 
 
 async def _rerun(
-    tenant: str, user_id: UUID, ids: list[UUID], wanted: Any, limit: int, same_pins: bool, dry_run: bool
+    whose: Whose, ids: list[UUID], wanted: ExecutionFilter, limit: int, same_pins: bool, dry_run: bool
 ) -> list[tuple[str, str | None]]:
     from cli.instance import app_pool, connected
     from db.executions import ExecutionRepository
     from streams.publisher import ExecutionClient
 
     settings = connected()
+    if ids:
+        owners = await whose.owners_of(settings, ids)
+    else:
+        found = await whose.find(settings, wanted, limit)
+        owners = {each.execution_id: (each.tenant, each.user_id) for each in found}
     async with app_pool(settings) as pool:
         repository = ExecutionRepository(pool)
-        if not ids:
-            ids = [each.execution_id for each in await repository.find(tenant, user_id, wanted, limit=limit)]
-        results = [await repository.show(tenant, user_id, each) for each in ids]
-    unknown = [str(each) for each, result in zip(ids, results, strict=True) if result is None]
+        results = {name: await repository.show(*owner, name) for name, owner in owners.items()}
+    unknown = [str(each) for each in ids if results.get(each) is None]
     if unknown:
         raise CommandFailed(
-            f"there is no finished execution {', '.join(unknown)} of this user, nothing was started; {CHOOSE_ANOTHER}"
+            f"there is no finished execution {', '.join(unknown)} of {whose.who}, nothing was started{whose.hint}"
         )
-    old = [result for result in results if result is not None]
+    old = [result for result in results.values() if result is not None]
     if dry_run or not old:
         return [(result.execution_id, None) for result in old]
     async with ExecutionClient(settings, "cli") as client:

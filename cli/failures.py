@@ -44,6 +44,7 @@ _FAMILIES = (
     _Family("db.pack_content", "PackRejected", Exit.ERROR),
     _Family("db.migrate", "MigrationRefused", Exit.UNAVAILABLE),
     _Family("db.postgres", "RoleBypassesSecurity", Exit.USAGE),
+    _Family("db.executions", "OperatorRefused", Exit.USAGE),
     _Family("local.errors", "LocalError", Exit.UNAVAILABLE),
     _Family("chaos.run", "RunFailed", Exit.ERROR),
     _Family("streams.clients", "KafkaUnavailable", Exit.UNAVAILABLE),

@@ -69,17 +69,22 @@ async def app_pool(found: Settings) -> AsyncIterator[Pool]:
 
 
 @asynccontextmanager
-async def owner_pool(found: Settings) -> AsyncIterator[Pool]:
-    """Open a small pool with the role that owns the schema."""
-    async with _pool(found.postgres_admin_url()) as pool:
+async def owner_pool(found: Settings, *, allow_bypass: bool = False) -> AsyncIterator[Pool]:
+    """Open a small pool with the role that owns the schema; the application's own where no other is known.
+
+    Args:
+        found: where Postgres is.
+        allow_bypass: as `db.postgres.open_pool`.
+    """
+    async with _pool(found.postgres_admin_url(), allow_bypass=allow_bypass) as pool:
         yield pool
 
 
 @asynccontextmanager
-async def _pool(url: str) -> AsyncIterator[Pool]:
+async def _pool(url: str, *, allow_bypass: bool = False) -> AsyncIterator[Pool]:
     from db.postgres import open_pool
 
-    pool = await open_pool(url, size_max=4, command_timeout_s=120.0)
+    pool = await open_pool(url, size_max=4, command_timeout_s=120.0, allow_bypass=allow_bypass)
     try:
         yield pool
     finally:

@@ -3,15 +3,16 @@
 Kafka is the truth; this is its projection. The first terminal result of an execution wins, whoever sends another.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import asyncpg
 
-from db.postgres import Connection, Pool, act_for, tenant_transaction
+from db.postgres import Connection, Pool, act_for, tenant_transaction, transaction
 from db.sql import query
 from topics.canonical import sha256_hex
 from topics.codec import encode
@@ -21,6 +22,8 @@ from topics.messages import ExecutionResult, ExecutionStatus
 # A result above this many bytes goes to the artifact table, so that listing executions stays cheap.
 INLINE_BYTES_MAX = 256 * 1024
 _KEPT = datetime.max.replace(tzinfo=UTC)
+# Tenant and user.
+Owner: TypeAlias = tuple[str, UUID]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class ExecutionSummary:
         error_code: None on success.
     """
 
+    tenant: str
+    user_id: UUID
     execution_id: UUID
     request_id: str
     pattern_id: str
@@ -172,6 +177,7 @@ class ExecutionFilter:
     Attributes:
         since, before: started at or after, started before.
         text: part of the request id, the pattern id or the id, in any case.
+        tenant, user_id: whose; for operators, since everybody else finds only their own.
     """
 
     status: str | None = None
@@ -181,6 +187,52 @@ class ExecutionFilter:
     since: datetime | None = None
     before: datetime | None = None
     text: str | None = None
+    tenant: str | None = None
+    user_id: UUID | None = None
+
+
+class OperatorRefused(RuntimeError):
+    """The role does not see everybody's executions; the text says which one does."""
+
+
+class EveryonesExecutions:
+    """Executions of all users, for operators' tools. Works with the role that owns the schema.
+
+    It only finds them and whose they are: whatever is done about one is done on behalf of its user, with the
+    application's role.
+
+    Raises:
+        OperatorRefused: from each method, when the pool's role may not look.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def find(self, wanted: ExecutionFilter, limit: int = 50) -> tuple[ExecutionSummary, ...]:
+        """Return finished executions that fit a filter, the last started first.
+
+        Cost: reads the table once; no index has executions of all users by time.
+        """
+        async with self._looking() as connection:
+            return tuple(map(_summary, await _find(connection, wanted, None, limit)))
+
+    async def owners_of(self, execution_ids: Sequence[UUID]) -> dict[UUID, Owner]:
+        """Return whose executions these are, of those that have ended or whose request a gateway took."""
+        async with self._looking() as connection:
+            rows = await connection.fetch(query("execution_owners"), list(execution_ids))
+        return {row["execution_id"]: (row["tenant"], row["user_id"]) for row in rows}
+
+    @asynccontextmanager
+    async def _looking(self) -> AsyncIterator[Connection]:
+        async with transaction(self._pool) as connection:
+            role = await connection.fetchrow(query("act_as_operator"))
+            assert role is not None
+            if not role["sees_all"]:
+                raise OperatorRefused(
+                    "executions of all users need the role that owns the schema: expected its URL in "
+                    f"DAWSOS_POSTGRES_ADMIN and its grants by `dawsos migrate`, got role {role['name']}"
+                )
+            yield connection
 
 
 class ExecutionRepository:
@@ -224,19 +276,7 @@ class ExecutionRepository:
             limit: at most this many.
         """
         async with tenant_transaction(self._pool, tenant, user_id) as connection:
-            rows = await connection.fetch(
-                query("execution_find"),
-                wanted.status,
-                wanted.pattern_id,
-                wanted.portfolio_id,
-                wanted.error_code,
-                wanted.since,
-                wanted.before,
-                wanted.text,
-                None if after is None else _time(after[0]),
-                None if after is None else UUID(after[1]),
-                limit,
-            )
+            rows = await _find(connection, wanted, after, limit)
         return tuple(map(_summary, rows))
 
     async def list(
@@ -296,6 +336,26 @@ class ExecutionRepository:
         async with tenant_transaction(self._pool, tenant, user_id) as connection:
             rows = await connection.fetch(query("execution_results_of"), list(execution_ids))
         return _stored_results(rows)
+
+
+async def _find(
+    connection: Connection, wanted: ExecutionFilter, after: tuple[int, str] | None, limit: int
+) -> list[asyncpg.Record]:
+    return await connection.fetch(
+        query("execution_find"),
+        wanted.status,
+        wanted.pattern_id,
+        wanted.portfolio_id,
+        wanted.error_code,
+        wanted.since,
+        wanted.before,
+        wanted.text,
+        None if after is None else _time(after[0]),
+        None if after is None else UUID(after[1]),
+        limit,
+        wanted.tenant,
+        wanted.user_id,
+    )
 
 
 def _summary(row: asyncpg.Record) -> ExecutionSummary:

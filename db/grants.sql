@@ -21,3 +21,26 @@ GRANT SELECT, INSERT, UPDATE (expires_at), DELETE ON artifacts TO "app_role";
 GRANT SELECT, INSERT, UPDATE (next_offset) ON projector_offsets TO "app_role";
 GRANT SELECT, INSERT, UPDATE (redriven_at), DELETE ON dead_letters TO "app_role";
 GRANT SELECT ON schema_migrations TO "app_role";
+
+-- Operators' tools look for executions of all users with the owner's role, in a transaction that says so
+-- (act_as_operator), and find out whose they are. All else is read on behalf of that user with the application's role,
+-- to which these policies are nothing. Made once: making one locks the table for a moment.
+DO $$
+DECLARE
+    table_name text;
+BEGIN
+    FOREACH table_name IN ARRAY ARRAY['executions', 'requests'] LOOP
+        IF NOT EXISTS (
+            SELECT FROM pg_policies
+            WHERE schemaname = 'public' AND tablename = table_name AND policyname = 'operator_sees'
+                AND roles = ARRAY[current_user]
+        ) THEN
+            EXECUTE format('DROP POLICY IF EXISTS operator_sees ON %I', table_name);
+            EXECUTE format(
+                'CREATE POLICY operator_sees ON %I FOR SELECT TO CURRENT_USER'
+                ' USING ((SELECT current_setting(''app.task'', true)) = ''operate'')', table_name
+            );
+        END IF;
+    END LOOP;
+END
+$$;

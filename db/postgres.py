@@ -115,7 +115,7 @@ async def open_pool(
         command_timeout_s: longest a statement may take.
         wait_timeout_s: longest to wait for a connection, while others have them all or a new one is made.
         connect_timeout_s: longest that connecting may take.
-        allow_bypass: for tools that work on global tables only.
+        allow_bypass: for tools that work on global tables only, or look at every tenant's rows on purpose.
         plan_once: keep the first plan of a statement, whatever its parameters: for those who ask the same few
             questions again and again. Not for lists with optional filters.
 
@@ -134,8 +134,10 @@ async def open_pool(
             init=None,
             connect=None,
             loop=None,
-            init_size=None,
-            min_size=1,
+            # One to see that the server answers. None is kept up from then on: asyncpg would try again and again beside
+            # us while the server is away, with a traceback in the log each time.
+            init_size=1,
+            min_size=0,
             max_size=size_max,
             max_queries=50_000,
             max_inactive_connection_lifetime=300.0,

@@ -452,8 +452,8 @@ ORDER BY e.result_partition, e.result_offset
 
 -- name: execution_list
 SELECT
-    execution_id, request_id, pattern_id, pattern_digest, portfolio_id, asof, pack_id, ledger_commit, status, error_code,
-    digest, started_at, finished_at
+    tenant, user_id, execution_id, request_id, pattern_id, pattern_digest, portfolio_id, asof, pack_id, ledger_commit,
+    status, error_code, digest, started_at, finished_at
 FROM executions
 WHERE ($1::text IS NULL OR status = $1)
     AND ($2::text IS NULL OR pattern_id = $2)
@@ -639,7 +639,8 @@ SELECT statement FROM (
         E'\n    ', 'CREATE POLICY ' || policyname || ' ON ' || tablename || ' AS ' || permissive || ' FOR ' || cmd
         || ' TO ' || array_to_string(roles, ', '), 'USING (' || qual || ')', 'WITH CHECK (' || with_check || ')'
     )
-    FROM pg_policies WHERE schemaname = 'public'
+    -- A policy for one role is a grant (grants.sql), not part of the schema.
+    FROM pg_policies WHERE schemaname = 'public' AND roles = ARRAY['public'::name]
     UNION ALL
     SELECT 2, proname, 'REVOKE ALL ON FUNCTION ' || oid::regprocedure || ' FROM PUBLIC'
     FROM pg_proc
@@ -670,14 +671,14 @@ WHERE (tenant, request_id) IN (SELECT tenant, request_id FROM requests WHERE sub
 
 -- name: execution_summary
 SELECT
-    execution_id, request_id, pattern_id, pattern_digest, portfolio_id, asof, pack_id, ledger_commit, status, error_code,
-    digest, started_at, finished_at
+    tenant, user_id, execution_id, request_id, pattern_id, pattern_digest, portfolio_id, asof, pack_id, ledger_commit,
+    status, error_code, digest, started_at, finished_at
 FROM executions WHERE execution_id = $1
 
 -- name: execution_find
 SELECT
-    execution_id, request_id, pattern_id, pattern_digest, portfolio_id, asof, pack_id, ledger_commit, status, error_code,
-    digest, started_at, finished_at
+    tenant, user_id, execution_id, request_id, pattern_id, pattern_digest, portfolio_id, asof, pack_id, ledger_commit,
+    status, error_code, digest, started_at, finished_at
 FROM executions
 WHERE ($1::text IS NULL OR status = $1)
     AND ($2::text IS NULL OR pattern_id = $2)
@@ -687,8 +688,27 @@ WHERE ($1::text IS NULL OR status = $1)
     AND ($6::timestamptz IS NULL OR started_at < $6)
     AND ($7::text IS NULL OR position(lower($7) IN lower(request_id || ' ' || pattern_id || ' ' || execution_id)) > 0)
     AND ($8::timestamptz IS NULL OR (started_at, execution_id) < ($8, $9::uuid))
+    AND ($11::text IS NULL OR tenant = $11)
+    AND ($12::uuid IS NULL OR user_id = $12)
 ORDER BY started_at DESC, execution_id DESC
 LIMIT $10
+
+-- name: act_as_operator
+-- Whether this role then sees everybody's executions: it is the owner, with its policy from grants.sql, or exempt.
+SELECT
+    current_user AS name,
+    NOT row_security_active('executions') OR EXISTS (
+        SELECT FROM pg_policies
+        WHERE schemaname = 'public' AND tablename = 'executions' AND policyname = 'operator_sees'
+            AND current_user = ANY (roles)
+    ) AS sees_all,
+    set_config('app.tenant', '', true),
+    set_config('app.task', 'operate', true)
+
+-- name: execution_owners
+SELECT execution_id, tenant, user_id FROM executions WHERE execution_id = ANY ($1::uuid[])
+UNION
+SELECT execution_id, tenant, user_id FROM requests WHERE execution_id = ANY ($1::uuid[])
 
 -- name: pack_page
 SELECT

@@ -13,6 +13,7 @@ from db.postgres import open_pool
 from gateway.problems import Problem
 from services.tokens import Principal
 from settings import Settings
+from streams.stopping import Stopping, unless_stopping
 from topics.errors import Code
 
 if TYPE_CHECKING:
@@ -62,19 +63,14 @@ class Recomputer:
         # Who leaves does not make room before the work is done.
         loop = asyncio.get_running_loop()
         future.add_done_callback(lambda _: loop.is_closed() or loop.call_soon_threadsafe(self._done, owner))
-        done, stopping = asyncio.wrap_future(future), asyncio.create_task(self._stopping.wait())
         try:
-            await asyncio.wait((done, stopping), return_when=asyncio.FIRST_COMPLETED)
-            if not done.done():
-                raise Problem(Code.OVERLOADED, "this gateway is about to stop; try again", retry_after_s=1)
-            return done.result()
+            # What has not begun does not begin for somebody who left.
+            return await unless_stopping(self._stopping, asyncio.wrap_future(future))
+        except Stopping:
+            raise Problem(Code.OVERLOADED, "this gateway is about to stop; try again", retry_after_s=1) from None
         except TimeoutError:
             detail = f"it took longer than {_PATIENCE_S:.0f} s; the command line has no such limit"
             raise Problem(Code.DEADLINE_EXCEEDED, detail) from None
-        finally:
-            stopping.cancel()
-            # What has not begun does not begin for somebody who left.
-            done.cancel()
 
     def close(self) -> None:
         """Begin nothing more."""

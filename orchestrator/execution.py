@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from topics.errors import Code
 from topics.messages import (
     ErrorBody,
     ExecuteRequest,
@@ -24,7 +25,8 @@ class Status(StrEnum):
     """Where an execution stands. Admission and start happen in one event, so `admitted` is never stored."""
 
     CANCELLED_EARLY = "cancelled_early"
-    """Set by a cancel that came before its request; left when the request comes or the retention ends."""
+    """Set by a cancel that came before its request; left when the request comes or the retention ends. People see it as
+    `cancelled` (`orchestrator.view`)."""
     QUEUED = "queued"
     """Set when the limits on executions in flight leave no room; left by StartExecution, a cancel or the deadline."""
     RESOLVING = "resolving"
@@ -311,3 +313,8 @@ class Execution:
         if self.finished_at_ms is None:
             return None
         return self.finished_at_ms + round(retention_s * 1000)
+
+
+def early_cancel_of(execution: Execution) -> ErrorBody:
+    """Return what an execution ends with whose cancel came before its request."""
+    return ErrorBody(code=Code.CANCELLED, message=execution.reason or "cancelled before it began")

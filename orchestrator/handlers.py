@@ -8,7 +8,7 @@ import orjson
 from orchestrator.admission import check_request
 from orchestrator.ending import end_admitted, finish, fresh
 from orchestrator.events import Decision, Event, EventMessage, IllegalTransition, Note, StartTimer
-from orchestrator.execution import Admission, Ending, Execution, Outstanding, Status, StepStatus
+from orchestrator.execution import Admission, Ending, Execution, Outstanding, Status, StepStatus, early_cancel_of
 from orchestrator.fan import count_settled, fail_item, succeed_item
 from orchestrator.gate import ask_for_pins, meet_pack, warming
 from orchestrator.items import record
@@ -61,8 +61,7 @@ def _admit(state: Execution | None, event: Event, pattern: CompiledPattern | Non
     if checked.error is not None or pattern is None:
         return end_admitted(checked.admission, pattern, Status.REJECTED, checked.error, limits)
     if state is not None and state.user_id == request.user_id:
-        error = ErrorBody(code=Code.CANCELLED, message=state.reason or "cancelled before it began")
-        return end_admitted(checked.admission, pattern, Status.CANCELLED, error, limits)
+        return end_admitted(checked.admission, pattern, Status.CANCELLED, early_cancel_of(state), limits)
     turn = _new_turn(checked.admission, pattern, event.at_ms, event.origin, limits)
     turn.remind(turn.deadline_at_ms)
     return _queued(turn) if event.full else _begin(turn)

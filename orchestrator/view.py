@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from orchestrator.execution import Execution, Outstanding, Status, StepRecord
+from orchestrator.execution import Execution, Outstanding, Status, StepRecord, early_cancel_of
 from orchestrator.pattern import RESOLVE_STEP, UNDO, CompiledPattern
 
 BLOCKED = "blocked"
@@ -45,7 +45,8 @@ class ExecutionView:
     """One execution as it stands.
 
     Attributes:
-        request_id … portfolio_id: None when only the terminal record is left.
+        status: never `cancelled_early`, which only the engine needs to tell from `cancelled`: nothing will run.
+        request_id … portfolio_id: None when only the terminal record is left, or its request has not come.
         waits_for: in one line, what has to happen next; None when it has ended.
         deadline_at_ms: when it ends in any case.
     """
@@ -80,11 +81,13 @@ def view_of(execution: Execution, pattern: CompiledPattern | None) -> ExecutionV
     Cost: O(steps).
     """
     admission = execution.admission
+    early = execution.status is Status.CANCELLED_EARLY
+    error = early_cancel_of(execution) if early else execution.error
     return ExecutionView(
         execution_id=execution.execution_id,
         tenant=execution.tenant,
         user_id=str(execution.user_id),
-        status=execution.status,
+        status=Status.CANCELLED if early else execution.status,
         started_at_ms=execution.started_at_ms,
         finished_at_ms=execution.finished_at_ms,
         request_id=admission.request.request_id if admission else None,
@@ -94,10 +97,10 @@ def view_of(execution: Execution, pattern: CompiledPattern | None) -> ExecutionV
         deadline_at_ms=execution.ends_at_ms,
         pricing_pack_id=str(execution.pins.pricing_pack_id) if execution.pins else None,
         asof=execution.asof.isoformat() if execution.asof else None,
-        waits_for=None if execution.is_terminal else waits_for(execution, pattern),
+        waits_for=None if early or execution.is_terminal else waits_for(execution, pattern),
         waits_for_pack=execution.waiting_for_pack,
-        error_code=execution.error.code.value if execution.error else None,
-        error=execution.error.message if execution.error else None,
+        error_code=error.code.value if error else None,
+        error=error.message if error else None,
         steps=tuple(_steps(execution, pattern)),
     )
 
@@ -105,8 +108,6 @@ def view_of(execution: Execution, pattern: CompiledPattern | None) -> ExecutionV
 def waits_for(execution: Execution, pattern: CompiledPattern | None) -> str:
     """Return in one line what has to happen before an execution goes on."""
     status = execution.status
-    if status is Status.CANCELLED_EARLY:
-        return "its request, which a cancel has overtaken"
     if status is Status.QUEUED:
         return "room: as many executions as the limits allow are in flight"
     if execution.parked is not None:

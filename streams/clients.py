@@ -3,11 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import aiokafka
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from settings import Settings
@@ -62,9 +62,8 @@ async def _until_a_broker_answers(settings: Settings, timeout_s: float | None) -
     loop = asyncio.get_running_loop()
     started = complained = loop.time()
     while True:
-        admin = AIOKafkaAdminClient(**address.client_kwargs())
         try:
-            await admin.start()
+            await ask_a_broker(settings)
             if complained > started:
                 log.info("Kafka at %s answers after %.0f s", ", ".join(address.hosts), loop.time() - started)
             return
@@ -78,9 +77,21 @@ async def _until_a_broker_answers(settings: Settings, timeout_s: float | None) -
             if now - complained >= _COMPLAIN_EVERY_S:
                 complained = now
                 log.warning("still waiting for Kafka at %s (%s)", ", ".join(address.hosts), error)
-        finally:
-            await admin.close()
         await asyncio.sleep(_RETRY_S)
+
+
+async def ask_a_broker(settings: Settings) -> None:
+    """Return when a broker has answered. Each call is a connection of its own, and tells what a new client would meet.
+
+    Raises:
+        KafkaConnectionError: none answers.
+    """
+    client = AIOKafkaClient(**settings.kafka_address().client_kwargs())
+    try:
+        await client.bootstrap()
+    finally:
+        with suppress(Exception):
+            await client.close()
 
 
 async def start_producer(settings: Settings, client_id: str) -> aiokafka.AIOKafkaProducer:

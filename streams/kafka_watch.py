@@ -7,11 +7,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-
-from aiokafka.client import AIOKafkaClient
 
 from settings import Settings
+from streams.clients import ask_a_broker
 
 log = logging.getLogger(__name__)
 
@@ -61,18 +59,5 @@ class KafkaWatch:
 
 
 def watch_of(settings: Settings) -> KafkaWatch:
-    """Return the watch over the brokers of the settings.
-
-    Each look is a connection of its own, so that it tells what a new client would meet.
-    """
-    address = settings.kafka_address()
-
-    async def ask() -> None:
-        client = AIOKafkaClient(**address.client_kwargs(), request_timeout_ms=round(_ANSWER_S * 1000))
-        try:
-            await client.bootstrap()
-        finally:
-            with suppress(Exception):
-                await client.close()
-
-    return KafkaWatch(", ".join(address.hosts), ask)
+    """Return the watch over the brokers of the settings."""
+    return KafkaWatch(", ".join(settings.kafka_address().hosts), lambda: ask_a_broker(settings))

@@ -160,30 +160,36 @@ class ProgressFeed:
         return len(self._live)
 
     def counts(self) -> dict[Status, int]:
-        """How many executions under way have each status."""
+        """How many executions under way have each status; a cancel whose request has not come is none."""
         found: dict[Status, int] = {}
         for entry in self._live.values():
+            if entry.status is Status.CANCELLED_EARLY:
+                continue
             found[entry.status] = found.get(entry.status, 0) + 1
         return found
 
     def get(self, tenant: str, user_id: UUID, execution_id: str | UUID) -> Progress | None:
         """Return how an execution stands; None if it is not known (any more) or somebody else's."""
-        key = key_of(execution_id)
-        entry = self._live.get(key) or self._ended.get(key)
+        entry = self._entry(execution_id)
         if entry is None or entry.owner != (tenant, str(user_id)):
             return None
         return self._progress(entry)
+
+    def find(self, execution_id: str | UUID) -> Progress | None:
+        """Return how an execution stands, whosever it is: for operators' tools, never to answer a user."""
+        entry = self._entry(execution_id)
+        return None if entry is None else self._progress(entry)
 
     def of_user(self, tenant: str, user_id: UUID) -> Iterator[Progress]:
         """Yield the user's executions under way, and those that ended a moment ago, the last started first."""
         owner = (tenant, str(user_id))
         entries = [*self._by_owner.get(owner, {}).values()]
         entries += [entry for entry in self._ended.values() if entry.owner == owner]
-        entries.sort(key=lambda entry: (-entry.started_at_ms, entry.key))
-        for entry in entries:
-            progress = self._progress(entry)
-            if progress is not None:
-                yield progress
+        return self._last_started_first(entries)
+
+    def of_all(self) -> Iterator[Progress]:
+        """Yield the same of all users: for operators' tools, never to answer a user."""
+        return self._last_started_first([*self._live.values(), *self._ended.values()])
 
     def watch(self, tenant: str, user_id: UUID, execution_id: str | UUID | None = None) -> Watch:
         """Watch one execution of a user, or all; what is under way now counts as changed."""
@@ -253,6 +259,8 @@ class ProgressFeed:
         entry.started_at_ms = head["at"]
         owner = (head["t"], head["u"])
         if entry.owner != owner:
+            # A stranger's cancel may come first; what begins later is its owner's alone.
+            self._disown(entry)
             entry.owner = owner
             self._by_owner.setdefault(owner, {})[name] = entry
         if entry.status in TERMINAL:
@@ -280,6 +288,9 @@ class ProgressFeed:
 
     def _drop(self, entry: _Entry) -> None:
         self._live.pop(entry.key, None)
+        self._disown(entry)
+
+    def _disown(self, entry: _Entry) -> None:
         mine = self._by_owner.get(entry.owner)
         if mine is not None:
             mine.pop(entry.key, None)
@@ -292,6 +303,16 @@ class ProgressFeed:
             watches.discard(watch)
             if not watches:
                 del self._watches[watch.owner]
+
+    def _entry(self, execution_id: str | UUID) -> _Entry | None:
+        key = key_of(execution_id)
+        return self._live.get(key) or self._ended.get(key)
+
+    def _last_started_first(self, entries: list[_Entry]) -> Iterator[Progress]:
+        for entry in sorted(entries, key=lambda entry: (-entry.started_at_ms, entry.key)):
+            progress = self._progress(entry)
+            if progress is not None:
+                yield progress
 
     def _progress(self, entry: _Entry) -> Progress | None:
         if entry.progress is None:

@@ -26,6 +26,7 @@ from streams.clients import KafkaUnavailable, start_producer, wait_for_kafka
 from streams.health import Health
 from streams.kafka_watch import watch_of
 from streams.logs import configure
+from streams.stopping import Stopping, unless_stopping
 from streams.topics_admin import TopicsWrong, check_topics
 from topics.errors import RetryableError
 
@@ -102,32 +103,21 @@ async def _main(settings: Settings, name: str, serve: Serve) -> None:
         try:
             _start_health(health, settings)
             write_starting()
-            if await _unless_stopped(stop, wait_for_kafka(settings)):
-                watching = asyncio.create_task(watch_of(settings).run(), name="kafka-watch")
-                try:
-                    await serve(settings, stop, ready, health)
-                finally:
-                    watching.cancel()
-                    await asyncio.gather(watching, return_exceptions=True)
+            await unless_stopping(stop, wait_for_kafka(settings))
+            watching = asyncio.create_task(watch_of(settings).run(), name="kafka-watch")
+            try:
+                await serve(settings, stop, ready, health)
+            finally:
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
+        except Stopping:
+            pass
         except (KafkaUnavailable, TopicsWrong, CannotStart) as error:
             log.error("%s cannot start: %s", name, error)
             raise SystemExit(EXIT_CANNOT_START) from None
         finally:
             await health.stop()
     log.info("%s has stopped", name)
-
-
-async def _unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
-    """Do some work of the start; returns False when it was given up because the worker is to stop."""
-    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if working.done():
-        working.result()
-        return True
-    working.cancel()
-    await asyncio.gather(working, return_exceptions=True)
-    return False
 
 
 class CannotStart(Exception):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -22,7 +21,8 @@ from gateway.cursors import cursor_refused, read_cursor, write_cursor
 from gateway.fields import NO_NUL, Moment
 from gateway.problems import Problem, responses
 from services.tokens import Principal
-from streams.progress_feed import Progress, Watch, WatchOverflow
+from streams.progress_feed import Progress, WatchOverflow
+from streams.stopping import Stopping, unless_stopping
 from topics.errors import Code
 from topics.messages import CancelExecution, ExecuteRequest, ExecutionStatus
 from topics.trace import Trace
@@ -283,10 +283,9 @@ async def _events(
             return
         while True:
             try:
-                changes = await _unless_stopping(connected, watch)
-            except WatchOverflow:
-                return
-            if changes is None:
+                # A client that is cut off connects again, to another gateway.
+                changes = await unless_stopping(connected.stopping, watch.next())
+            except (WatchOverflow, Stopping):
                 return
             for progress in changes:
                 if progress.version <= seen and not progress.ended:
@@ -297,18 +296,6 @@ async def _events(
                     yield ServerSentEvent(body, event="end", id=_END)
                     return
                 yield ServerSentEvent(body, event="progress", id=str(progress.version))
-
-
-async def _unless_stopping(connected: Connections, watch: Watch) -> list[Progress] | None:
-    """Return what has changed; None when the process is to stop: the client connects again, to another one."""
-    news, stopping = asyncio.create_task(watch.next()), asyncio.create_task(connected.stopping.wait())
-    try:
-        await asyncio.wait((news, stopping), return_when=asyncio.FIRST_COMPLETED)
-        return None if stopping.done() else news.result()
-    finally:
-        for task in (news, stopping):
-            task.cancel()
-        await asyncio.gather(news, stopping, return_exceptions=True)
 
 
 async def find_execution(connected: Connections, caller: Principal, execution_id: UUID) -> ExecutionBody:
@@ -376,10 +363,9 @@ def _body(found: BaseModel, status: int, headers: dict[str, str] | None = None) 
 def body_of_progress(progress: Progress, *, with_steps: bool = True) -> ExecutionBody:
     """Return an execution under way, or one that ended a moment ago."""
     view = progress.view
-    status = "cancelled" if view.status == "cancelled_early" else view.status.value
     return ExecutionBody(
         execution_id=UUID(view.execution_id),
-        status=State(status),
+        status=State(view.status.value),
         request_id=view.request_id,
         pattern_id=view.pattern_id,
         pattern_digest=view.pattern_digest,

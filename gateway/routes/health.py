@@ -1,4 +1,8 @@
-"""Whether the gateway lives and can serve, what it counts, and what its codes mean. No token is needed."""
+"""Whether the gateway lives and can serve, what it counts, and what its codes mean. No token is needed.
+
+`/livez` and `/readyz` are `/health` and `/ready` under the names that every process answers to; they are not
+in the OpenAPI document, where each operation has one name.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from topics.errors import Code
 
 router = APIRouter(tags=["health"])
 _PATIENCE_S = 2.0
+_PROBE = ["GET", "HEAD"]
 
 
 class HealthBody(BaseModel):
@@ -53,6 +58,7 @@ class MeaningList(BaseModel):
     errors: list[MeaningBody]
 
 
+@router.api_route("/livez", methods=_PROBE, include_in_schema=False)
 @router.head("/health", include_in_schema=False)
 @router.get("/health", operation_id="getHealth", summary="Whether the process lives", response_model=HealthBody)
 async def health() -> dict[str, str]:
@@ -60,6 +66,7 @@ async def health() -> dict[str, str]:
     return {"status": "ok"}
 
 
+@router.api_route("/readyz", methods=_PROBE, include_in_schema=False)
 @router.head("/ready", include_in_schema=False)
 @router.get(
     "/ready",

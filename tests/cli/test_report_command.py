@@ -129,6 +129,17 @@ async def test_macro_figures_have_units_and_the_page_no_portfolio(settings: Any)
     assert text.count("ends 2005-07-01") == 3
 
 
+async def test_the_worst_scenario_is_named(settings: Any) -> None:
+    catalogue = load_catalogue(settings)
+    pattern = load_patterns(settings, catalogue).newest("scenario_stress")
+    assert pattern is not None
+    result = await run(pattern)
+    worst = result.data["ranking"]["rows"][0]
+    assert worst["id"] == result.data["ranking"]["worst"]
+    text = " ".join(" ".join(Page(render(result, hints=hints_of(pattern, catalogue))).texts).split())
+    assert f"Scenario {worst['name']} Change of value" in text
+
+
 async def test_a_page_of_a_pattern_without_a_portfolio_is_headed_by_the_pattern(settings: Any) -> None:
     catalogue = load_catalogue(settings)
     known = load_patterns(settings, catalogue)

@@ -151,6 +151,24 @@ async def test_a_server_that_freezes_keeps_nobody(
 
 
 @pytest.mark.integration
+async def test_nothing_is_logged_beside_what_callers_are_told(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """asyncpg logs a traceback for each connection it cannot make in the background: so it makes none there."""
+    async with Way(database.url).opened() as way:
+        pool = await open_pool(way.url, command_timeout_s=0.2, connect_timeout_s=0.2)
+        way.freeze()
+        with pytest.raises((TimeoutError, RetryableError)):
+            await _in_transaction(pool)
+        # The only connection was cut; a new one in its place would be given up after 0.2 s.
+        await asyncio.sleep(0.6)
+        assert [record.getMessage() for record in caplog.records if record.name.startswith("asyncpg")] == []
+        way.thaw()
+        await _in_transaction(pool)
+        await pool.close()
+
+
+@pytest.mark.integration
 async def test_a_cancellation_stays_one_though_the_server_freezes(database: Database) -> None:
     async with Way(database.url).opened() as way:
         pool = await open_pool(way.url, size_max=2)

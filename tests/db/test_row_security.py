@@ -6,12 +6,14 @@ import asyncpg
 import pytest
 
 from db.artifacts import ArtifactRepository
-from db.executions import ExecutionRepository, store_result
+from db.executions import EveryonesExecutions, ExecutionFilter, ExecutionRepository, OperatorRefused, store_result
 from db.ledgers import SnapshotRepository
+from db.migrate import migrate
 from db.pack_writer import PackWriter
 from db.portfolio import Portfolio
 from db.portfolios import PortfolioRepository
 from db.postgres import Pool, open_pool, tenant_transaction, transaction
+from db.requests import RequestRepository
 from tests.db.market import POLICY, open_market
 from tests.db.results import result_of
 from tests.services import Database
@@ -131,6 +133,58 @@ async def test_the_collector_sees_only_what_has_expired(filled: Pool) -> None:
     async with transaction(filled) as connection:
         await connection.execute("SELECT set_config('app.task', 'collect-artifacts', true)")
         assert await rows_seen(connection) == every(0)
+
+
+@pytest.fixture
+async def of_two_tenants(filled: Pool) -> Pool:
+    """Alice's execution of `filled`, one of Bob's in another tenant, and a request of his that is not taken yet."""
+    async with transaction(filled) as connection:
+        assert await store_result(connection, result_of("other", BOB, "r-2", finished_at_ms=1_704_884_500_000))
+    assert (await RequestRepository(filled).claim("other", BOB, "r-3", "b" * 64, UUID(int=3), "risk")).made
+    return filled
+
+
+async def test_an_operator_finds_executions_of_all_users(of_two_tenants: Pool, owner: Pool) -> None:
+    everyones = EveryonesExecutions(owner)
+    found = await everyones.find(ExecutionFilter())
+    assert [(each.tenant, each.user_id) for each in found] == [("other", BOB), ("acme", ALICE)]
+    for one in (ExecutionFilter(tenant="acme"), ExecutionFilter(user_id=ALICE)):
+        assert [each.tenant for each in await everyones.find(one)] == ["acme"]
+    assert await everyones.find(ExecutionFilter(tenant="acme", user_id=BOB)) == ()
+    assert [each.tenant for each in await everyones.find(ExecutionFilter(), limit=1)] == ["other"]
+    ids = [each.execution_id for each in found]
+    expected = {ids[0]: ("other", BOB), ids[1]: ("acme", ALICE), UUID(int=3): ("other", BOB)}
+    assert await everyones.owners_of([*ids, UUID(int=3), UUID(int=9)]) == expected
+
+
+async def test_an_operator_sees_executions_only_and_changes_none(of_two_tenants: Pool, owner: Pool) -> None:
+    async with transaction(owner) as connection:
+        await connection.execute("SELECT set_config('app.task', 'operate', true)")
+        assert await rows_seen(connection) == every(0, executions=2)
+        assert await connection.execute("DELETE FROM executions") == "DELETE 0"
+        assert await connection.execute("UPDATE requests SET tenant = 'acme'") == "UPDATE 0"
+    # The connection goes back to the pool as it came.
+    async with transaction(owner) as connection:
+        assert await rows_seen(connection) == every(0)
+
+
+async def test_the_applications_role_is_no_operator(of_two_tenants: Pool) -> None:
+    with pytest.raises(OperatorRefused, match=r"DAWSOS_POSTGRES_ADMIN .* got role dawsos_app"):
+        await EveryonesExecutions(of_two_tenants).find(ExecutionFilter())
+    async with transaction(of_two_tenants) as connection:
+        await connection.execute("SELECT set_config('app.task', 'operate', true)")
+        assert await rows_seen(connection) == every(0)
+        assert await connection.fetchval("SELECT count(*) FROM requests") == 0
+
+
+async def test_an_owner_without_its_grants_is_told_to_migrate(
+    of_two_tenants: Pool, owner: Pool, database: Database
+) -> None:
+    await owner.execute("DROP POLICY operator_sees ON executions")
+    with pytest.raises(OperatorRefused, match="dawsos migrate"):
+        await EveryonesExecutions(owner).find(ExecutionFilter())
+    await migrate(database.admin_url)
+    assert len(await EveryonesExecutions(owner).find(ExecutionFilter())) == 2
 
 
 async def test_every_table_with_a_tenant_is_protected(owner: Pool) -> None:

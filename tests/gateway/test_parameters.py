@@ -86,7 +86,13 @@ async def test_a_cursor_beyond_all_times_names_its_parameter(gateway: Gateway, p
     assert fault == {"pointer": "?cursor", "detail": "expected a cursor as a page gave it"}
 
 
-@pytest.mark.parametrize("path", ["/health", "/ready"])
+@pytest.mark.parametrize(("alias", "path"), [("/livez", "/health"), ("/readyz", "/ready")])
+async def test_the_gateway_answers_to_the_names_of_every_process(gateway: Gateway, alias: str, path: str) -> None:
+    found, same = await gateway.client.get(alias), await gateway.client.get(path)
+    assert (found.status_code, found.json()) == (same.status_code, same.json()) == (200, found.json())
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/livez", "/readyz"])
 async def test_probes_may_ask_for_the_head_alone(gateway: Gateway, path: str) -> None:
     found = await gateway.client.head(path)
     assert (found.status_code, found.content) == (200, b"")

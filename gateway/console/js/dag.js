@@ -6,6 +6,7 @@ import { useClock } from "./ui.js";
 
 const WIDTH = 150;
 const HEIGHT = 62;
+const MARGIN = 12;
 // Across reads best; where that would make the words too small, steps go down the page.
 const SCALE_MIN = 0.78;
 const GLYPHS = {
@@ -39,19 +40,27 @@ function reduced(edges) {
 
 function layout(graph, down) {
   const drawn = new dagre.graphlib.Graph();
-  drawn.setGraph({ rankdir: down ? "TB" : "LR", nodesep: 22, ranksep: down ? 30 : 28, marginx: 12, marginy: 12 });
+  drawn.setGraph({ rankdir: down ? "TB" : "LR", nodesep: 22, ranksep: down ? 30 : 28, marginx: MARGIN, marginy: MARGIN });
   drawn.setDefaultEdgeLabel(() => ({}));
   for (const node of graph.nodes) drawn.setNode(node.id, { width: WIDTH, height: HEIGHT });
   const edges = reduced(graph.edges);
   for (const edge of edges) drawn.setEdge(edge.from, edge.to, { weight: edge.kind === "order" ? 2 : 1 });
   dagre.layout(drawn);
-  const { width, height } = drawn.graph();
+  const routes = edges.map((edge) => drawn.edge(edge.from, edge.to).points);
   return {
-    width,
-    height,
+    ...extent(drawn.graph(), routes.flat()),
     nodes: graph.nodes.map((node) => ({ ...node, ...pick(drawn.node(node.id)) })),
-    edges: edges.map((edge) => ({ ...edge, path: curve(drawn.edge(edge.from, edge.to).points, down) })),
+    edges: edges.map((edge, at) => ({ ...edge, path: curve(routes[at], down) })),
   };
+}
+
+// dagre leaves room for the steps only; an edge that goes round them may need more.
+function extent({ width, height }, points) {
+  const xs = points.map((point) => point.x);
+  const ys = points.map((point) => point.y);
+  const left = Math.min(0, ...xs.map((x) => x - MARGIN));
+  const top = Math.min(0, ...ys.map((y) => y - MARGIN));
+  return { left, top, width: Math.max(width, ...xs.map((x) => x + MARGIN)) - left, height: Math.max(height, ...ys.map((y) => y + MARGIN)) - top };
 }
 
 const pick = ({ x, y }) => ({ x, y });
@@ -105,7 +114,7 @@ export const Dag = ({ graph, steps = new Map(), skewMs = 0, onChoose, chosen }) 
 
   return html`
     <div class="dag" ref=${frame}>
-      <svg viewBox="0 0 ${placed.width} ${placed.height}" width=${placed.width} height=${placed.height} role="group" aria-label="Steps of ${graph.name}">
+      <svg viewBox="${placed.left} ${placed.top} ${placed.width} ${placed.height}" width=${placed.width} height=${placed.height} role="group" aria-label="Steps of ${graph.name}">
         <defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0.8 1 7 4 0.8 7" /></marker></defs>
         ${placed.edges.map((edge) => html`
           <path key=${`${edge.from} ${edge.to}`} class="edge ${edge.kind} ${["succeeded"].includes(state(edge.from)) ? "passed" : ""} ${state(edge.to) === "requested" ? "flowing" : ""}" d=${edge.path} marker-end="url(#arrow)" />`)}
