@@ -1,13 +1,16 @@
 """`POST /execute` on a whole system: what succeeds, what is refused and how, what is repeated, what takes long."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from db.pack_writer import PackWriter
+from db.packs import PackRepository
 from db.postgres import open_pool
 from provenance.verification import verify
 from services.packs_build import POLICY
@@ -224,4 +227,35 @@ async def test_a_warming_pack_is_503_with_a_time_to_come_back(gateway: Gateway) 
     pack = (await gateway.get(f"/packs/{warming}")).json()
     assert (pack["status"], pack["waiting"]) == ("warming", 1)
     assert (await gateway.get(f"/packs/{warming}", who={"user_id": BOB})).json()["waiting"] == 0
-    await gateway.delete(where)
+    by_id = await gateway.execute(
+        "portfolio_overview",
+        portfolio_id=str(GROWTH.id),
+        pack_id=str(warming),
+        gate={"policy": "wait", "wait_s": 60},
+        headers={"Prefer": "respond-async"},
+    )
+    await gateway.until(by_id.headers["location"], lambda r: r.json()["status"] == "waiting_for_pack")
+    async with fresh_revision(gateway, day) as revision:
+        ended = await gateway.until(f"{where}/result", lambda r: r.status_code != 202)
+        assert ended.json()["status"] == "succeeded", "any revision of the day will do"
+        assert ended.json()["trace"]["pricing_pack_id"] == str(revision) != str(warming)
+        still = (await gateway.get(by_id.headers["location"])).json()
+        assert still["status"] == "waiting_for_pack", "this one asked for a pack by its id"
+    await gateway.delete(by_id.headers["location"])
+
+
+@asynccontextmanager
+async def fresh_revision(gateway: Gateway, day: date) -> AsyncIterator[UUID]:
+    """Freeze another revision of a day with the content of the last pack before it; withdraw it at the end."""
+    owner = await open_pool(gateway.settings.postgres_admin_url(), size_max=1, allow_bypass=True)
+    try:
+        writer, packs = PackWriter(owner), PackRepository(owner)
+        content = await packs.content_before(POLICY, day)
+        assert content is not None
+        pack = await writer.create(POLICY, day, datetime.now(UTC))
+        await writer.load_rows(pack.pack_id, content)
+        await packs.freeze(pack.pack_id, None, datetime.now(UTC))
+        yield pack.pack_id
+        await writer.supersede(pack.pack_id)
+    finally:
+        await owner.close()
