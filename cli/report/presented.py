@@ -246,7 +246,11 @@ def _formula(schema: Mapping[str, Any], path: str) -> str:
         if _is_index(part):
             node = node.get("items", {})
             continue
-        node = node.get("properties", {}).get(part, {}) if isinstance(node, Mapping) else {}
+        if "additionalProperties" in node and part not in node.get("properties", {}):
+            # A mapping's description is that of its values.
+            node = node["additionalProperties"]
+            continue
+        node = node.get("properties", {}).get(part, {})
         described = str(node.get("description") or "") if isinstance(node, Mapping) else ""
     return described
 

@@ -104,9 +104,14 @@ async def test_a_score_that_is_missing_says_why(settings: Any) -> None:
     pattern = load_patterns(settings, catalogue).newest("buffett_checklist")
     assert pattern is not None
     result = await run(pattern)
-    text = " ".join(" ".join(Page(render(result, hints=hints_of(pattern, catalogue))).texts).split())
+    page = Page(render(result, hints=hints_of(pattern, catalogue)))
+    text = " ".join(" ".join(page.texts).split())
     for name in ("Resilience", "Dividend safety"):
         assert f"{name} – rated holdings are 0% of long equity, 60% needed" in text
+    assert "Please note" in text and "ratings are editorial heuristics, not investment advice" in text
+    assert "Overall, coverage 75.04% Moat, coverage 75.04% Resilience, coverage 0.00%" in text
+    titles = [str(attributes.get("title")) for _, attributes in page.tags]
+    assert any(title.startswith("rated long equity / all long equity") for title in titles), titles
 
 
 async def test_macro_figures_have_units_and_the_page_no_portfolio(settings: Any) -> None:
