@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _ROWS_MAX = 500
 _WORDS_LINE_MAX = 10
+_WORD_WHOLE_MAX = 15
 _TEXT_FORMATS = ("text", "date")
 _TONED = ("percent", "money")
 
@@ -165,7 +166,8 @@ def _cell(item: Mapping[str, Any], column: Mapping[str, Any], hover: str) -> Htm
     if value is None and item.get("reason") and form not in _TEXT_FORMATS:
         hover = f"{item['reason']}\n{hover}"
     if form in _TEXT_FORMATS:
-        kind = "text day" if form == "date" else "text wrap" if len(shown) > 40 else "text"
+        long = max(map(len, shown.split()), default=0) > _WORD_WHOLE_MAX
+        kind = "text day" if form == "date" else "text wrap" if len(shown) > 40 else "text long" if long else "text"
         return tag("td", shown, class_=kind, title=hover)
     tone = "down" if form in _TONED and sign(value) == "down" else None
     if not any(digit in shown for digit in "123456789"):
