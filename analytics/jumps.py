@@ -15,9 +15,8 @@ from analytics.history import History
 JUMP_MAX = 0.25
 # A quarter itself is none, whatever floats make of it.
 _ROUNDING = 1e-9
-# Only ratios that splits really have, each with how near the value must be: a market moves on the day of a split as on any
-# other, but where ratios lie close together anything would look like one of them. So no loss of more than 92% is a
-# "23:1 split". Pounds for pence look like 1:100.
+# Only ratios that splits really have, each with how near the value must be: a market moves on the day of a split as on
+# any other, but where ratios lie close together anything would look like one of them. Pounds for pence look like 1:100.
 _NEAR, _NEAR_RARE = 0.04, 0.02
 _COMMON = ((2, 1), (3, 1), (4, 1), (5, 1), (100, 1))
 _RARE = ((3, 2), (4, 3), (5, 2), (5, 3), *((many, 1) for many in (6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50)))

@@ -10,7 +10,7 @@ from cli.figures import NOT_AVAILABLE, STEP_TIME, duration, moment, percent
 from cli.report.badges import status_badge
 from cli.report.markup import Child, Html, tag
 from cli.report.panels import is_ratings, panel
-from cli.report.presented import Hints
+from cli.report.presented import NO_HINTS, Hints
 from cli.report.tables import figure, heading, row, table, text, two_lines
 from topics.messages import ExecutionResult
 from topics.trace import StepTrace
@@ -26,7 +26,7 @@ def problem(result: ExecutionResult) -> Html | None:
     return tag("div", tag("strong", str(result.error.code)), ": ", result.error.message, retry, class_="notice bad")
 
 
-def warnings(result: ExecutionResult, hints: Hints) -> Html | None:
+def warnings(result: ExecutionResult, hints: Hints = NO_HINTS) -> Html | None:
     """Return the warnings of the execution and its steps, each once; None without any.
 
     What the ratings say about themselves stands in their panel, which a pattern with panels of its own has not.

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cli.figures import NOT_AVAILABLE, amount, decimal, percent, quantity, score, sign
+from cli.figures import NOT_AVAILABLE, amount, decimal, percent, quantity, score
 from cli.report.badges import freshness_badge
 from cli.report.labels import position_label
 from cli.report.markup import Child, Html, tag
@@ -27,6 +27,7 @@ _WORDS_LINE_MAX = 10
 _WORD_WHOLE_MAX = 15
 _TEXT_FORMATS = ("text", "date")
 _TONED = ("percent", "money")
+_MARKET = ("prices:", "rates:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +109,7 @@ def _figures(
         shown = _shown(found, form)
         why = _reason(value, path, str(item.get("reason") or "")) if found is None else ""
         unit = "" if found is None or "unit" not in item else str(_at(value, str(item["unit"])) or "")
-        # Only losses stand out: a volatility above zero is no gain.
-        tone = "down" if form in _TONED and sign(found) == "down" else ""
+        tone = _tone(found, shown, form, item)
         # Words wrap, figures shrink.
         words = form in _TEXT_FORMATS and len(shown) > _WORDS_LINE_MAX
         cards.append(
@@ -169,12 +169,22 @@ def _cell(item: Mapping[str, Any], column: Mapping[str, Any], hover: str) -> Htm
         long = max(map(len, shown.split()), default=0) > _WORD_WHOLE_MAX
         kind = "text day" if form == "date" else "text wrap" if len(shown) > 40 else "text long" if long else "text"
         return tag("td", shown, class_=kind, title=hover)
-    tone = "down" if form in _TONED and sign(value) == "down" else None
-    if not any(digit in shown for digit in "123456789"):
-        tone = None
+    tone = _tone(value, shown, form, column) or None
     if value is not None and form != "percent" and "unit" in column:
         shown = f"{shown} {_at(item, str(column['unit'])) or ''}".rstrip()
     return tag("td", shown, class_="muted" if shown == NOT_AVAILABLE else tone, title=hover)
+
+
+def _tone(value: Any, shown: str, form: str, hint: Mapping[str, Any]) -> str:
+    """Return how a figure stands out: only losses do, a volatility above zero is no gain.
+
+    What rounds to zero is none, nor what is below the `tolerance` that the pattern states.
+    """
+    number = decimal(value)
+    if number is None or number >= 0 or form not in _TONED or not any(digit in shown for digit in "123456789"):
+        return ""
+    tolerance = decimal(hint.get("tolerance"))
+    return "" if tolerance is not None and abs(number) < tolerance else "down"
 
 
 def _form(item: Mapping[str, Any], column: Mapping[str, Any]) -> str:
@@ -232,7 +242,11 @@ def hover_of(result: ExecutionResult, hints: Hints, output: str, path: str, valu
     pins += [f"ledger {trace.ledger_commit_hash[:8]}"] if trace.ledger_commit_hash else []
     if pins:
         lines.append(", ".join(pins))
-    sources = [each for each in (step.sources if step else ()) if not each.startswith(("pricing_pack:", "ledger:"))]
+    own = step.sources if step else ()
+    # What is in the pack stands in the trace where a step read it; whoever rests on the pack rests on that.
+    market = trace.sources if any(each.startswith("pricing_pack:") for each in own) else ()
+    sources = [each for each in own if not each.startswith(("pricing_pack:", "ledger:", *_MARKET))]
+    sources += [each for each in market if each.startswith(_MARKET)]
     if sources:
         lines.append(f"sources {', '.join(sources)}")
     return "\n".join(lines)

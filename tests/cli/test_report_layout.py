@@ -31,7 +31,7 @@ CUT = """() => [...document.querySelectorAll("table")].map((table) => table.getB
 CUT_OFF = """() => [
   ...[...document.querySelectorAll(".scroll")].filter((box) => box.scrollWidth > box.clientWidth).map(
     (box) => box.closest("section").querySelector("h2").textContent),
-  ...[...document.querySelectorAll(".chart text")].map((label) => label.textContent).filter((text) => text.includes("…")),
+  ...[...document.querySelectorAll(".chart text")].map((label) => label.textContent).filter((name) => /…/.test(name)),
 ]"""
 A4_PX = 703  # 210 mm less the margins
 
