@@ -106,7 +106,7 @@ def no_session(policy: str, day: date, policies: Iterable[str], sessions: Sequen
     """
     known = sorted(policies)
     # XNYS stands for any exchange; its calendar reaches a year beyond the prices.
-    command = f"`dawsos packs import --policy {policy} --calendar XNYS --prices FILE`"
+    command = f"on an instance `dawsos packs import --policy {policy} --calendar XNYS --prices FILE`"
     if policy not in known:
         return f"there is no pricing policy {policy!r}; there are: {', '.join(known) or 'none yet'}; {command} makes it"
     closed = f"{day} is no session of the calendar of policy {policy!r}"
