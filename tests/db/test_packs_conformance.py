@@ -91,7 +91,7 @@ async def test_only_sessions_of_known_policies_have_packs(packs: Packs) -> None:
     ended = await refusal(Code.INVALID_INPUT, packs.create(POLICY, date(2034, 1, 2), NOW))
     assert f"policy {POLICY!r}, which ends on " in ended and f"--policy {POLICY} --calendar XNYS" in ended
     unknown = await refusal(Code.INVALID_INPUT, packs.create("nope", FRIDAY, NOW))
-    assert unknown.startswith(f"there is no pricing policy 'nope'; there are: {POLICY}; on an instance `dawsos packs import ")
+    assert unknown.startswith(f"there is no pricing policy 'nope'; there are: {POLICY}; on an instance `dawsos ")
     with pytest.raises(PackRejected, match="there is no pricing policy 'nope'; there are: "):
         await packs.build("nope", [(FRIDAY, content(FRIDAY)), (MONDAY, content(MONDAY))], NOW)
     await refusal(Code.INVALID_INPUT, packs.create("no-such", FRIDAY, NOW))
