@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from agents.charts import POINTS_MAX, WRAPPED, dated, spec, time_axis
+from agents.charts import BESIDE, LABEL_LINE_MAX, POINTS_MAX, WRAPPED, dated, spec, time_axis
 from agents.fields import Part
 
 Kind = Literal["line", "area", "bars", "waterfall", "heatmap", "histogram"]
@@ -29,6 +29,7 @@ class ChartForm(Part):
         y: fields drawn over it, one line or layer each.
         label, value: fields of bars and waterfall, a label of bars may be made of several; heatmap reads `year`,
             `month` and `value`, histogram `low`, `high` and `value`.
+        apart: field that tells bars of one label apart, where there are such; they are numbered else.
         order: of bars: the largest value first, or as the rows stand.
         total: label of a waterfall's closing bar; none without.
         names: field → what people read.
@@ -48,6 +49,7 @@ class ChartForm(Part):
     y: tuple[str, ...] = Field(default=(), strict=False)
     label: str | Annotated[tuple[str, ...], Field(strict=False, min_length=1, max_length=8)] = "name"
     value: str = "value"
+    apart: str | None = None
     order: Literal["value", "rows"] = "value"
     total: str | None = None
     names: dict[str, str] = Field(default_factory=dict)
@@ -139,18 +141,18 @@ def _bars(form: ChartForm, rows: Sequence[Mapping[str, Any]]) -> Any:
     if not found:
         return None
     largest = sorted(range(len(found)), key=lambda at: -abs(found[at][1]))[: form.limit]
-    labels = _apart([_label(form, row) for row, _ in found])
+    labels = _apart(form, [row for row, _ in found])
     bars: list[dict[str, Any]] = [
         {"label": labels[at], "value": found[at][1], "sign": "up" if found[at][1] >= 0 else "down"}
         for at in (sorted(largest) if form.order == "rows" else sorted(largest, key=lambda at: -found[at][1]))
     ]
     return {
         "width": _WIDTH - 120,
-        "height": {"step": 22},
+        "height": {"step": 30 if any(len(bar["label"]) > LABEL_LINE_MAX for bar in bars) else 22},
         "data": {"values": bars},
         "mark": {"type": "bar", "cornerRadiusEnd": 2},
         "encoding": {
-            "y": {"field": "label", "type": "nominal", "title": None, "sort": None, "axis": {"labelLimit": 260}},
+            "y": {"field": "label", "type": "nominal", "title": None, "sort": None, "axis": BESIDE},
             "x": {
                 "field": "value",
                 "type": "quantitative",
@@ -177,15 +179,26 @@ def _label(form: ChartForm, row: Mapping[str, Any]) -> str:
     return ", ".join(str(row[name]) for name in names if row.get(name) is not None)
 
 
-def _apart(labels: Sequence[str]) -> list[str]:
-    """Return labels that are all different, numbered where they are not: one label would be one bar."""
+def _apart(form: ChartForm, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a label a row, all different: one label would be one bar."""
+    labels = [_label(form, row) for row in rows]
+    if form.apart is not None:
+        many = _repeated(labels)
+        labels = [
+            f"{label}, {row.get(form.apart)}" if label in many else label
+            for label, row in zip(labels, rows, strict=True)
+        ]
+    many = _repeated(labels)
     seen: Counter[str] = Counter()
-    many = {label for label, count in Counter(labels).items() if count > 1}
     told: list[str] = []
     for label in labels:
         seen[label] += 1
         told.append(f"{label} ({seen[label]})" if label in many else label)
     return told
+
+
+def _repeated(labels: Sequence[str]) -> set[str]:
+    return {label for label, count in Counter(labels).items() if count > 1}
 
 
 def _waterfall(form: ChartForm, rows: Sequence[Mapping[str, Any]]) -> Any:

@@ -20,6 +20,13 @@ _BLUE, _GREEN, _RED, _GREY, _AMBER = "#2563eb", "#15803d", "#b91c1c", "#64748b",
 _DAILY_MAX, _WEEKLY_MAX, _MONTHLY_MAX = 21, 120, 500
 # At a space: labels side by side have room on a phone.
 WRAPPED = {"labelAngle": 0, "labelExpr": "split(datum.label, ' ')"}
+# Beside bars: a label that would be cut off goes on in a second line.
+LABEL_LINE_MAX = 38
+BESIDE = {
+    "labelLimit": 260,
+    "labelExpr": f"length(datum.label) > {LABEL_LINE_MAX} ? "
+    f"split(replace(datum.label, regexp('(.{{1,{LABEL_LINE_MAX}}}) '), '$1|'), '|') : datum.label",
+}
 _CONFIG: dict[str, Any] = {
     "font": "system-ui, -apple-system, 'Segoe UI', sans-serif",
     "view": {"stroke": None},

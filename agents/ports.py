@@ -195,6 +195,7 @@ class PackSeries(Protocol):
         dates: days that have a pack, ascending; the last is the pack's own day.
         prices: rows of all those packs, for the symbols asked for, ordered by day and symbol.
         rates: stored pairs with at least one side among the currencies asked for, ordered by day, base and quote.
+        sources: who published them, `prices:NAME` and `rates:NAME`, sorted; empty where nobody said.
     """
 
     @property
@@ -203,6 +204,8 @@ class PackSeries(Protocol):
     def prices(self) -> Sequence[PriceRow]: ...  # noqa: D102
     @property
     def rates(self) -> Sequence[RateRow]: ...  # noqa: D102
+    @property
+    def sources(self) -> Sequence[str]: ...  # noqa: D102
 
 
 class PackPort(Protocol):

@@ -39,8 +39,9 @@ class CashDividend:
 
 
 class MarketFeed(Protocol):
-    """Prices and corporate actions."""
+    """Prices and corporate actions; `require_key` raises PROVIDER_NOT_CONFIGURED without a key, as any call does."""
 
+    def require_key(self) -> None: ...  # noqa: D102
     async def daily_bars(self, symbol: str, start: date, end: date) -> list[Bar]: ...  # noqa: D102
     async def quote(self, symbol: str) -> Bar | None: ...  # noqa: D102
     async def splits(self, symbol: str) -> list[Split]: ...  # noqa: D102
@@ -87,8 +88,9 @@ class SeriesPoint:
 
 
 class SeriesFeed(Protocol):
-    """Macroeconomic series with vintages."""
+    """Macroeconomic series with vintages; `require_key` as a `MarketFeed` has it."""
 
+    def require_key(self) -> None: ...  # noqa: D102
     async def series(self, series_id: str, asof: date) -> list[SeriesPoint]: ...  # noqa: D102
     async def vintages(  # noqa: D102
         self, series_id: str, start: date | None = None, end: date | None = None

@@ -56,7 +56,7 @@ class RatingBadges(Part):
     """Scores from 0 to 10, weighted by value over rated long equity.
 
     Attributes:
-        coverage: per score, the share of long equity that is rated; below 60% the score is null.
+        coverage: per score; below 60% the score is null.
         reasons: score → why it is null.
     """
 
@@ -64,7 +64,7 @@ class RatingBadges(Part):
     avg_moat_strength: Ratio | None = Field(description="Σ w·s / Σ w over rated long equity")
     avg_resilience: Ratio | None = Field(description="Σ w·s / Σ w over rated long equity")
     overall: Ratio | None = Field(description="Σ w·s / Σ w over rated long equity")
-    coverage: dict[str, Ratio | None]
+    coverage: dict[str, Ratio | None] = Field(description="rated long equity / all long equity the score applies to")
     reasons: dict[str, str]
     holdings: tuple[HoldingRating, ...] = Field(strict=False)
     rubric: RubricName

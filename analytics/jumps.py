@@ -15,12 +15,19 @@ from analytics.history import History
 JUMP_MAX = 0.25
 # A quarter itself is none, whatever floats make of it.
 _ROUNDING = 1e-9
-# A split that is rarer than n:1 may lie below the limit, in a market that rose: 4:3 takes a quarter.
-_LOOKED_AT = 0.22
-# How near the value must be: a market moves on the day of a split as on any other, and between the ratios that are rare
-# anything would look like one of them.
+# Only ratios that splits really have, each with how near the value must be: a market moves on the day of a split as on
+# any other, but where ratios lie close together anything would look like one of them. Pounds for pence look like 1:100.
 _NEAR, _NEAR_RARE = 0.04, 0.02
-_RARE = tuple((new, old) for ratio in ((3, 2), (4, 3), (5, 2), (5, 3)) for new, old in (ratio, ratio[::-1]))
+_COMMON = ((2, 1), (3, 1), (4, 1), (5, 1), (100, 1))
+_RARE = ((3, 2), (4, 3), (5, 2), (5, 3), *((many, 1) for many in (6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50)))
+_SPLITS = tuple(
+    (new, old, near)
+    for ratios, near in ((_COMMON, _NEAR), (_RARE, _NEAR_RARE))
+    for ratio in ratios
+    for new, old in (ratio, ratio[::-1])
+)
+# The smallest move that is told: a 4:3 split takes a quarter, in a market that rose a little less.
+JUMP_AS_SPLIT = 1 - 3 / 4 * (1 + _NEAR_RARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +64,7 @@ def unexplained_jumps(history: History) -> tuple[Jump, ...]:
     """Return the jumps between neighbouring valued days, by day and symbol. Cost: O(days × symbols), vectorised."""
     old, new = history.price[:-1] * history.before[1:], history.price[1:] * history.begin[1:]
     found: list[Jump] = []
-    for at, column in np.argwhere(np.abs(new - old) > _LOOKED_AT * np.abs(old)):
+    for at, column in np.argwhere(np.abs(new - old) > (JUMP_AS_SPLIT - _ROUNDING) * np.abs(old)):
         if not old[at, column]:
             continue
         ratio = float(new[at, column] / old[at, column])
@@ -85,12 +92,5 @@ def _exact(price: float) -> Decimal:
 
 def _likely_split(ratio: float) -> str | None:
     """Return the split that would make the two values nearly equal."""
-    if ratio <= 0:
-        return None
-    many = round(max(ratio, 1 / ratio))
-    if many > 1:
-        new, old = (many, 1) if ratio < 1 else (1, many)
-        if abs(ratio * new / old - 1) <= _NEAR:
-            return f"{new}:{old}"
-    off, new, old = min((abs(ratio * new / old - 1), new, old) for new, old in _RARE)
-    return f"{new}:{old}" if off <= _NEAR_RARE else None
+    fits = [(off, new, old) for new, old, near in _SPLITS if (off := abs(ratio * new / old - 1)) <= near]
+    return "{1}:{2}".format(*min(fits)) if fits else None

@@ -236,7 +236,9 @@ def _position(
             status, reason = "missing", f"no {currency}/{holdings.base} rate in the pack"
         elif age > 0 or rate.age_days > 0:
             status = "stale"
-            reason = f"price is {age} and rate {rate.age_days} days old"
+            reason = f"the price is {_old(age)}"
+            if currency != holdings.base:
+                reason += f", the rate {_old(rate.age_days)}"
     local = None if price is None else qty * price
     in_base = None if local is None or rate is None else local * rate.rate
     gain = None if in_base is None or cost_base is None else in_base - cost_base
@@ -273,8 +275,12 @@ def _money(
     if rate is None:
         reason = f"no {currency}/{base} rate in the pack"
         return ValuedMoney(currency, amount, None, None, None, reason, symbol, pay_date)
-    reason = f"{currency}/{base} rate is {rate.age_days} days old" if rate.age_days else ""
+    reason = f"{currency}/{base} rate is {_old(rate.age_days)}" if rate.age_days else ""
     return ValuedMoney(currency, amount, rate.rate, amount * rate.rate, None, reason, symbol, pay_date)
+
+
+def _old(days: int) -> str:
+    return "of the same day" if days == 0 else f"{days} day{'s' if days > 1 else ''} old"
 
 
 def _sum(values: list[Decimal | None]) -> Decimal | None:

@@ -12,7 +12,6 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from cli.figures import sign
 from cli.hints import (
     TEXT_FORMATS,
     Hints,
@@ -21,6 +20,7 @@ from cli.hints import (
     reason_of,
     text_of,
     title_of,
+    tone_of,
     totals_of,
     value_at,
     why_not,
@@ -66,7 +66,7 @@ def _figures(panel: Mapping[str, Any], value: Mapping[str, Any], title: str) -> 
         unit = "" if found is None or "unit" not in item else str(value_at(value, str(item["unit"])) or "")
         why = reason_of(value, path, str(item.get("reason") or "")) if found is None else ""
         shown = f"{text_of(found, form)} {unit}".rstrip()
-        grid.add_row(escape(str(item.get("label") or path)), _toned(found, shown, form), escape(why))
+        grid.add_row(escape(str(item.get("label") or path)), _toned(found, shown, form, item), escape(why))
     return Group(Text(title, "bold"), grid, Text())
 
 
@@ -112,10 +112,8 @@ def _cell(item: Mapping[str, Any], column: Mapping[str, Any]) -> Text:
     shown = word_of(found, column) or text_of(found, form)
     if found is not None and form not in (*TEXT_FORMATS, "percent") and "unit" in column:
         shown = f"{shown} {value_at(item, str(column['unit'])) or ''}".rstrip()
-    return _toned(found, shown, form)
+    return _toned(found, shown, form, column)
 
 
-def _toned(value: Any, shown: str, form: str) -> Text:
-    # Only losses stand out: a volatility above zero is no gain; what rounds to zero is no loss.
-    lost = form in ("percent", "money") and sign(value) == "down" and any(digit in shown for digit in "123456789")
-    return Text(shown, "red" if lost else "")
+def _toned(value: Any, shown: str, form: str, hint: Mapping[str, Any]) -> Text:
+    return Text(shown, "red" if tone_of(value, shown, form, hint) else "")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from orchestrator.pattern import CompiledPattern
 
 TEXT_FORMATS = ("text", "date")
+_TONED = ("percent", "money")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,18 @@ def text_of(value: Any, form: str) -> str:
     if form == "text" and isinstance(value, str) and len(value) < 40:
         return position_label(value).replace("_", " ")
     return str(value)
+
+
+def tone_of(value: Any, shown: str, form: str, hint: Mapping[str, Any]) -> str:
+    """Return how a figure stands out: only losses do, a volatility above zero is no gain.
+
+    What rounds to zero is none, nor what is below the `tolerance` that the pattern states.
+    """
+    number = decimal(value)
+    if number is None or number >= 0 or form not in _TONED or not any(digit in shown for digit in "123456789"):
+        return ""
+    tolerance = decimal(hint.get("tolerance"))
+    return "" if tolerance is not None and abs(number) < tolerance else "down"
 
 
 def reason_of(value: Mapping[str, Any], path: str, given: str = "") -> str:

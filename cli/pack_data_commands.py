@@ -171,7 +171,8 @@ def diff_command(
     if as_json:
         print_json([change.as_json() for change in changes])
         return
-    for change in changes:
+    # What was restated before what only comes from elsewhere.
+    for change in sorted(changes, key=lambda change: not change.restated):
         typer.echo(str(change))
     say(f"{len(changes)} rows differ" if changes else "no difference")
 

@@ -91,7 +91,8 @@ class MemoryPacks:
             TerminalError: INVALID_INPUT when the policy is unknown or the day is no session.
         """
         if asof not in await self.sessions(policy, asof, asof):
-            raise TerminalError(Code.INVALID_INPUT, no_session(policy, asof, self._policies))
+            sessions = await self.sessions(policy, date.min, date.max)
+            raise TerminalError(Code.INVALID_INPUT, no_session(policy, asof, self._policies, sessions))
         revision = revision or max((pack.ref.revision for pack in self._of_day(policy, asof)), default=0) + 1
         pack_id = pack_id_of(policy, asof, revision)
         if pack_id not in self._packs:
@@ -277,12 +278,12 @@ class MemoryPacks:
                     column = closes.setdefault(price.symbol, [None] * len(dates))
                     column[place] = in_currency(Decimal(plain(price.close)), unit)
                     observed.setdefault(price.symbol, [None] * len(dates))[place] = price.observed_on
-                    sources.add(price.source)
+                    sources.add(f"prices:{price.source}")
             for rate in newest[day].content.rates:
                 if wanted_pair(rate.base, rate.quote, currencies, through):
                     column = rates.setdefault((rate.base, rate.quote), [None] * len(dates))
                     column[place] = Decimal(plain(rate.rate))
-                    sources.add(rate.source)
+                    sources.add(f"rates:{rate.source}")
         return PackSeries(
             dates,
             {symbol: tuple(column) for symbol, column in closes.items()},

@@ -95,12 +95,24 @@ def plan_build(
         yield PlannedPack(asof, revision, content, sha256, findings)
 
 
-def no_session(policy: str, day: date, policies: Iterable[str]) -> str:
-    """Say why a day has no pack: its policy is none of those there are, or the market is closed."""
+def no_session(policy: str, day: date, policies: Iterable[str], sessions: Sequence[date] = ()) -> str:
+    """Say why a day has no pack: its policy is none of those there are, or the market is closed.
+
+    Args:
+        policy: asked for.
+        day: asked for.
+        policies: all there are.
+        sessions: of the policy's calendar, ascending; the end of one that has ended is named, with the way beyond.
+    """
     known = sorted(policies)
-    if policy in known:
-        return f"{day} is no session of the calendar of policy {policy!r}"
-    return f"there is no pricing policy {policy!r}; there are: {', '.join(known) or 'none yet'}"
+    # XNYS stands for any exchange; its calendar reaches a year beyond the prices.
+    command = f"on an instance `dawsos packs import --policy {policy} --calendar XNYS --prices FILE`"
+    if policy not in known:
+        return f"there is no pricing policy {policy!r}; there are: {', '.join(known) or 'none yet'}; {command} makes it"
+    closed = f"{day} is no session of the calendar of policy {policy!r}"
+    if not sessions or day <= sessions[-1]:
+        return closed
+    return f"{closed}, which ends on {sessions[-1]}; {command} gives it an exchange's, with the sessions to come"
 
 
 def require_sessions(policy: str, days: Iterable[date], sessions: Container[date], policies: Iterable[str]) -> None:

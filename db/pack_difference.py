@@ -18,6 +18,7 @@ class RowChange:
         before: number of the first pack; None when it has no such row.
         after: number of the second; None likewise.
         what: the columns that differ: `value`, `currency`, `basis`, `source`, `observed_on`; `added` or `removed`.
+        others: (column, in the first pack, in the second) of those that are not `value`.
     """
 
     kind: Literal["price", "rate"]
@@ -25,6 +26,12 @@ class RowChange:
     before: Decimal | None
     after: Decimal | None
     what: tuple[str, ...]
+    others: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def restated(self) -> bool:
+        """Whether the number itself differs, or the row is in one pack only."""
+        return self.before != self.after
 
     def as_json(self) -> dict[str, object]:
         """Return JSON: numbers as decimal strings."""
@@ -34,13 +41,15 @@ class RowChange:
             "before": None if self.before is None else plain(self.before),
             "after": None if self.after is None else plain(self.after),
             "what": list(self.what),
+            "others": [{"column": column, "before": old, "after": new} for column, old, new in self.others],
         }
 
     def __str__(self) -> str:
         before = "none" if self.before is None else plain(self.before)
         after = "none" if self.after is None else plain(self.after)
-        others = [each for each in self.what if each not in ("value", "added", "removed")]
-        return f"{self.kind} of {self.name}: {before} → {after}" + (f" ({', '.join(others)})" if others else "")
+        number = f"{before} → {after}" if self.restated else after
+        others = [f"{column} {old} → {new}" for column, old, new in self.others]
+        return f"{self.kind} of {self.name}: {', '.join((number, *others))}"
 
 
 def difference(before: PackContent, after: PackContent) -> tuple[RowChange, ...]:
@@ -62,11 +71,13 @@ def _changes(
     for name in sorted({*before, *after}):
         old, new = before.get(name), after.get(name)
         if old is None or new is None:
-            what = ("removed",) if new is None else ("added",)
+            what, others = ("removed",) if new is None else ("added",), ()
         else:
-            what = tuple(column for column, cell in _cells(old).items() if cell != _cells(new)[column])
+            then, now = _cells(old), _cells(new)
+            what = tuple(column for column in then if then[column] != now[column])
+            others = tuple((column, str(then[column]), str(now[column])) for column in what if column != "value")
         if what:
-            changes.append(RowChange(kind, name, old and _number(old), new and _number(new), what))
+            changes.append(RowChange(kind, name, old and _number(old), new and _number(new), what, others))
     return tuple(changes)
 
 

@@ -62,7 +62,7 @@ class PackSeries:
         currencies: symbol → ISO currency of its closes.
         observed: symbol → per date the day the close was observed on; None where there is no close.
         rates: (base, quote) → quote units for 1 base, per date; None where the day's pack has no rate.
-        sources: where prices and rates come from, sorted.
+        sources: who published them, `prices:NAME` and `rates:NAME`, sorted.
     """
 
     dates: tuple[date, ...]

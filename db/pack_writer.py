@@ -84,7 +84,8 @@ class PackWriter(PackRepository):
             TerminalError: INVALID_INPUT when the policy is unknown or the day is no session.
         """
         if asof not in await self.sessions(policy, asof, asof):
-            raise TerminalError(Code.INVALID_INPUT, no_session(policy, asof, await self._policies()))
+            sessions = await self.sessions(policy, date.min, date.max)
+            raise TerminalError(Code.INVALID_INPUT, no_session(policy, asof, await self._policies(), sessions))
         async with transaction(self._pool) as connection:
             if revision is None:
                 revision = await connection.fetchval(query("pack_next_revision"), policy, asof)

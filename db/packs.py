@@ -349,7 +349,7 @@ def _series(rows: Sequence[asyncpg.Record]) -> PackSeries:
         days: Sequence[date] | None = row["days"]
         if days is not None and not place_of:
             place_of = {day: place for place, day in enumerate(dates)}
-        sources.update(row["sources"])
+        sources.update(f"{row['kind']}s:{source}" for source in row["sources"])
         if row["kind"] == "rate":
             rates[row["name"], row["currency"]] = _spread(values, days, dates, place_of)
             continue

@@ -27,6 +27,7 @@ class LocalSeries:
     dates: tuple[date, ...]
     prices: tuple[PriceRow, ...]
     rates: tuple[RateRow, ...]
+    sources: tuple[str, ...] = ()
 
 
 class LocalPacks:

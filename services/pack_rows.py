@@ -23,6 +23,8 @@ class Columns(Protocol):
     def observed(self) -> Mapping[str, tuple[date | None, ...]]: ...  # noqa: D102
     @property
     def rates(self) -> Mapping[tuple[str, str], tuple[Decimal | None, ...]]: ...  # noqa: D102
+    @property
+    def sources(self) -> tuple[str, ...]: ...  # noqa: D102
 
 
 class PackStore(Protocol):
@@ -42,6 +44,7 @@ class Rows:
     dates: tuple[date, ...]
     prices: Sequence[PriceRow]
     rates: Sequence[RateRow]
+    sources: Sequence[str]
 
 
 class RowPacks:
@@ -72,7 +75,7 @@ class RowPacks:
             rates += [
                 (on, base, quote, rate) for on, rate in zip(columns.dates, column, strict=True) if rate is not None
             ]
-        return Rows(columns.dates, prices, rates)
+        return Rows(columns.dates, prices, rates, columns.sources)
 
     async def securities(self, symbols: Sequence[str]) -> Mapping[str, Security]:
         """See `agents.ports.PackPort`."""

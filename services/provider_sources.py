@@ -26,6 +26,7 @@ class PolygonSource:
 
     async def prices(self, asof: date) -> Sequence[QuotedPrice]:
         """See `agents.pack_ports.MarketSource`; a share that did not trade is absent."""
+        self._feed.require_key()
         if not self._symbols:
             raise _unset("polygon", "PACK_SYMBOLS")
         found: list[QuotedPrice] = []
@@ -67,6 +68,7 @@ class FredSource:
 
     async def macro(self, asof: date) -> Sequence[MacroPoint]:
         """See `agents.pack_ports.MarketSource`."""
+        self._feed.require_key()
         if not self._series:
             raise _unset("fred", "PACK_SERIES")
         since = None if self._whole else asof - _NEW_DAYS

@@ -108,9 +108,10 @@ def same_pack(pins: Pins, pack_id: UUID | None) -> None:
 
 
 def cite(context: CapabilityContext, book: Book) -> None:
-    """Name the ledger and the pack an answer rests on."""
+    """Name the ledger and the pack an answer rests on, and who published what is in the pack."""
     context.report(source=f"ledger:{book.snapshot.commit}", asof=book.pins.asof)
-    context.report(source=f"pricing_pack:{book.pins.pricing_pack_id}")
+    for source in (f"pricing_pack:{book.pins.pricing_pack_id}", *book.series.sources):
+        context.report(source=source)
 
 
 def reconciled(twr: Twr, worth: Decimal | None, pins: Pins) -> float | None:

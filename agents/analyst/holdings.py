@@ -107,6 +107,8 @@ class HoldingsGroup(Desk):
         except InconsistentRates as error:
             raise TerminalError(Code.MISSING_FX, f"pack {pins.pricing_pack_id}: {error}") from error
         context.report(source=f"pricing_pack:{pins.pricing_pack_id}", asof=pins.asof)
+        for source in series.sources:
+            context.report(source=source)
         for row in rows:
             if row.status != "ok":
                 context.report(warning=f"{row.symbol}: {row.reason}")

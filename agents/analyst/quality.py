@@ -16,7 +16,7 @@ from agents.context import CapabilityContext
 from agents.fields import Exact, Part, Ratio
 from agents.ports import BookingRow
 from analytics.fx import CARRY_DAYS_MAX, InconsistentRates, Rates
-from analytics.jumps import JUMP_MAX
+from analytics.jumps import JUMP_AS_SPLIT, JUMP_MAX
 from topics.errors import Code, TerminalError
 
 Verdict = Literal["pass", "warn", "fail", "unknown"]
@@ -87,7 +87,7 @@ class JumpRow(Part):
 
 
 class PriceJumps(Stamped):
-    """Values that moved by more than a quarter overnight: real, wrong, or a split nobody booked."""
+    """Values that moved by about a quarter or more overnight: real, wrong, or a split nobody booked."""
 
     verdict: Verdict
     jumps: int
@@ -198,7 +198,7 @@ class QualityGroup(Desk):
 
     @capability("quality.price_jumps", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
     async def price_jumps(self, context: CapabilityContext) -> PriceJumps:
-        """List holdings that moved by more than a quarter overnight, which no split in the ledger explains."""
+        """List holdings that moved by about a quarter or more overnight, which no split in the ledger explains."""
         pins = pinned(context)
         book, performance = await self._books.performance(context)
         cite(context, book)
@@ -221,7 +221,8 @@ class QualityGroup(Desk):
             ),
             **stamp(
                 pins,
-                f"|value of the units held, now / the valued day before − 1| above {JUMP_MAX:.0%}, splits as booked",
+                f"|value of the units held, now / the valued day before − 1| above {JUMP_MAX:.0%}, splits as booked;"
+                f" a fall from {JUMP_AS_SPLIT:.1%} on where it looks like a 4:3 split",
                 max(len(performance.history.dates) - 1, 0),
                 warnings=[f"the newest {_JUMPS_MAX} are listed"] if len(jumps) > _JUMPS_MAX else (),
             ),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cli.figures import NOT_AVAILABLE, STEP_TIME, duration, moment, percent
+from cli.hints import NO_HINTS, Hints
 from cli.report.badges import status_badge
 from cli.report.markup import Child, Html, tag
 from cli.report.panels import is_ratings, panel
@@ -25,12 +26,13 @@ def problem(result: ExecutionResult) -> Html | None:
     return tag("div", tag("strong", str(result.error.code)), ": ", result.error.message, retry, class_="notice bad")
 
 
-def warnings(result: ExecutionResult) -> Html | None:
+def warnings(result: ExecutionResult, hints: Hints = NO_HINTS) -> Html | None:
     """Return the warnings of the execution and its steps, each once; None without any.
 
-    What the ratings say about themselves stands in their panel.
+    What the ratings say about themselves stands in their panel, which a pattern with panels of its own has not.
     """
-    shown = {str(text) for value in result.data.values() if is_ratings(value) for text in value.get("warnings") or ()}
+    rated = [] if hints.panels else [value for value in result.data.values() if is_ratings(value)]
+    shown = {str(text) for value in rated for text in value.get("warnings") or ()}
     every = (*result.trace.warnings, *(text for step in result.trace.steps for text in step.warnings))
     texts = [text for text in dict.fromkeys(every) if text not in shown]
     if not texts:

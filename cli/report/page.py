@@ -71,7 +71,7 @@ def render(
     scripts = _scripts() if charts else ()
     blocks: list[Child] = [
         problem(result),
-        warnings(result),
+        warnings(result, hints),
         _outputs(result, holdings, charts, hints),
         provenance(result),
         trace_panel(result),

@@ -117,17 +117,22 @@ def holdings_panel(rows: Sequence[Mapping[str, Any]], base: str, badge: Html | N
     shares = [abs(float(item["weight"])) for item in rows if item.get("weight") is not None]
     largest = max(shares, default=0.0)
     body = [_holding(item, largest, hover) for item in rows]
-    value, cost = (_total(rows, name) for name in ("value_base", "cost_base"))
+    value, cost, weight = (_total(rows, name) for name in ("value_base", "cost_base", "weight"))
     gain = None if value is None or cost is None else value - cost
+    share = gain / cost if gain is not None and cost else None
+
+    def said(how: str, name: str, found: Any) -> str:
+        return f"{how}\n{hover(f'0.{name}', found)}".strip()
+
     total = sum_row(
         heading(LABELS["total"]),
         figure(""),
         figure(""),
-        figure(amount(value)),
-        figure(percent(_total(rows, "weight"))),
-        figure(amount(cost)),
-        figure(amount(gain, plus=True), gain),
-        figure(percent(gain / cost, plus=True) if gain is not None and cost else "", gain),
+        figure(amount(value), None, said("sum of all rows", "value_base", value)),
+        figure(percent(weight), None, said("sum of all rows", "weight", weight)),
+        figure(amount(cost), None, said("sum of all rows", "cost_base", cost)),
+        figure(amount(gain, plus=True), gain, said("value − cost of all rows", "unrealized_pl", gain)),
+        figure("" if share is None else percent(share, plus=True), gain, said("of all rows", "gain", share)),
     )
     columns = [column.format(base=base) for column in _HOLDINGS["columns"]]
     return panel(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cli.figures import NOT_AVAILABLE, sign
+from cli.figures import NOT_AVAILABLE
 from cli.hints import (
     TEXT_FORMATS,
     Hints,
@@ -19,6 +19,7 @@ from cli.hints import (
     reason_of,
     text_of,
     title_of,
+    tone_of,
     totals_of,
     value_at,
     why_not,
@@ -33,7 +34,8 @@ from topics.messages import ExecutionResult
 
 _ROWS_MAX = 500
 _WORDS_LINE_MAX = 10
-_TONED = ("percent", "money")
+_WORD_WHOLE_MAX = 15
+_MARKET = ("prices:", "rates:")
 
 
 def presented(result: ExecutionResult, hints: Hints) -> list[Child]:
@@ -71,8 +73,7 @@ def _figures(
         shown = text_of(found, form)
         why = reason_of(value, path, str(item.get("reason") or "")) if found is None else ""
         unit = "" if found is None or "unit" not in item else str(value_at(value, str(item["unit"])) or "")
-        # Only losses stand out: a volatility above zero is no gain.
-        tone = "down" if form in _TONED and sign(found) == "down" else ""
+        tone = tone_of(found, shown, form, item)
         # Words wrap, figures shrink.
         words = form in TEXT_FORMATS and len(shown) > _WORDS_LINE_MAX
         cards.append(
@@ -129,11 +130,10 @@ def _cell(item: Mapping[str, Any], column: Mapping[str, Any], hover: str) -> Htm
     if value is None and item.get("reason") and form not in TEXT_FORMATS:
         hover = f"{item['reason']}\n{hover}"
     if form in TEXT_FORMATS:
-        kind = "text day" if form == "date" else "text wrap" if len(shown) > 40 else "text"
+        long = max(map(len, shown.split()), default=0) > _WORD_WHOLE_MAX
+        kind = "text day" if form == "date" else "text wrap" if len(shown) > 40 else "text long" if long else "text"
         return tag("td", shown, class_=kind, title=hover)
-    tone = "down" if form in _TONED and sign(value) == "down" else None
-    if not any(digit in shown for digit in "123456789"):
-        tone = None
+    tone = tone_of(value, shown, form, column) or None
     if value is not None and form != "percent" and "unit" in column:
         shown = f"{shown} {value_at(item, str(column['unit'])) or ''}".rstrip()
     return tag("td", shown, class_="muted" if shown == NOT_AVAILABLE else tone, title=hover)
@@ -171,7 +171,11 @@ def hover_of(result: ExecutionResult, hints: Hints, output: str, path: str, valu
     pins += [f"ledger {trace.ledger_commit_hash[:8]}"] if trace.ledger_commit_hash else []
     if pins:
         lines.append(", ".join(pins))
-    sources = [each for each in (step.sources if step else ()) if not each.startswith(("pricing_pack:", "ledger:"))]
+    own = step.sources if step else ()
+    # What is in the pack stands in the trace where a step read it; whoever rests on the pack rests on that.
+    market = trace.sources if any(each.startswith("pricing_pack:") for each in own) else ()
+    sources = [each for each in own if not each.startswith(("pricing_pack:", "ledger:", *_MARKET))]
+    sources += [each for each in market if each.startswith(_MARKET)]
     if sources:
         lines.append(f"sources {', '.join(sources)}")
     return "\n".join(lines)
@@ -187,7 +191,11 @@ def _formula(schema: Mapping[str, Any], path: str) -> str:
         if is_index(part):
             node = node.get("items", {})
             continue
-        node = node.get("properties", {}).get(part, {}) if isinstance(node, Mapping) else {}
+        if "additionalProperties" in node and part not in node.get("properties", {}):
+            # A mapping's description is that of its values.
+            node = node["additionalProperties"]
+            continue
+        node = node.get("properties", {}).get(part, {})
         described = str(node.get("description") or "") if isinstance(node, Mapping) else ""
     return described
 

@@ -53,6 +53,10 @@ class Fred:
     def __init__(self, http: ProviderHttp) -> None:
         self._http = http
 
+    def require_key(self) -> None:
+        """Raise PROVIDER_NOT_CONFIGURED without a key."""
+        self._http.require_key()
+
     async def series(self, series_id: str, asof: date) -> list[SeriesPoint]:
         """Return the series as it was known on a day, oldest first; missing figures are left out."""
         return await self._observations(series_id, asof, asof)

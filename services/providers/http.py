@@ -89,6 +89,15 @@ class ProviderHttp:
         """Whether there is a key."""
         return self._key is not None
 
+    def require_key(self) -> SecretStr:
+        """Return the key; raises PROVIDER_NOT_CONFIGURED without one."""
+        if self._key is None:
+            raise TerminalError(
+                Code.PROVIDER_NOT_CONFIGURED,
+                f"{self.name} needs a key: set {self._setting}; whatever does not need {self.name} works without",
+            )
+        return self._key
+
     async def get(self, path: str, params: Mapping[str, str | int], model: type[_Model]) -> _Model:
         """Return a checked answer.
 
@@ -102,18 +111,14 @@ class ProviderHttp:
                 provider does not know; UPSTREAM_FAILED for an answer outside its schema.
             RetryableError: UPSTREAM_FAILED, with the pause the provider asked for if it named one.
         """
-        if self._key is None:
-            raise TerminalError(
-                Code.PROVIDER_NOT_CONFIGURED,
-                f"{self.name} needs a key: set {self._setting}; whatever does not need {self.name} works without",
-            )
+        key = self.require_key()
         url = self._url(path)
         last: RetryableError | None = None
         async with httpx.AsyncClient(timeout=self._manners.timeout_s, follow_redirects=False) as client:
             for attempt in range(self._manners.attempts_max):
                 await self._space()
                 try:
-                    body = await self._once(client, url, params, self._key.get_secret_value())
+                    body = await self._once(client, url, params, key.get_secret_value())
                     return self._checked(body, model)
                 except RetryableError as error:
                     last = error

@@ -64,6 +64,10 @@ class Polygon:
     def __init__(self, http: ProviderHttp) -> None:
         self._http = http
 
+    def require_key(self) -> None:
+        """Raise PROVIDER_NOT_CONFIGURED without a key."""
+        self._http.require_key()
+
     async def daily_bars(self, symbol: str, start: date, end: date) -> list[Bar]:
         """Return unadjusted daily bars from `start` to `end`, ascending."""
         path: str | None = f"/v2/aggs/ticker/{symbol}/range/1/day/{start.isoformat()}/{end.isoformat()}"

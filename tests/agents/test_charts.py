@@ -130,6 +130,11 @@ def test_bars_are_named_by_several_fields_and_may_keep_the_order_of_rows() -> No
     # Two lots of one day stay two bars.
     named = ["SYN-A, 2004-02-06", "SYN-A, 2004-01-05 (2)", "SYN-A, 2004-01-05 (1)"]
     assert [bar["label"] for bar in drawn["data"]["values"]] == named
+    accounts = [lot | {"account": account} for lot, account in zip(lots, "AAB", strict=True)]
+    drawn = draw(form.model_copy(update={"rows": accounts, "apart": "account"}))
+    assert drawn is not None
+    named = ["SYN-A, 2004-02-06", "SYN-A, 2004-01-05, B", "SYN-A, 2004-01-05, A"]
+    assert [bar["label"] for bar in drawn["data"]["values"]] == named
     years = [{"year": 2005, "gain": 2}, {"year": 2006, "gain": -7}, {"year": 2007, "gain": 4}]
     form = ChartForm(kind="bars", name="y", title="Y", rows=years, label="year", value="gain", order="rows", limit=2)
     drawn = draw(form)

@@ -45,7 +45,15 @@ def jumps(close: str, ledger: str = BUY, after: str | None = None) -> tuple[Jump
         ("76", "4:3"),
         ("8.4", "12:1"),
         ("1", "100:1"),
-        ("9900", "1:99"),
+        ("9900", "1:100"),
+        ("5.05", "20:1"),
+        ("4.3", None),
+        ("7.4", None),
+        ("0.6", None),
+        ("0.0002", None),
+        ("0.00000025", None),
+        ("2300", None),
+        ("11", None),
         ("58", None),
         ("130", None),
         ("0", None),
@@ -61,6 +69,13 @@ def test_a_jump_names_the_split_it_looks_like(close: str, split: str | None) -> 
 @pytest.mark.parametrize("close", ["77", "80", "125", "100"])
 def test_a_quarter_is_no_jump(close: str) -> None:
     assert jumps(close) == ()
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_few_jumps_of_any_size_look_like_a_split(reverse: bool) -> None:
+    ratios = [1.05**-at for at in range(36, 236)]
+    named = [split for ratio in ratios if (split := jumps(f"{100 * (1 / ratio if reverse else ratio):.12f}")[0].split)]
+    assert 0 < len(named) < 0.1 * len(ratios)
 
 
 def test_prices_that_were_adjusted_for_a_booked_split_are_told() -> None:

@@ -100,9 +100,20 @@ def test_a_missing_price_is_null_with_its_reason_never_zero() -> None:
 def test_an_old_price_is_stale_then_missing() -> None:
     stale = valued(held(), SYN_A=Quote(D(12), "USD", date(2004, 6, 25))).positions[0]
     assert (stale.status, stale.price_age_days, stale.value_base) == ("stale", 5, 3240)
+    assert stale.reason == "the price is 5 days old, the rate of the same day"
     gone = valued(held(), SYN_A=Quote(D(12), "USD", date(2004, 6, 24))).positions[0]
     assert (gone.status, gone.value_base) == ("missing", None)
     assert "6 days old" in gone.reason
+
+
+def test_an_old_rate_does_not_read_like_a_price_of_zero() -> None:
+    quotes = {"SYN-A": Quote(D(12), "USD", DAY), "SYN-B": Quote(D(7), "CAD", date(2004, 6, 29))}
+    found = value(held(), quotes, lambda currency: Rate(D(1), 0 if currency == "CAD" else 3))
+    reasons = {item.symbol: item.reason for item in found.positions}
+    assert reasons == {
+        "SYN-A": "the price is of the same day, the rate 3 days old",
+        "SYN-B": "the price is 1 day old",
+    }
 
 
 def test_a_missing_rate_is_never_one() -> None:

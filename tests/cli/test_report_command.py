@@ -81,6 +81,38 @@ async def test_a_figure_names_formula_pins_and_sources_and_a_null_its_reason(set
     assert "only 3 daily returns" in " ".join(Page(render(nulled, hints=hints)).texts)
 
 
+async def test_a_figure_names_who_published_the_prices_it_rests_on(settings: Any) -> None:
+    catalogue = load_catalogue(settings)
+    pattern = load_patterns(settings, catalogue).newest("tax_lots")
+    assert pattern is not None
+    result = await run(pattern)
+    published = (*result.trace.sources, "prices:stooq", "rates:ecb")
+    told = result.model_copy(update={"trace": result.trace.model_copy(update={"sources": published})})
+    page = Page(render(told, hints=hints_of(pattern, catalogue)))
+    cards = [str(attributes["title"]) for _, attributes in page.tags if attributes.get("class") == "card"]
+    assert len(cards) > 5
+    assert all("sources prices:stooq, rates:ecb" in card for card in cards)
+
+
+def test_only_a_loss_beyond_the_stated_tolerance_stands_out(example: ExecutionResult) -> None:
+    values = {"loss": "-5.00", "rounds_to_nothing": "-0.0000001", "within": "-0.009", "beyond": "-0.01", "gain": "5.00"}
+    within = {"tolerance": 0.01}
+    fields = [
+        {"path": name, "label": name, "format": "money", **(within if name in ("within", "beyond") else {})}
+        for name in values
+    ]
+    hints = Hints(
+        [
+            {"output": "gains", "kind": "figures", "fields": fields},
+            {"output": "gains", "kind": "table", "rows": "rows", "columns": fields},
+        ]
+    )
+    told = example.model_copy(update={"data": {"gains": {**values, "rows": [values]}}, "charts": []})
+    page = Page(render(told, hints=hints))
+    red = [attributes["class"] for name, attributes in page.tags if "down" in str(attributes.get("class")).split()]
+    assert red == ["figure down", "figure down", "down", "down"]
+
+
 async def test_a_holding_is_shown_as_an_investor_reads_it(settings: Any) -> None:
     catalogue = load_catalogue(settings)
     pattern = load_patterns(settings, catalogue).newest("holding_deep_dive")
@@ -104,9 +136,14 @@ async def test_a_score_that_is_missing_says_why(settings: Any) -> None:
     pattern = load_patterns(settings, catalogue).newest("buffett_checklist")
     assert pattern is not None
     result = await run(pattern)
-    text = " ".join(" ".join(Page(render(result, hints=hints_of(pattern, catalogue))).texts).split())
+    page = Page(render(result, hints=hints_of(pattern, catalogue)))
+    text = " ".join(" ".join(page.texts).split())
     for name in ("Resilience", "Dividend safety"):
         assert f"{name} – rated holdings are 0% of long equity, 60% needed" in text
+    assert "Please note" in text and "ratings are editorial heuristics, not investment advice" in text
+    assert "Overall, coverage 75.04% Moat, coverage 75.04% Resilience, coverage 0.00%" in text
+    titles = [str(attributes.get("title")) for _, attributes in page.tags]
+    assert any(title.startswith("rated long equity / all long equity") for title in titles), titles
 
 
 async def test_macro_figures_have_units_and_the_page_no_portfolio(settings: Any) -> None:
@@ -188,5 +225,7 @@ async def test_holdings_and_ratings_explain_their_figures(settings: Any) -> None
     titles = [str(attributes.get("title")) for _, attributes in page.tags]
     for said in ("q·P·S\nexactly 7\npricing.apply_pack v1", "value / NAV\nexactly 0.5\npricing.apply_pack v1"):
         assert any(title.startswith(said) for title in titles), said
+    for said in ("sum of all rows\nq·P·S\nexactly 7", "sum of all rows\nvalue / NAV\nexactly 0.5"):
+        assert any(title.startswith(said) and "pricing.apply_pack v1" in title for title in titles), said
     assert any("rated long equity" in title and "ratings.aggregate v1" in title for title in titles)
     assert sum("ratings.aggregate v1" in title and "pack " in title for title in titles) >= 4 + 6 * 3

@@ -8,7 +8,11 @@ import pytest
 from playwright.async_api import async_playwright
 
 from cli.report.page import render
-from cli.report.presented import Hints
+from cli.report.presented import Hints, hints_of
+from services.catalogue import load_catalogue
+from services.patterns import load_patterns
+from settings import load_settings
+from tests.cli.test_report_command import run
 from topics.messages import ExecutionResult
 
 CHROMIUM = shutil.which("chromium")
@@ -24,6 +28,11 @@ SHADE = """() => [...document.querySelectorAll(".scroll")].filter((box) => box.s
   (box) => getComputedStyle(box).backgroundAttachment)"""
 CUT = """() => [...document.querySelectorAll("table")].map((table) => table.getBoundingClientRect().right).filter(
   (right) => right > document.documentElement.clientWidth)"""
+CUT_OFF = """() => [
+  ...[...document.querySelectorAll(".scroll")].filter((box) => box.scrollWidth > box.clientWidth).map(
+    (box) => box.closest("section").querySelector("h2").textContent),
+  ...[...document.querySelectorAll(".chart text")].map((label) => label.textContent).filter((name) => /…/.test(name)),
+]"""
 A4_PX = 703  # 210 mm less the margins
 
 
@@ -36,6 +45,7 @@ async def seen(page: str, folder: Path, width: int, script: str, media: Any = "s
         view = await browser.new_page(viewport={"width": width, "height": 900})
         await view.emulate_media(media=media)
         await view.goto(file.as_uri())
+        await view.wait_for_function("!document.querySelector('[aria-busy]')")
         found = await view.evaluate(script)
         await browser.close()
     return found
@@ -68,5 +78,17 @@ async def test_a_wide_table_shows_that_it_scrolls_and_fits_on_paper(example: Exe
     columns = [{"path": f"f{at}", "label": f"{form.title()} of it", "format": form} for at, form in enumerate(forms)]
     hints = Hints([{"output": "wide", "kind": "table", "rows": "rows", "columns": columns}])
     page = render(example.model_copy(update={"data": {"wide": {"rows": [row]}}, "charts": []}), hints=hints)
-    assert any("local" in each for each in await seen(page, tmp_path, 1280, SHADE))
+    assert any("local" in each for each in await seen(page, tmp_path, 390, SHADE))
+    assert await seen(page, tmp_path, 1200, SHADE) == []
+    assert await seen(page, tmp_path, A4_PX, CUT, "print") == []
+
+
+@pytest.mark.parametrize("pattern_id", ["tax_lots", "macro_regime", "scenario_stress", "portfolio_overview"])
+async def test_nothing_is_cut_off_on_a_small_laptop(tmp_path: Path, pattern_id: str) -> None:
+    settings = load_settings(_env_file=None)
+    catalogue = load_catalogue(settings)
+    pattern = load_patterns(settings, catalogue).newest(pattern_id)
+    assert pattern is not None
+    page = render(await run(pattern), hints=hints_of(pattern, catalogue))
+    assert await seen(page, tmp_path, 1200, CUT_OFF) == []
     assert await seen(page, tmp_path, A4_PX, CUT, "print") == []

@@ -86,9 +86,12 @@ async def test_creating_a_revision_again_returns_it(packs: Packs) -> None:
 
 
 async def test_only_sessions_of_known_policies_have_packs(packs: Packs) -> None:
-    assert "2024-01-07 is no session" in await refusal(Code.INVALID_INPUT, packs.create(POLICY, SUNDAY, NOW))
+    closed = await refusal(Code.INVALID_INPUT, packs.create(POLICY, SUNDAY, NOW))
+    assert closed == f"2024-01-07 is no session of the calendar of policy {POLICY!r}"
+    ended = await refusal(Code.INVALID_INPUT, packs.create(POLICY, date(2034, 1, 2), NOW))
+    assert f"policy {POLICY!r}, which ends on " in ended and f"--policy {POLICY} --calendar XNYS" in ended
     unknown = await refusal(Code.INVALID_INPUT, packs.create("nope", FRIDAY, NOW))
-    assert unknown == f"there is no pricing policy 'nope'; there are: {POLICY}"
+    assert unknown.startswith(f"there is no pricing policy 'nope'; there are: {POLICY}; on an instance `dawsos ")
     with pytest.raises(PackRejected, match="there is no pricing policy 'nope'; there are: "):
         await packs.build("nope", [(FRIDAY, content(FRIDAY)), (MONDAY, content(MONDAY))], NOW)
     await refusal(Code.INVALID_INPUT, packs.create("no-such", FRIDAY, NOW))
@@ -271,7 +274,7 @@ async def test_series(packs: Packs) -> None:
     assert series.currencies == {"SYN-A": "USD", "SYN-P": "GBP"}
     assert series.observed["SYN-P"] == (TUESDAY, None, THURSDAY)
     assert series.rates == {("EUR", "USD"): (Decimal("1.1"), Decimal("1.2"), Decimal("1.1"))}
-    assert series.sources == ("ecb", "syn")
+    assert series.sources == ("prices:syn", "rates:ecb")
 
     short = await packs.series(last, ["SYN-A"], ["USD", "GBP"], THURSDAY)
     assert short.dates == (THURSDAY,)
@@ -287,7 +290,7 @@ async def test_a_carried_rate_and_an_old_close_keep_their_day(packs: Packs) -> N
     last = await fresh(packs, WEDNESDAY, carried)
     series = await packs.series(last, ["SYN-A"], ["USD"], None)
     assert series.observed["SYN-A"] == (TUESDAY, TUESDAY)
-    assert series.sources == ("ecb", "old", "syn")
+    assert series.sources == ("prices:old", "prices:syn", "rates:ecb")
     assert {rate.observed_on for rate in (await packs.content(last)).rates} == {TUESDAY}
 
 

@@ -149,8 +149,15 @@ def test_names_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.pack_tenants == found.pack_symbols == found.pack_series == ("a", "b")
 
 
-async def test_a_provider_without_a_key_says_which(server: Provider) -> None:
-    found = sources(server.url, pack_symbols=("AAPL",), polygon_key=None)
-    with pytest.raises(TerminalError) as refused:
-        await found.get("polygon").prices(FRIDAY)
-    assert refused.value.code is Code.PROVIDER_NOT_CONFIGURED and "DAWSOS_POLYGON_KEY" in refused.value.message
+@pytest.mark.parametrize("configured", [("AAPL",), ()])
+async def test_a_provider_without_a_key_says_which(server: Provider, configured: tuple[str, ...]) -> None:
+    keyless = {"polygon_key": None, "fred_key": None}
+    found = sources(server.url, pack_symbols=configured, pack_series=configured, **keyless)
+    for asked, key in (
+        (found.get("polygon").prices, "DAWSOS_POLYGON_KEY"),
+        (found.get("fred").macro, "DAWSOS_FRED_KEY"),
+        (found.get("fred_history").macro, "DAWSOS_FRED_KEY"),
+    ):
+        with pytest.raises(TerminalError) as refused:
+            await asked(FRIDAY)
+        assert refused.value.code is Code.PROVIDER_NOT_CONFIGURED and key in refused.value.message

@@ -85,7 +85,7 @@ async def test_every_demo_portfolio_is_valued_and_explained(
     assert metrics["twr"] is not None and metrics["reconciliation_bp"] < 1
     assert attribution["residual_bp"] < 0.1 and abs(attribution["total"] - metrics["twr"]) < 1e-5
     assert len(result.charts) == 4
-    assert f"ledger:{result.trace.ledger_commit_hash}" in result.trace.sources
+    assert {f"ledger:{result.trace.ledger_commit_hash}", "prices:quandl-wiki", "rates:ecb"} <= set(result.trace.sources)
     assert all(step.success for step in result.trace.steps)
     assert metrics["warnings"] == [] or all("restart" not in text for text in metrics["warnings"])
 
