@@ -16,7 +16,7 @@ JUMP_MAX = 0.25
 # A quarter itself is none, whatever floats make of it.
 _ROUNDING = 1e-9
 # A split that is rarer than n:1 may lie below the limit, in a market that rose: 4:3 takes a quarter.
-_LOOKED_AT = 0.22
+JUMP_LOOKED_AT = 0.22
 # How near the value must be: a market moves on the day of a split as on any other, and between the ratios that are rare
 # anything would look like one of them.
 _NEAR, _NEAR_RARE = 0.04, 0.02
@@ -57,11 +57,11 @@ def unexplained_jumps(history: History) -> tuple[Jump, ...]:
     """Return the jumps between neighbouring valued days, by day and symbol. Cost: O(days × symbols), vectorised."""
     old, new = history.price[:-1] * history.before[1:], history.price[1:] * history.begin[1:]
     found: list[Jump] = []
-    for at, column in np.argwhere(np.abs(new - old) > _LOOKED_AT * np.abs(old)):
+    for at, column in np.argwhere(np.abs(new - old) > JUMP_LOOKED_AT * np.abs(old)):
         if not old[at, column]:
             continue
         ratio = float(new[at, column] / old[at, column])
-        split = _likely_split(ratio)
+        split = unbooked_split(ratio)
         if abs(ratio - 1) <= JUMP_MAX + _ROUNDING and split is None:
             continue
         found.append(
@@ -83,7 +83,7 @@ def _exact(price: float) -> Decimal:
     return Decimal(repr(price))
 
 
-def _likely_split(ratio: float) -> str | None:
+def unbooked_split(ratio: float) -> str | None:
     """Return the split that would make the two values nearly equal."""
     if ratio <= 0:
         return None

@@ -1,5 +1,7 @@
 """Risk of a portfolio or of one holding, and its exposure to market factors."""
 
+import asyncio
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from math import isnan
@@ -7,13 +9,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from agents.analyst.desk import Desk, Stamped, cite, pinned, stamp
+from agents.analyst.desk import Desk, Rows, Stamped, cite, pinned, stamp
 from agents.answers import DrawdownRow
 from agents.books import Book, Performance, series_of, unknown_symbol
 from agents.capability import capability
 from agents.context import CapabilityContext
 from agents.fields import Part, Ratio
-from agents.ports import FactorMonths, IndexSeries
+from agents.ports import BookingRow, FactorMonths, IndexSeries
+from analytics.betas import market_betas, monthly_price_returns
 from analytics.drawdown import NO_DRAWDOWN, Drawdown, max_drawdown
 from analytics.factors import MONTHS_MIN, exposures
 from analytics.fx import CARRY_DAYS_MAX, FxHistory, InconsistentRates
@@ -78,6 +81,28 @@ class FactorExposures(Stamped):
     currency: str
     start: date | None
     end: date | None
+
+
+class HoldingBeta(Part):
+    """Market beta of one security.
+
+    Attributes:
+        n_obs: months it rests on, from `start` to `end` (their first days).
+        reason: why there is no beta.
+    """
+
+    symbol: str
+    beta: Ratio | None = Field(description="slope of r − rf on the market's excess return, r the holding's own months")
+    n_obs: int
+    start: date | None
+    end: date | None
+    reason: str | None
+
+
+class HoldingBetas(Stamped):
+    """Market beta of every security held, each from its own returns."""
+
+    betas: tuple[HoldingBeta, ...] = Field(strict=False)
 
 
 class RiskGroup(Desk):
@@ -195,6 +220,43 @@ class RiskGroup(Desk):
             ),
         )
 
+    @capability("risk.holding_betas", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
+    async def holding_betas(self, context: CapabilityContext, positions: Rows) -> HoldingBetas:
+        """Regress each holding's own monthly returns on the factors; its beta is the market's slope."""
+        pins = pinned(context)
+        book = await self._books.load(context)
+        factors = await self._reference.factors(pins.asof)
+        cite(context, book)
+        context.report(source=factors.source)
+        held = sorted({row.symbol for row in positions if row.kind == "security"})
+        wanted = set(held)
+        prices = [row for row in book.series.prices if row[1] in wanted]
+        # Years of a large portfolio take longer than an event loop should stand still.
+        own = await asyncio.to_thread(monthly_price_returns, prices, _splits(book.snapshot.rows, pins.asof))
+        found = market_betas({name: own.get(name, {}) for name in held}, factors.months, factors.risk_free)
+        rows = [
+            HoldingBeta(
+                symbol=name,
+                beta=each.value,
+                n_obs=len(each.months),
+                start=date(*each.months[0], 1) if each.months else None,
+                end=date(*each.months[-1], 1) if each.months else None,
+                reason=each.reason or None,
+            )
+            for name, each in found.items()
+        ]
+        return HoldingBetas(
+            betas=tuple(rows),
+            **stamp(
+                pins,
+                "each security's own whole-month price returns in its currency, since the portfolio began, less the bill"
+                f" rate, by OLS on Fama and French's factors in {factors.currency}: the market's slope;"
+                f" at least {MONTHS_MIN} months",
+                sum(row.beta is not None for row in rows),
+                reasons={row.symbol: row.reason for row in rows if row.reason},
+            ),
+        )
+
     async def _months(self, book: Book, performance: Performance, currency: str) -> dict[tuple[int, int], float]:
         """Return whole months' returns in another currency; months without a rate at either end are left out."""
         twr = performance.twr
@@ -217,6 +279,15 @@ class RiskGroup(Desk):
             return FxHistory(series.rates)
         except InconsistentRates as error:
             raise TerminalError(Code.MISSING_FX, f"pack {pins.pricing_pack_id}: {error}") from error
+
+
+def _splits(rows: Sequence[BookingRow], asof: date) -> dict[str, list[tuple[date, Decimal]]]:
+    """Return each security's booked splits; one is booked once per lot."""
+    found: dict[str, dict[tuple[date, Decimal], None]] = {}
+    for row in rows:
+        if row.kind == "split" and row.ratio and row.on <= asof:
+            found.setdefault(row.symbol, {})[row.on, row.ratio] = None
+    return {symbol: list(splits) for symbol, splits in found.items()}
 
 
 def _rate(rates: FxHistory, currency: str, book: Book, on: date) -> Decimal | None:

@@ -140,11 +140,17 @@ class ScenarioList(Part):
 
 
 class ShockRow(Part):
-    """One holding before and after; null with a reason when it has no value."""
+    """One holding before and after; null with a reason when it has no value.
+
+    Attributes:
+        beta: of a share, to the market; null for money and for what moves with yields.
+        beta_source: `own returns of N months`, or `assumed: ` and why there is none of its own.
+    """
 
     symbol: str
     kind: str
     beta: Ratio | None
+    beta_source: str | None
     local: Ratio = Field(description="β·shock; bonds −D·Δy + ½·C·Δy²")
     fx: Ratio = Field(description="(1 + x_c)/(1 + x_base) − 1")
     before: Money | None

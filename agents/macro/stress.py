@@ -32,6 +32,8 @@ from topics.messages import Pins
 
 _BINS = 20
 _NAMED_MAX = 10
+# A share without a beta of its own moves as the market does: the average of all shares' betas, weighted by value, is 1.
+_ASSUMED = "assumed"
 Valued = Annotated[list[ValuedRow], Field(max_length=100_000)]
 
 
@@ -43,17 +45,19 @@ class History(Part):
     start: date | None = None
 
 
-class MarketBeta(Part):
-    """One factor's slope; see `risk.factor_exposures`."""
+class HoldingBeta(Part):
+    """One security's market beta, or why there is none; see `risk.holding_betas`."""
 
-    factor: str
-    beta: Ratio
+    symbol: str
+    beta: Ratio | None
+    n_obs: int = 0
+    reason: str | None = None
 
 
-class Exposures(Part):
-    """Factor exposures; only the market's is used."""
+class HoldingBetas(Part):
+    """Market betas of the securities held."""
 
-    exposures: tuple[MarketBeta, ...] = Field(strict=False)
+    betas: tuple[HoldingBeta, ...] = Field(strict=False)
 
 
 class BondTerms(Part):
@@ -85,7 +89,7 @@ class StressGroup(MacroDesk):
         context: CapabilityContext,
         positions: Valued,
         scenario: str,
-        exposures: Exposures | None = None,
+        betas: HoldingBetas | None = None,
         bonds: dict[str, BondTerms] | None = None,
     ) -> ScenarioResult:
         """Apply a named shock to today's market values."""
@@ -97,7 +101,7 @@ class StressGroup(MacroDesk):
             raise TerminalError(Code.INVALID_ARGS, f"expected a scenario among {known}, got {scenario!r}")
         context.report(source=book.source, asof=pins.asof)
         context.report(source=f"pricing_pack:{pins.pricing_pack_id}")
-        return _apply(pins, positions, found, exposures, bonds or {})
+        return _apply(pins, positions, found, {row.symbol: row for row in betas.betas} if betas else {}, bonds or {})
 
     @capability("scenarios.rank", pure=True, needs=("pack",))
     async def rank(self, context: CapabilityContext, results: list[ScenarioResult]) -> Ranking:
@@ -189,31 +193,25 @@ def _apply(
     pins: Pins,
     positions: Sequence[ValuedRow],
     scenario: Scenario,
-    exposures: Exposures | None,
+    betas: Mapping[str, HoldingBeta],
     bonds: Mapping[str, BondTerms],
 ) -> ScenarioResult:
-    warnings: list[str] = []
-    market = exposures.exposures[0].beta if exposures and exposures.exposures else None
-    if market is None:
-        warnings.append("no market beta known: each share is assumed to move one for one with the market")
-    else:
-        warnings.append("the portfolio's market beta is applied to each share")
     rows: list[ShockRow] = []
+    assumed: list[str] = []
     floored: list[str] = []
-    # A beta of the whole portfolio belongs to its shares: cash does not move with the market.
-    nav = total(row.value_base for row in positions)
-    shares = total(row.value_base for row in positions if row.kind == "security")
-    beta = 1.0
-    if market is not None and nav and shares:
-        beta = market * float(nav / shares)
     for row in positions:
         currency = row.price_currency or row.trading_currency
         terms = bonds.get(row.symbol)
         bond = None if terms is None else Bond(terms.duration, terms.convexity)
-        own = beta if row.kind == "security" and bond is None else None
-        local = local_change(scenario, own or 0.0, bond) if row.kind == "security" else 0.0
-        if row.kind == "security" and linear_change(scenario, own or 0.0, bond) < -1.0:
-            floored.append(row.symbol)
+        own, source, local = None, None, 0.0
+        if row.kind == "security":
+            if bond is None:
+                own, source = _beta(betas.get(row.symbol))
+                if source.startswith(_ASSUMED):
+                    assumed.append(row.symbol)
+            local = local_change(scenario, own or 0.0, bond)
+            if linear_change(scenario, own or 0.0, bond) < -1.0:
+                floored.append(row.symbol)
         moved = fx_change(scenario, currency, pins.base_ccy)
         after = None if row.value_base is None else shocked(row.value_base, local, moved)
         rows.append(
@@ -221,6 +219,7 @@ def _apply(
                 symbol=row.symbol,
                 kind=row.kind,
                 beta=own,
+                beta_source=source,
                 local=local,
                 fx=moved,
                 before=row.value_base,
@@ -229,10 +228,13 @@ def _apply(
                 reason=None if after is not None else row.reason or "no value",
             )
         )
+    warnings: list[str] = []
+    if assumed:
+        warnings.append(f"no market beta of their own, so assumed to move one for one with it: {_named(assumed)}")
     if floored:
-        more = len(floored) - _NAMED_MAX
-        names = ", ".join(floored[:_NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
-        warnings.append(f"{scenario.name}: the shock would take more than everything, counted as a total loss: {names}")
+        warnings.append(
+            f"{scenario.name}: the shock would take more than everything, counted as a total loss: {_named(floored)}"
+        )
     before, after = total(row.before for row in rows), total(row.after for row in rows)
     missing = "; ".join(f"{row.symbol}: {row.reason}" for row in rows if row.reason)
     change = None if before is None or after is None else after - before
@@ -254,6 +256,19 @@ def _apply(
         reasons=reasons,
         warnings=tuple(warnings),
     )
+
+
+def _beta(known: HoldingBeta | None) -> tuple[float, str]:
+    """Return a share's market beta and where it comes from."""
+    if known is None or known.beta is None:
+        why = (known.reason if known else None) or "no beta given"
+        return 1.0, f"{_ASSUMED}: {why}"
+    return known.beta, f"own returns of {known.n_obs} months"
+
+
+def _named(symbols: Sequence[str]) -> str:
+    more = len(symbols) - _NAMED_MAX
+    return ", ".join(symbols[:_NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
 
 
 def _bins(depths: Sequence[float]) -> tuple[BinRow, ...]:
