@@ -249,8 +249,8 @@ class RiskGroup(Desk):
             betas=tuple(rows),
             **stamp(
                 pins,
-                "each security's own whole-month price returns in its currency, since the portfolio began, less the bill"
-                f" rate, by OLS on Fama and French's factors in {factors.currency}: the market's slope;"
+                "each security's own whole-month price returns in its currency, since the portfolio began, less bills"
+                f" (rf), by OLS on Fama and French's factors in {factors.currency}: the market's slope;"
                 f" at least {MONTHS_MIN} months",
                 sum(row.beta is not None for row in rows),
                 reasons={row.symbol: row.reason for row in rows if row.reason},
