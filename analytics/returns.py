@@ -157,6 +157,12 @@ def compute_twr(history: History, timing: FlowTiming = "end_of_day") -> Twr:
             f"external flows inside unvalued days before {history.flow_in_gap[0]}: the return of"
             " that interval treats them as made at its end"
         )
+    if history.flow_between:
+        days = len(history.flow_between)
+        warnings.append(
+            f"external flows on {days} day(s) without a close, first {history.flow_between[0]}: the time-weighted return"
+            " counts them at the next close"
+        )
     asof = history.dates[-1] if count else None
     measured = not np.isnan(returns[segment:]).all()
     twr = float(index[-1]) - 1.0 if measured else None

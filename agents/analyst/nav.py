@@ -27,7 +27,7 @@ class MoneyWeightedReturn(Stamped):
 
 
 class DietzMetrics(Stamped):
-    """Modified Dietz return from the close of `start`."""
+    """Modified Dietz return from the close of `start`; flows count on their own days, at their own days' rates."""
 
     value: Ratio | None = Field(description="(V1 − V0 − ΣF) / (V0 + ΣF·w), w = (CD − D)/CD")
     gain: Money | None = Field(description="V1 − V0 − ΣF")

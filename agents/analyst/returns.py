@@ -13,6 +13,7 @@ from agents.capability import capability
 from agents.context import CapabilityContext
 from agents.positions import total, unvalued
 from analytics.dietz import DietzReturn, modified_dietz
+from analytics.history import History
 from analytics.jumps import Jump
 from analytics.money_weighted import money_weighted
 from analytics.numbers import ZERO, money
@@ -59,10 +60,11 @@ class ReturnsGroup(Desk):
             reason = _no_rate_over_restarts(twr)
         else:
             # Measured from the first close, like the time-weighted return.
-            payments = [(twr.dates[0], -twr.nav[0])]
-            payments += [(on, -flow) for on, flow in zip(twr.dates[1:], twr.flow[1:], strict=True) if flow]
-            found = money_weighted([*payments, (twr.dates[-1], worth)])
-            reason = found.reason
+            flows, reason = _flows_since(performance.history, twr.dates[0])
+            if not reason:
+                payments = [(twr.dates[0], -twr.nav[0]), *((on, -amount) for on, amount in flows)]
+                found = money_weighted([*payments, (twr.dates[-1], worth)])
+                reason = found.reason
         gain = before = None
         if worth is not None and twr.net_flows is not None and twr.dates:
             gain = worth - twr.nav[0] - sum(twr.flow[1:], ZERO)
@@ -79,7 +81,8 @@ class ReturnsGroup(Desk):
             start=twr.dates[0] if twr.dates else None,
             **stamp(
                 pins,
-                "Σ CF/(1 + r)^(days/365) = 0 with the closing value as last payment; GIPS 2020, 2.A.29",
+                "Σ CF/(1 + r)^(days/365) = 0 with the closing value as last payment, flows on their own days at their"
+                " own rates; GIPS 2020, 2.A.29",
                 found.flows if found else 0,
                 reasons=reasons,
                 warnings=[*twr.warnings, *_before_the_first_close(before, pins.base_ccy)],
@@ -105,7 +108,10 @@ class ReturnsGroup(Desk):
         if worth is None:
             found = DietzReturn(None, None, None, f"no value on {pins.asof}: a price or rate is missing")
         elif opened is not None and twr.net_flows is not None:
-            found = modified_dietz(opened, pins.asof, twr.nav[first], worth, zip(twr.dates, twr.flow, strict=True))
+            flows, reason = _flows_since(performance.history, opened)
+            found = DietzReturn(None, None, None, reason)
+            if not reason:
+                found = modified_dietz(opened, pins.asof, twr.nav[first], worth, flows)
         warnings = list(twr.warnings)
         if start is not None and opened is not None and opened > start:
             warnings.append(f"the history starts on {opened}, after {start}")
@@ -116,7 +122,8 @@ class ReturnsGroup(Desk):
             start=opened,
             **stamp(
                 pins,
-                "(V1 − V0 − ΣF) / (V0 + ΣF·w), calendar-day weights, flows at the end of the day; GIPS 2020, 2.A.24.d",
+                "(V1 − V0 − ΣF) / (V0 + ΣF·w), calendar-day weights, flows at the end of their own days at"
+                " their own rates; GIPS 2020, 2.A.24.d",
                 1 if found.value is not None else 0,
                 reasons={"value": found.reason} if found.value is None else None,
                 warnings=warnings,
@@ -201,6 +208,17 @@ def _metrics(
         n_obs=max(len(twr.dates) - 1, 0),
         warnings=twr.warnings,
     )
+
+
+def _flows_since(history: History, opened: date) -> tuple[list[tuple[date, Decimal]], str]:
+    """Return external flows after a close, each on its own day, base currency; and why one has no amount."""
+    found: list[tuple[date, Decimal]] = []
+    for flow in history.flows:
+        if flow.on > opened:
+            if flow.amount is None:
+                return [], flow.reason
+            found.append((flow.on, flow.amount))
+    return found, ""
 
 
 def _no_rate_over_restarts(twr: Twr) -> str:

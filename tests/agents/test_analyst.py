@@ -60,6 +60,49 @@ async def test_money_weighted_return(desk: Desk) -> None:
     assert (found["value"], found["net_flows"], found["gain"]) == ("1507", "1432", "75")
 
 
+BETWEEN = """
+2013-01-01 open Assets:F
+2013-01-01 open Assets:Cash
+2013-01-01 open Equity:In
+2013-01-01 * "in kind"
+  Assets:F  100 SYN-A {1 CAD}
+  Equity:In
+2014-01-01 * "50 put in"
+  Assets:Cash  MONEY
+  Equity:In
+"""
+TWO_CLOSES = "2013-01-01,SYN-A,1,CAD\n2015-01-01,SYN-A,2.5,CAD\n"
+
+
+async def test_a_deposit_between_two_closes_counts_on_its_own_day() -> None:
+    # Wikipedia, "Modified Dietz method", Example: 100 becomes 300 in two years, 50 put in after one: 150 / 125.
+    desk = Desk(local_data(BETWEEN.replace("MONEY", "50 CAD"), TWO_CLOSES, ""))
+    found = await ask(desk, "metrics.modified_dietz", positions=...)
+    assert (found["value"], found["average_capital"], found["gain"]) == (1.2, "125", "150")
+    # 100·1.5² + 50·1.5 = 300: the rate is 50% a year.
+    mwr = await ask(desk, "metrics.compute_mwr", positions=...)
+    assert mwr["annual"] == pytest.approx(0.5, abs=1e-12) and mwr["period"] == pytest.approx(1.25, abs=1e-12)
+    # The time-weighted return has no value for that day, and says what it does instead.
+    twr = await ask(desk, "metrics.compute_twr", positions=...)
+    assert twr["twr"] == 1.5
+    assert twr["warnings"] == [
+        "external flows on 1 day(s) without a close, first 2014-01-01: the time-weighted return counts them at the next"
+        " close"
+    ]
+
+
+async def test_a_deposit_counts_at_the_rate_of_its_own_day() -> None:
+    # 40 USD at 1.25 were 50 CAD on the day; at 1.00 they are 40 in the end: (290 − 100 − 50) / 125.
+    rates = "2013-01-01,USD,CAD,1.5\n2014-01-01,USD,CAD,1.25\n2015-01-01,USD,CAD,1\n"
+    ledger = BETWEEN.replace("MONEY", "40 USD")
+    found = await ask(Desk(local_data(ledger, TWO_CLOSES, rates)), "metrics.modified_dietz", positions=...)
+    assert found["value"] == pytest.approx(140 / 125) and found["gain"] == "140"
+    unknown = Desk(local_data(ledger, TWO_CLOSES, "2013-01-01,USD,CAD,1.5\n2015-01-01,USD,CAD,1\n"))
+    for capability, field in (("metrics.modified_dietz", "value"), ("metrics.compute_mwr", "period")):
+        found = await ask(unknown, capability, positions=...)
+        assert found[field] is None and found["reasons"][field] == "no USD/CAD rate on 2014-01-01 for a flow"
+
+
 @pytest.mark.parametrize(
     ("price", "after", "reason"),
     [

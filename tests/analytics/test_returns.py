@@ -176,6 +176,27 @@ def test_a_day_without_a_price_has_no_value_and_nothing_is_invented() -> None:
     assert result.as_json()["gaps"] == [{"date": "2004-01-20", "reason": "no price for SYN-A"}]
 
 
+def test_flows_keep_their_own_day_rate_and_close() -> None:
+    text = OPEN.replace("Assets:Stock", 'Assets:Stock "FIFO"') + (
+        '2004-01-01 * "in"\n  Assets:Cash  100 EUR\n  Equity:In\n'
+        '2004-01-01 * "in kind"\n  Assets:Stock  10 SYN-A {10 USD}\n  Equity:In\n'
+        # Saturday: Friday's rate 1.2 holds, not Monday's; the split of Saturday makes Friday's 12 a 6.
+        '2004-01-03 * "in"\n  Assets:Cash  50 EUR\n  Equity:In\n'
+        '2004-01-03 custom "split" "SYN-A" 2\n'
+        '2004-01-03 * "out in kind"\n  Assets:Stock  -4 SYN-A {}\n  Equity:In\n'
+    )
+    closes = {"2004-01-01": "10", "2004-01-02": "12", "2004-01-05": "7"}
+    world = single(text, closes, {"2004-01-01": "1.1", "2004-01-02": "1.2", "2004-01-05": "1.3"})
+    history = build(world.booked.rows, world.market)
+    assert [(flow.on.day, flow.amount) for flow in history.flows[2:]] == [(3, D(60)), (3, D(-24))]
+    assert history.flow[2] == 50 * D("1.3") - 4 * 7 and history.flow_between == (date(2004, 1, 3),)
+    # Ten days after the last close there is no price to count what goes in kind at.
+    late = text + '2004-01-15 * "out in kind"\n  Assets:Stock  -4 SYN-A {}\n  Equity:In\n'
+    world = single(late, {**closes, "2004-01-20": "7"}, {"2004-01-15": "1.3", "2004-01-20": "1.3"})
+    [*_, last] = build(world.booked.rows, world.market).flows
+    assert last.amount is None and "no price on 2004-01-15 for SYN-A" in last.reason
+
+
 def test_missing_fx_is_never_one() -> None:
     text = OPEN + '2004-01-01 * "in"\n  Assets:Cash  100 EUR\n  Equity:In\n'
     world = single(text, {"2004-01-01": "1", "2004-01-02": "1"}, base="USD")
