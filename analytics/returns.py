@@ -160,8 +160,8 @@ def compute_twr(history: History, timing: FlowTiming = "end_of_day") -> Twr:
     if history.flow_between:
         days = len(history.flow_between)
         warnings.append(
-            f"external flows on {days} day(s) without a close, first {history.flow_between[0]}: the time-weighted return"
-            " counts them at the next close"
+            f"external flows on {days} day(s) without a close, first {history.flow_between[0]}: the time-weighted"
+            " return counts them at the next close"
         )
     asof = history.dates[-1] if count else None
     measured = not np.isnan(returns[segment:]).all()

@@ -200,7 +200,12 @@ class BinRow(Part):
 
 
 class DrawdownRisk(Answer):
-    """Maximum drawdown over the horizon at a confidence, by seeded block bootstrap; all ≤ 0."""
+    """Maximum drawdown over the horizon at a confidence, by seeded block bootstrap; all ≤ 0.
+
+    Attributes:
+        frequency: of the returns drawn from; null when closes are irregular, and then nothing is drawn.
+        horizon_periods: the horizon in periods of that frequency: 252 days are 52 weeks.
+    """
 
     at_risk: Ratio | None = Field(description="(1 − confidence) quantile of the paths' maximum drawdowns")
     expected_beyond: Ratio | None = Field(description="mean of the drawdowns at or beyond that quantile")
@@ -210,5 +215,7 @@ class DrawdownRisk(Answer):
     horizon_days: int
     paths: int
     block_days: int
+    frequency: str | None
+    horizon_periods: int | None
     seed: int
     bins: tuple[BinRow, ...] = Field(strict=False)

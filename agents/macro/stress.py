@@ -25,7 +25,8 @@ from agents.macro.answers import (
 )
 from agents.macro.desk import MacroDesk, pinned
 from agents.positions import total
-from analytics.bootstrap import DAYS_MIN, drawdown_at_risk
+from analytics.bootstrap import OBSERVATIONS_MIN, drawdown_at_risk
+from analytics.frequency import DAILY, observed
 from analytics.scenario import Bond, Scenario, fx_change, linear_change, local_change, shocked
 from topics.errors import Code, TerminalError
 from topics.messages import Pins
@@ -147,17 +148,23 @@ class StressGroup(MacroDesk):
         pins = pinned(context)
         context.report(asof=pins.asof)
         start = history.start or (history.dates[0] if history.dates else pins.asof)
-        index = [value for on, value in zip(history.dates, history.index, strict=True) if on >= start]
-        returns = [now / then - 1.0 for then, now in pairwise(index) if then > 0.0]
-        reason = "" if len(returns) >= DAYS_MIN else f"{len(returns)} daily returns, {DAYS_MIN} needed"
+        days = [(on, value) for on, value in zip(history.dates, history.index, strict=True) if on >= start]
+        moves = [(on - then, now / past - 1.0) for (then, past), (on, now) in pairwise(days) if past > 0.0]
+        returns = [move for _, move in moves]
+        frequency, reason = observed([span.days for span, _ in moves])
+        each = frequency or DAILY
+        if len(returns) < OBSERVATIONS_MIN:
+            reason = f"{len(returns)} returns, {OBSERVATIONS_MIN} needed"
+        # Trading days asked for, in periods of the series: 252 days are 52 weekly draws.
+        horizon, block = (max(round(count * each.per_year / DAILY.per_year), 1) for count in (horizon_days, block_days))
         found = None
         if not reason:
             found = await asyncio.to_thread(
                 drawdown_at_risk,
                 returns,
-                horizon=horizon_days,
+                horizon=horizon,
                 paths=paths,
-                block=min(block_days, len(returns)),
+                block=min(block, len(returns)),
                 seed=seed,
                 confidence=confidence,
             )
@@ -168,10 +175,12 @@ class StressGroup(MacroDesk):
             horizon_days=horizon_days,
             paths=paths,
             block_days=block_days,
+            frequency=frequency.name if frequency else None,
+            horizon_periods=horizon if frequency else None,
             seed=seed,
             bins=_bins(found.depths) if found else (),
             asof=pins.asof,
-            method="circular block bootstrap of daily returns (Politis and Romano 1992), PCG64",
+            method=f"circular block bootstrap of {each.name} returns (Politis and Romano 1992), PCG64",
             n_obs=len(returns),
             reasons={} if found else dict.fromkeys(names, reason),
             warnings=("the past's days drawn again: what never happened to this portfolio is not in it",),

@@ -1,7 +1,7 @@
 """Every capability of the analyst on a portfolio small enough to be computed by hand, and what it refuses to know."""
 
 import json
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
@@ -466,6 +466,32 @@ async def test_risk_of_three_days_is_refused(desk: Desk) -> None:
     found = await ask(desk, "metrics.risk")
     assert found["volatility"] is None and "needed" in found["reasons"]["volatility"]
     assert found["beta"] is None and found["drawdown"]["depth"] is not None
+
+
+async def test_risk_of_weekly_closes_is_annualised_with_52_weeks() -> None:
+    # 2% and −1% in turn, 52 weeks: sd² = 52/51 · 1.5%²; √52 a year, where √252 would say more than twice as much.
+    closes = [D(60)]
+    for at in range(52):
+        closes.append(closes[-1] * (D("0.99") if at % 2 else D("1.02")))
+    first = date(2005, 1, 7)
+    prices = "".join(f"{first + timedelta(weeks=at)},SYN-A,{close:.12f},USD\n" for at, close in enumerate(closes))
+    ledger = """
+2005-01-01 open Assets:B
+2005-01-01 open Equity:In
+2005-01-07 * "in kind"
+  Assets:B  10 SYN-A {60 USD}
+  Equity:In
+"""
+    found = await ask(Desk(local_data(ledger, prices, "", base="USD")), "metrics.risk")
+    assert found["volatility"] == pytest.approx(0.015 * (52 / 51) ** 0.5 * 52**0.5, rel=1e-6)
+    assert (found["frequency"], found["periods_per_year"]) == ("weekly", 52)
+    assert found["conventions"]["volatility"].endswith("√52") and "one week" in found["conventions"]["value_at_risk"]
+    # Bills returned 0.16 to 0.32% a month in 2005, so about 3% a year: mean excess · 52 over the volatility.
+    assert found["sharpe"] == pytest.approx((0.005 * 52 - 0.03) / found["volatility"], abs=0.03)
+    every_other = "".join(line + "\n" for line in prices.splitlines()[::2])
+    odd = await ask(Desk(local_data(ledger, every_other, "", base="USD")), "metrics.risk")
+    assert odd["volatility"] is None and "14 days apart" in odd["reasons"]["volatility"]
+    assert odd["frequency"] is None and odd["reasons"]["frequency"] == odd["reasons"]["value_at_risk"]
 
 
 async def test_risk_of_real_prices_agrees_with_empyrical(example: Desk) -> None:

@@ -1,7 +1,7 @@
 """MacroHound through its runtime: as-of, staleness, stress and drawdown at risk."""
 
 import gzip
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -179,6 +179,23 @@ async def test_drawdown_at_risk_of_real_days(example: Desk) -> None:
     short = {"dates": history["dates"][:50], "index": history["index"][:50]}
     few = await ask(example, "macro.compute_dar", history=short)
     assert few["at_risk"] is None and "120 needed" in few["reasons"]["at_risk"]
+
+
+async def test_drawdown_at_risk_of_weekly_closes_draws_weeks(example: Desk) -> None:
+    weeks = [date(2015, 1, 2) + timedelta(weeks=at) for at in range(151)]
+    index = [1.0]
+    for at in range(150):
+        index.append(index[-1] * (0.99 if at % 2 else 1.02))
+    history = {"dates": [on.isoformat() for on in weeks], "index": index}
+    found = await ask(example, "macro.compute_dar", history=history, horizon_days=252, block_days=1)
+    assert (found["frequency"], found["horizon_periods"]) == ("weekly", 52) and found["at_risk"] < 0
+    # The same returns taken for daily ones are drawn 252 times a year and fall deeper.
+    daily = {"dates": [(date(2015, 1, 1) + timedelta(days=at)).isoformat() for at in range(151)], "index": index}
+    deeper = await ask(example, "macro.compute_dar", history=daily, horizon_days=252, block_days=1)
+    assert deeper["horizon_periods"] == 252 and deeper["at_risk"] < found["at_risk"]
+    odd = {"dates": [(date(2015, 1, 1) + timedelta(days=14 * at)).isoformat() for at in range(151)], "index": index}
+    refused = await ask(example, "macro.compute_dar", history=odd)
+    assert refused["at_risk"] is None and "14 days apart" in refused["reasons"]["at_risk"]
 
 
 async def test_series_are_read_once() -> None:
