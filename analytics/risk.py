@@ -2,9 +2,9 @@
 
 Figures are annualised with the periods a year of the series (252 days, 52 weeks, 12 months, 4 quarters). Volatility is
 the sample standard deviation (n − 1); Sharpe's ratio divides the mean excess return by the deviation of excess returns;
-Sortino's divides by the downside deviation √mean(min(r − MAR, 0)²) over *all* n periods; drawdown is taken on the return
-index (Bacon, Practical Portfolio Risk). Value at risk and expected shortfall are historical and given as returns, so a
-loss is negative.
+Sortino's divides by the downside deviation √mean(min(r − MAR, 0)²) over *all* n periods; drawdown is taken on the
+return index (Bacon, Practical Portfolio Risk). Value at risk and expected shortfall are historical and given as
+returns, so a loss is negative.
 """
 
 from collections.abc import Mapping, Sequence

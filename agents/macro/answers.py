@@ -68,12 +68,20 @@ class QuarterRow(Part):
 
 
 class Regime(Answer):
-    """The regime that stands on the day, since when, and the quarter it was last confirmed by."""
+    """The regime that stands on the day, since when, the quarter that last said it, and the newest quarter.
+
+    Attributes:
+        growth, inflation: signals of the regime, those of `confirmed_by`.
+        newest_growth, newest_inflation: signals of `latest`, which one more release may make the regime.
+    """
 
     regime: str | None
     growth: str | None
     inflation: str | None
+    newest_growth: str | None
+    newest_inflation: str | None
     since: date | None
+    confirmed_by: QuarterRow | None
     latest: QuarterRow | None
     released: date | None
 

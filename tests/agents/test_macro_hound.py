@@ -56,6 +56,20 @@ async def test_history_replays_what_each_day_said(example: Desk) -> None:
         assert row["before"] != row["after"] and row["confirmed"] > row["quarter"]
 
 
+async def test_the_regime_stands_beside_the_newest_signals_and_never_contradicts_itself() -> None:
+    prices = "2009-03-31,SYN-A,1,USD\n"
+    ledger = "2009-01-01 open Assets:B\n2009-01-01 open Equity:In\n"
+    ledger += '2009-03-31 * "in"\n  Assets:B  1 SYN-A {1 USD}\n  Equity:In\n'
+    desk = Desk(local_data(ledger, prices, "", base="USD"))
+    found = await ask(desk, "macro.detect_regime")
+    # Two quarters of falling output with high inflation made stagflation; the newest alone says inflation is low.
+    assert (found["regime"], found["growth"], found["inflation"]) == ("stagflation", "contraction", "high")
+    assert (found["newest_growth"], found["newest_inflation"]) == ("contraction", "low")
+    assert found["latest"]["raw"] == "disinflationary contraction"
+    assert found["confirmed_by"]["raw"] == "stagflation"
+    assert found["since"] < found["confirmed_by"]["quarter"] < found["latest"]["quarter"]
+
+
 async def test_old_figures_are_no_answer() -> None:
     desk = Desk(local_data(LEDGER, PRICES, RATES))  # 2020, the figures end in 2009
     regime = await ask(desk, "macro.detect_regime")
