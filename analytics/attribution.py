@@ -125,16 +125,16 @@ def attribute(history: History, twr: Twr, *, start: date | None = None) -> Attri
 
     Args:
         history: the portfolio day by day.
-        twr: of the same history; gives flow timing, the current segment and the returns to
+        twr: of the same history; gives flow timing, the day it counts from and the returns to
             reconcile with.
-        start: first close that counts; default the start of the current segment. Rounded back
-            to a valued day, and forward to the segment's first.
+        start: first close that counts; default the day figures since inception count from. Rounded
+            back to a valued day, and forward to that one.
 
     Raises:
         NotAdditive: the effects do not sum to the return within 0.1 bp.
     Cost: O(K × (N + C)) vectorised.
     """
-    first = twr.segment
+    first = twr.origin
     if start is not None:
         on_or_before = [at for at, on in enumerate(history.dates) if on <= start]
         first = max(first, on_or_before[-1] if on_or_before else 0)

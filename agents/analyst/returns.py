@@ -5,6 +5,8 @@ from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
+import numpy as np
+
 from agents.analyst.desk import Desk, ValuedRows, cite, pinned, reconciled, same_pack, stamp
 from agents.analyst.nav import DietzMetrics, MoneyWeightedReturn, NavHistory, nav_history
 from agents.answers import DailySeries, DrawdownRow, GapRow, PerformanceMetrics, ValuedRow
@@ -107,6 +109,8 @@ class ReturnsGroup(Desk):
         found = DietzReturn(None, None, None, twr.reason or "nothing was held")
         if worth is None:
             found = DietzReturn(None, None, None, f"no value on {pins.asof}: a price or rate is missing")
+        elif opened is not None and any(on > opened for on in twr.restarts):
+            found = DietzReturn(None, None, None, _no_rate_over_restarts(twr))
         elif opened is not None and twr.net_flows is not None:
             flows, reason = _flows_since(performance.history, opened)
             found = DietzReturn(None, None, None, reason)
@@ -177,13 +181,14 @@ def _metrics(
         annualised=figure("annualised", twr.annualised, twr.reason or _not_annualised(twr)),
         **{name: period(name, periods[key]) for name, key in _PERIODS.items()},
         inception=figure("inception", twr.twr, twr.reason),
+        since_restart=figure("since_restart", twr.since_restart, twr.reason or _no_return_since(twr)),
         total_value=worth,
         total_cost=cost,
         unrealized_pl=None if worth is None or cost is None else worth - cost,
         net_flows=twr.net_flows,
         base_currency=pins.base_ccy,
         asof=pins.asof,
-        start=twr.dates[twr.segment] if twr.dates else None,
+        start=twr.dates[twr.origin] if twr.dates else None,
         drawdown=DrawdownRow(
             depth=figure("drawdown", twr.drawdown.depth, twr.reason),
             peak=twr.drawdown.peak,
@@ -205,7 +210,7 @@ def _metrics(
         pack_id=pins.pricing_pack_id,
         ledger_commit=str(pins.ledger_commit_hash),
         method="daily time-weighted return, geometrically linked, external flows at the end of the day",
-        n_obs=max(len(twr.dates) - 1, 0),
+        n_obs=int(np.count_nonzero(~np.isnan(twr.returns[twr.origin :]))),
         warnings=twr.warnings,
     )
 
@@ -245,6 +250,10 @@ def _suspected(jumps: Sequence[Jump]) -> list[str]:
     likely = [jump.said() for jump in jumps if jump.split]
     rest = len(likely) - _JUMPS_SAID_MAX
     return [*likely[:_JUMPS_SAID_MAX], *([f"{rest} more such jumps: see data_quality"] if rest > 0 else [])]
+
+
+def _no_return_since(twr: Twr) -> str:
+    return f"no return since the restart on {twr.dates[twr.segment]} yet" if twr.dates else "nothing was held"
 
 
 def _not_annualised(twr: Twr) -> str:

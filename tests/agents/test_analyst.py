@@ -138,8 +138,19 @@ async def test_what_was_paid_out_with_a_gain_was_not_lost(price: str, after: str
     prices = "".join(
         f"2020-01-0{day},SYN-A,{close},CAD\n" for day, close in ((2, 60), (3, 80), (6, 80), (7, 80), (8, 80))
     )
-    found = await ask(Desk(local_data(ledger, prices, "")), "metrics.compute_mwr", positions=...)
+    desk = Desk(local_data(ledger, prices, ""))
+    found = await ask(desk, "metrics.compute_mwr", positions=...)
     assert found["period"] is None and found["reasons"]["period"] == reason
+    # The modified Dietz return would weigh money over days on which nothing was there; from the refill it is known.
+    found = await ask(desk, "metrics.modified_dietz", positions=...)
+    assert found["value"] is None and found["reasons"]["value"] == reason
+    found = await ask(desk, "metrics.modified_dietz", positions=..., start="2020-01-07")
+    assert found["value"] == 0.0
+    # One return since the refill, not one for each valued day.
+    twr = await ask(desk, "metrics.compute_twr", positions=...)
+    lost = price == "0"
+    assert twr["twr"] == twr["inception"] == (-1.0 if lost else 0.0) and twr["since_restart"] == 0.0
+    assert twr["n_obs"] == (2 if lost else 1) and twr["start"] == ("2020-01-02" if lost else "2020-01-07")
 
 
 @pytest.mark.parametrize(("fee", "amount"), [("30", "lost"), ("-30", "earned"), ("0", "")])
