@@ -120,6 +120,11 @@ class Attribution:
         }
 
 
+def no_attribution(reason: str, warnings: tuple[str, ...]) -> Attribution:
+    """Return an attribution that could not be made."""
+    return Attribution(None, None, None, (), (), None, None, 0, reason, warnings)
+
+
 def attribute(history: History, twr: Twr, *, start: date | None = None) -> Attribution:
     """Attribute the return of a history from the close of `start` to its end.
 
@@ -147,10 +152,10 @@ def attribute(history: History, twr: Twr, *, start: date | None = None) -> Attri
         reason = twr.reason or "no two valued days in the period"
         if len(lost):
             reason = f"everything was lost on {history.dates[lost[0]]}: effects cannot be linked over that day"
-        return Attribution(None, None, None, (), (), None, None, 0, reason, twr.warnings)
+        return no_attribution(reason, twr.warnings)
     missing = _rate_missing(history, days)
     if missing:
-        return Attribution(None, None, None, (), (), None, None, 0, missing, twr.warnings)
+        return no_attribution(missing, twr.warnings)
     names = len(history.symbols)
     width = names + len(history.currencies)
     sums = [np.zeros(width) for _ in range(4)]

@@ -131,3 +131,13 @@ def reconciled(twr: Twr, worth: Decimal | None, pins: Pins) -> float | None:
             f"the positions have a value on {pins.asof}, the series ends on {twr.asof}",
         )
     return gap_bp
+
+
+def unvalued_end(twr: Twr, pins: Pins) -> str:
+    """Say why a series ends before the day asked for: its last days have no value; empty when it does not.
+
+    A figure up to some earlier day would pass for one of today.
+    """
+    if twr.asof is None or twr.asof == pins.asof or not twr.gaps:
+        return ""
+    return f"no value on {twr.gaps[-1].on}: {twr.gaps[-1].reason}"

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from agents.analyst.desk import Desk, Rows, Stamped, cite, pinned, stamp
+from agents.analyst.desk import Desk, Rows, Stamped, cite, pinned, stamp, unvalued_end
 from agents.answers import DrawdownRow
 from agents.books import Book, Performance, series_of, unknown_symbol
 from agents.capability import capability
@@ -126,7 +126,8 @@ class RiskGroup(Desk):
         book, performance = await self._books.performance(context)
         cite(context, book)
         twr = performance.twr
-        reason = twr.reason
+        ends_early = unvalued_end(twr, pins)
+        reason = ends_early or twr.reason
         if symbol is None:
             days = [(at, value) for at, value in enumerate(twr.returns.tolist()) if at >= twr.segment]
             dates = [twr.dates[at] for at, value in days if not isnan(value)]
@@ -153,8 +154,10 @@ class RiskGroup(Desk):
             )
             context.report(source=index.source)
             warnings += _about(index)
-        if frequency is None and len(returns) >= OBSERVATIONS_MIN:
-            found = refused(irregular, len(returns))
+        if ends_early:
+            fall = NO_DRAWDOWN
+        if ends_early or (frequency is None and len(returns) >= OBSERVATIONS_MIN):
+            found = refused(ends_early or irregular, len(returns))
         else:
             each = frequency or DAILY  # too few returns have no figure anyway
             found = measure(

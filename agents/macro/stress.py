@@ -155,6 +155,8 @@ class StressGroup(MacroDesk):
         each = frequency or DAILY
         if len(returns) < OBSERVATIONS_MIN:
             reason = f"{len(returns)} returns, {OBSERVATIONS_MIN} needed"
+        if history.dates and history.dates[-1] != pins.asof:
+            reason = f"no value on {pins.asof}: the history ends on {history.dates[-1]}"
         # Trading days asked for, in periods of the series: 252 days are 52 weekly draws.
         horizon, block = (max(round(count * each.per_year / DAILY.per_year), 1) for count in (horizon_days, block_days))
         found = None

@@ -20,6 +20,7 @@ from topics.errors import Code
 
 ROOT = Path(__file__).parents[2]
 NO_RATE = "2020-01-02,EUR,CAD,1.45\n"
+BENCHMARK = {"name": "Shares only", "sectors": [{"sector": "Shares", "weight": 1.0, "return": 0.1}]}
 # The share lost its price: nothing about it may turn into 0 or the cost.
 UNPRICED = PRICES.replace("2020-01-06,SYN-A,12,USD", "2020-01-13,SYN-B,1,USD")
 
@@ -419,6 +420,9 @@ async def test_realised_gains_by_booking_method(booking: str, gain: str, lots: i
         ("portfolio.fx_exposure", "foreign", {"positions": ...}),
         ("position.deep_dive", "value", {"positions": ..., "symbol": "SYN-A"}),
         ("tax.lot_details", "value_base", {"positions": ...}),
+        ("metrics.contribution", "total", {}),
+        ("attribution.brinson", "active", {"benchmark": BENCHMARK, "sectors": {"SYN-A": "Shares"}}),
+        ("position.deep_dive", "contribution", {"positions": ..., "symbol": "SYN-A"}),
     ],
 )
 @pytest.mark.parametrize(("prices", "rates"), [(UNPRICED, RATES), (PRICES, NO_RATE)], ids=["no price", "no rate"])
@@ -427,6 +431,33 @@ async def test_what_cannot_be_valued_is_null_with_a_reason(
 ) -> None:
     found = await ask(Desk(local_data(LEDGER, prices, rates)), capability, **args)
     assert found[figure] is None and found["reasons"][figure]
+
+
+async def test_a_series_that_ends_before_the_day_asked_for_is_no_figure_of_that_day() -> None:
+    # 10 shares rise from 60 to 72 and lose their price on the 13th: +20% and a fall of nothing are of the 6th.
+    ledger = """
+2020-01-01 open Assets:B
+2020-01-01 open Equity:In
+2020-01-02 * "in kind"
+  Assets:B  10 SYN-A {60 CAD}
+  Equity:In
+"""
+    prices = "2020-01-02,SYN-A,60,CAD\n2020-01-03,SYN-A,66,CAD\n2020-01-06,SYN-A,72,CAD\n2020-01-13,SYN-B,1,CAD\n"
+    desk = Desk(local_data(ledger, prices, ""))
+    why = "no value on 2020-01-13: no price for SYN-A"
+    contribution = await ask(desk, "metrics.contribution")
+    assert contribution["total"] is None and contribution["rows"] == [] and contribution["reasons"]["total"] == why
+    for subject in (None, "SYN-A"):
+        risk = await ask(desk, "metrics.risk", symbol=subject)
+        assert risk["drawdown"]["depth"] is None and risk["reasons"]["drawdown"] == why
+        assert risk["volatility"] is None and risk["reasons"]["volatility"] == why
+    history = await ask(desk, "portfolio.historical_nav")
+    assert history["dates"][-1] == "2020-01-06"
+    assert f"{why}, so the series ends on 2020-01-06" in history["warnings"]
+    currencies = await ask(desk, "portfolio.currency_history")
+    assert currencies["warnings"] == [f"{why}, so the series ends on 2020-01-06"]
+    dar = (await desk.step("macro.compute_dar", {"history": history}, await desk.pins())).value
+    assert dar["at_risk"] is None and "the history ends on 2020-01-06" in dar["reasons"]["at_risk"]
 
 
 async def test_a_gain_without_a_rate_is_null_not_one_to_one() -> None:

@@ -190,25 +190,28 @@ async def test_drawdown_at_risk_of_real_days(example: Desk) -> None:
     assert found == await ask(example, "macro.compute_dar", history=history)
     assert -0.6 < found["at_risk"] < found["median"] < 0 and found["n_obs"] > 400
     assert sum(row["share"] for row in found["bins"]) == pytest.approx(1)
-    short = {"dates": history["dates"][:50], "index": history["index"][:50]}
+    short = {"dates": history["dates"][-50:], "index": history["index"][-50:]}
     few = await ask(example, "macro.compute_dar", history=short)
     assert few["at_risk"] is None and "120 needed" in few["reasons"]["at_risk"]
 
 
 async def test_drawdown_at_risk_of_weekly_closes_draws_weeks(example: Desk) -> None:
-    weeks = [date(2015, 1, 2) + timedelta(weeks=at) for at in range(151)]
+    end = (await example.pins()).asof
+
+    def every(days: int) -> list[str]:
+        return [(end - timedelta(days=days * at)).isoformat() for at in range(150, -1, -1)]
+
     index = [1.0]
     for at in range(150):
         index.append(index[-1] * (0.99 if at % 2 else 1.02))
-    history = {"dates": [on.isoformat() for on in weeks], "index": index}
+    history = {"dates": every(7), "index": index}
     found = await ask(example, "macro.compute_dar", history=history, horizon_days=252, block_days=1)
     assert (found["frequency"], found["horizon_periods"]) == ("weekly", 52) and found["at_risk"] < 0
     # The same returns taken for daily ones are drawn 252 times a year and fall deeper.
-    daily = {"dates": [(date(2015, 1, 1) + timedelta(days=at)).isoformat() for at in range(151)], "index": index}
+    daily = {"dates": every(1), "index": index}
     deeper = await ask(example, "macro.compute_dar", history=daily, horizon_days=252, block_days=1)
     assert deeper["horizon_periods"] == 252 and deeper["at_risk"] < found["at_risk"]
-    odd = {"dates": [(date(2015, 1, 1) + timedelta(days=14 * at)).isoformat() for at in range(151)], "index": index}
-    refused = await ask(example, "macro.compute_dar", history=odd)
+    refused = await ask(example, "macro.compute_dar", history={"dates": every(14), "index": index})
     assert refused["at_risk"] is None and "14 days apart" in refused["reasons"]["at_risk"]
 
 
