@@ -57,7 +57,10 @@ class SectorBenchmark(Part):
 
 
 class BrinsonRow(Part):
-    """Effects of one sector; a side's return is null where it holds nothing."""
+    """Effects of one sector; a side's return is null where it holds nothing.
+
+    Without a benchmark return the whole effect, w(r − B), is allocation.
+    """
 
     sector: str
     weight: Ratio = Field(description="average beginning weight w")
