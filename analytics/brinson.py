@@ -5,9 +5,9 @@ Per sector, with portfolio weight w and return r, benchmark weight W and return 
     allocation (w − W)(b − B)        selection W(r − b)        interaction (w − W)(r − b)
 
 which sum to R − B over sectors (Brinson and Fachler 1985; Bacon ch. 5). A sector absent from one side has no return
-there, and none is invented for it. Without holdings nothing was selected: r counts as b, and all is allocation. A sector
-the benchmark does not have (cash, mostly) has nothing to be selected against either: what it added, w(r − B), is the
-decision to hold it and all of it allocation; the formulas alone would call it interaction (Spaulding, "Dealing with
+there, and none is invented for it. Without holdings nothing was selected: r counts as b, and all is allocation. A
+sector the benchmark does not have (cash, mostly) has nothing to be selected against either: what it added, w(r − B), is
+the decision to hold it and all of it allocation; the formulas alone would call it interaction (Spaulding, "Dealing with
 zero weights", 2011, moves the interaction of a zero weight to allocation; Laker, "Performance Attribution with
 Zero-Weighted Sectors").
 """

@@ -110,9 +110,7 @@ class AttributionGroup(Desk):
     @capability("portfolio.gains", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
     async def gains(self, context: CapabilityContext, positions: ValuedRows) -> PortfolioGains:
         """Split all that was gained, in money, into price, dividends, tax, interest, currency and costs."""
-        pins = pinned(context)
         book, performance = await self._books.performance(context)
-        reconciled(performance.twr, total(row.value_base for row in positions), pins)
         cite(context, book)
         return portfolio_gains(book, performance, positions)
 

@@ -13,6 +13,7 @@ from agents.books import Book, Books
 from agents.context import CapabilityContext
 from agents.fields import Part
 from agents.ports import FundamentalsPort, LedgerPort, PackPort, PortfolioPort, ReferencePort
+from agents.positions import total
 from analytics.returns import NotReconciled, Twr, reconcile
 from analytics.rubric import Rubric
 from topics.errors import Code, TerminalError
@@ -131,6 +132,19 @@ def reconciled(twr: Twr, worth: Decimal | None, pins: Pins) -> float | None:
             f"the positions have a value on {pins.asof}, the series ends on {twr.asof}",
         )
     return gap_bp
+
+
+def worth_of(twr: Twr, positions: Sequence[ValuedRow], pins: Pins) -> tuple[Decimal | None, float | None]:
+    """Return what the positions are worth, as the series has it, and their distance from it in bp; None if unknown.
+
+    Rows travel rounded to a millionth, so their sum may end on another digit than the series: one figure, one rounding.
+
+    Raises:
+        TerminalError: RECONCILIATION_FAILED, more than 1 bp apart.
+    """
+    worth = total(row.value_base for row in positions)
+    gap_bp = reconciled(twr, worth, pins)
+    return (worth if gap_bp is None else twr.nav[-1]), gap_bp
 
 
 def unvalued_end(twr: Twr, pins: Pins) -> str:

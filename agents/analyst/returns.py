@@ -7,7 +7,7 @@ from uuid import UUID
 
 import numpy as np
 
-from agents.analyst.desk import Desk, ValuedRows, cite, pinned, reconciled, same_pack, stamp
+from agents.analyst.desk import Desk, ValuedRows, cite, pinned, same_pack, stamp, worth_of
 from agents.analyst.nav import DietzMetrics, MoneyWeightedReturn, NavHistory, nav_history
 from agents.answers import DailySeries, DrawdownRow, GapRow, PerformanceMetrics, ValuedRow
 from agents.books import Performance
@@ -37,11 +37,12 @@ class ReturnsGroup(Desk):
         pins = pinned(context)
         same_pack(pins, pack_id)
         book, performance = await self._books.performance(context)
-        worth = total(row.value_base for row in positions)
-        gap_bp = reconciled(performance.twr, worth, pins)
+        worth, gap_bp = worth_of(performance.twr, positions, pins)
         cite(context, book)
         for warning in _suspected(performance.jumps):
             context.report(warning=warning)
+        if performance.contradiction:
+            context.report(warning=performance.contradiction)
         return _metrics(pins, performance, positions, worth, gap_bp)
 
     @capability("metrics.compute_mwr", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
@@ -50,8 +51,7 @@ class ReturnsGroup(Desk):
         pins = pinned(context)
         book, performance = await self._books.performance(context)
         twr = performance.twr
-        worth = total(row.value_base for row in positions)
-        reconciled(twr, worth, pins)
+        worth, _ = worth_of(twr, positions, pins)
         cite(context, book)
         found, reason = None, ""
         if worth is None:
@@ -99,8 +99,7 @@ class ReturnsGroup(Desk):
         pins = pinned(context)
         book, performance = await self._books.performance(context)
         twr = performance.twr
-        worth = total(row.value_base for row in positions)
-        reconciled(twr, worth, pins)
+        worth, _ = worth_of(twr, positions, pins)
         cite(context, book)
         first = 0
         if start is not None:

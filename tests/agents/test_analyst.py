@@ -433,6 +433,45 @@ async def test_what_cannot_be_valued_is_null_with_a_reason(
     assert found[figure] is None and found["reasons"][figure]
 
 
+async def test_rates_that_contradict_each_other_are_a_warning_of_the_return() -> None:
+    # 1 EUR is 1.5 CAD, or 1.25 · 1.35 = 1.6875 CAD through the dollar: 1.5 / 1.6875 − 1 = −11.1%.
+    ledger = """
+2020-01-01 open Assets:Cash
+2020-01-01 open Equity:In
+2020-01-02 * "in"
+  Assets:Cash  100 EUR
+  Equity:In
+2020-01-02 * "in"
+  Assets:Cash  100 USD
+  Equity:In
+"""
+    rates = "2020-01-02,EUR,CAD,1.5\n2020-01-02,EUR,USD,1.25\n2020-01-02,USD,CAD,{}\n"
+
+    async def said(rate: str) -> list[str]:
+        desk = Desk(local_data(ledger, "2020-01-02,SYN-A,1,CAD\n", rates.format(rate)))
+        pins = await desk.pins()
+        answer = await desk.step("metrics.compute_twr", {"positions": await desk.valued(pins)}, pins)
+        assert answer.metadata is not None
+        return [text for text in answer.metadata.warnings if "contradict" in text]
+
+    [text] = await said("1.35")
+    assert "EUR/USD on 2020-01-02 is 12.5% off the rate through CAD" in text
+    assert await said("1.2001") == []
+
+
+async def test_one_value_is_rounded_once() -> None:
+    # Three holdings of 1.0000004: the rows say 1 each, together they are 3.0000012.
+    names = ("SYN-A", "SYN-B", "SYN-C")
+    ledger = "2020-01-01 open Assets:B\n2020-01-01 open Equity:In\n"
+    ledger += "".join(f'2020-01-02 * "in"\n  Assets:B  1 {name} {{1.0000004 CAD}}\n  Equity:In\n' for name in names)
+    prices = "".join(f"2020-01-0{day},{name},1.0000004,CAD\n" for day in (2, 3) for name in names)
+    desk = Desk(local_data(ledger, prices, ""))
+    found = await ask(desk, "metrics.compute_twr", positions=...)
+    assert found["total_value"] == found["series"]["nav"][-1] == "3.000001"
+    assert (await ask(desk, "metrics.compute_mwr", positions=...))["value"] == "3.000001"
+    assert (await ask(desk, "portfolio.gains", positions=...))["value"] == "3.000001"
+
+
 async def test_a_series_that_ends_before_the_day_asked_for_is_no_figure_of_that_day() -> None:
     # 10 shares rise from 60 to 72 and lose their price on the 13th: +20% and a fall of nothing are of the 6th.
     ledger = """
