@@ -154,7 +154,8 @@ class StressGroup(MacroDesk):
         frequency, reason = observed([span.days for span, _ in moves])
         each = frequency or DAILY
         if len(returns) < OBSERVATIONS_MIN:
-            reason = f"{len(returns)} returns, {OBSERVATIONS_MIN} needed"
+            said = f"{frequency.name} returns" if frequency else "returns"
+            reason = f"{len(returns)} {said}, {OBSERVATIONS_MIN} needed"
         if history.dates and history.dates[-1] != pins.asof:
             reason = f"no value on {pins.asof}: the history ends on {history.dates[-1]}"
         # Trading days asked for, in periods of the series: 252 days are 52 weekly draws.
