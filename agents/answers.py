@@ -118,7 +118,9 @@ class PerformanceMetrics(Part):
     """Time-weighted return, value and cost.
 
     Attributes:
-        twr: since inception, net of external flows; `inception` is the same figure.
+        twr: since inception (the close of `start`), net of external flows; `inception` is the same figure. It counts
+            from the first close, or from the last time money came in after all had been taken out; −1 once everything
+            was lost, whatever money put in later earned: `since_restart` gives that.
         annualised: null for less than a year.
         total_value: NAV with cash, receivables and shorts.
         total_cost: cost of securities at trade-date FX, cash and receivables at value.
@@ -134,6 +136,7 @@ class PerformanceMetrics(Part):
     ytd: Ratio | None = Field(description="Π(1 + r_t) − 1 since the last close before the year")
     one_year: Ratio | None = Field(description="Π(1 + r_t) − 1 since the close a year before")
     inception: Ratio | None = Field(description="Π(1 + r_t) − 1 since the first close")
+    since_restart: Ratio | None = Field(description="Π(1 + r_t) − 1 since the return index last started at 1")
     total_value: Money | None = Field(description="Σ q·P·S with cash, dividends owed and shorts")
     total_cost: Money | None = Field(description="Σ cost × trade-date rate; cash and dividends owed at value")
     unrealized_pl: Money | None = Field(description="value − cost")

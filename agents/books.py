@@ -13,7 +13,7 @@ from agents.context import CapabilityContext
 from agents.memo import Memo
 from agents.naming import first_named
 from agents.ports import LedgerPort, LedgerSnapshot, PackPort, PackSeries, Portfolio, PortfolioPort
-from analytics.fx import CARRY_DAYS_MAX, MINOR_UNITS, FxHistory, InconsistentRates
+from analytics.fx import CARRY_DAYS_MAX, MINOR_UNITS, FxHistory, InconsistentRates, contradiction
 from analytics.history import History, build
 from analytics.jumps import Jump, unexplained_jumps
 from analytics.market import align
@@ -56,11 +56,17 @@ def unknown_symbol(symbol: str, held: Iterable[str]) -> TerminalError:
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """The daily history of a book, the return measured on it, and what looks like a split that is not booked."""
+    """The daily history of a book and the return measured on it.
+
+    Attributes:
+        jumps: what looks like a split that is not booked.
+        contradiction: where its exchange rates contradict each other most; empty when they do not.
+    """
 
     history: History
     twr: Twr
     jumps: tuple[Jump, ...]
+    contradiction: str
 
 
 def unknown_portfolio(portfolio_id: UUID | None) -> TerminalError:
@@ -179,4 +185,4 @@ def _measured(book: Book) -> Performance:
         currencies={row.currency for row in rows if row.on <= book.pins.asof},
     )
     history = build(rows, market, asof=book.pins.asof)
-    return Performance(history, compute_twr(history), unexplained_jumps(history))
+    return Performance(history, compute_twr(history), unexplained_jumps(history), contradiction(book.series.rates))

@@ -120,21 +120,26 @@ class Attribution:
         }
 
 
+def no_attribution(reason: str, warnings: tuple[str, ...]) -> Attribution:
+    """Return an attribution that could not be made."""
+    return Attribution(None, None, None, (), (), None, None, 0, reason, warnings)
+
+
 def attribute(history: History, twr: Twr, *, start: date | None = None) -> Attribution:
     """Attribute the return of a history from the close of `start` to its end.
 
     Args:
         history: the portfolio day by day.
-        twr: of the same history; gives flow timing, the current segment and the returns to
+        twr: of the same history; gives flow timing, the day it counts from and the returns to
             reconcile with.
-        start: first close that counts; default the start of the current segment. Rounded back
-            to a valued day, and forward to the segment's first.
+        start: first close that counts; default the day figures since inception count from. Rounded
+            back to a valued day, and forward to that one.
 
     Raises:
         NotAdditive: the effects do not sum to the return within 0.1 bp.
     Cost: O(K × (N + C)) vectorised.
     """
-    first = twr.segment
+    first = twr.origin
     if start is not None:
         on_or_before = [at for at, on in enumerate(history.dates) if on <= start]
         first = max(first, on_or_before[-1] if on_or_before else 0)
@@ -147,10 +152,10 @@ def attribute(history: History, twr: Twr, *, start: date | None = None) -> Attri
         reason = twr.reason or "no two valued days in the period"
         if len(lost):
             reason = f"everything was lost on {history.dates[lost[0]]}: effects cannot be linked over that day"
-        return Attribution(None, None, None, (), (), None, None, 0, reason, twr.warnings)
+        return no_attribution(reason, twr.warnings)
     missing = _rate_missing(history, days)
     if missing:
-        return Attribution(None, None, None, (), (), None, None, 0, missing, twr.warnings)
+        return no_attribution(missing, twr.warnings)
     names = len(history.symbols)
     width = names + len(history.currencies)
     sums = [np.zeros(width) for _ in range(4)]

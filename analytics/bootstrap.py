@@ -12,7 +12,7 @@ import numpy as np
 
 from analytics.statistics import mean, quantile
 
-DAYS_MIN = 120
+OBSERVATIONS_MIN = 120
 _CHUNK = 1_000
 
 
@@ -39,10 +39,10 @@ def drawdown_at_risk(
     """Resample.
 
     Args:
-        returns: daily, at least `DAYS_MIN`.
-        horizon: days per path.
+        returns: per day (or other period), at least `OBSERVATIONS_MIN`.
+        horizon: periods per path.
         paths: number of paths.
-        block: days per block.
+        block: periods per block.
         seed: of the generator (PCG64).
         confidence: 0.95 looks at the worst 5% of paths.
 

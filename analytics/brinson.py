@@ -4,9 +4,12 @@ Per sector, with portfolio weight w and return r, benchmark weight W and return 
 
     allocation (w − W)(b − B)        selection W(r − b)        interaction (w − W)(r − b)
 
-which sum to R − B over sectors (Brinson and Fachler 1985; Bacon ch. 5). A sector absent from one side has no return of
-its own there: without holdings r counts as b (nothing was selected), without a benchmark weight b counts as B (the
-whole difference is selection within the own choice).
+which sum to R − B over sectors (Brinson and Fachler 1985; Bacon ch. 5). A sector absent from one side has no return
+there, and none is invented for it. Without holdings nothing was selected: r counts as b, and all is allocation. A
+sector the benchmark does not have (cash, mostly) has nothing to be selected against either: what it added, w(r − B), is
+the decision to hold it and all of it allocation; the formulas alone would call it interaction (Spaulding, "Dealing with
+zero weights", 2011, moves the interaction of a zero weight to allocation; Laker, "Performance Attribution with
+Zero-Weighted Sectors").
 """
 
 from collections.abc import Mapping
@@ -77,14 +80,17 @@ def attribute(
     for name in sorted({*portfolio, *benchmark}):
         weight, contribution = portfolio.get(name, (0.0, 0.0))
         other_weight, other_return = benchmark.get(name, (0.0, None))
-        against = whole if other_return is None else other_return
         own = contribution / weight if weight else None
+        if other_return is None:
+            held = contribution - weight * whole
+            sectors.append(Sector(name, weight, own, 0.0, None, held, 0.0, 0.0))
+            continue
         if own is None and contribution:
             # Held within the period with an average weight that rounds to nothing: all of it was selection.
-            allocation = -other_weight * (against - whole)
+            allocation = -other_weight * (other_return - whole)
             sectors.append(Sector(name, weight, None, other_weight, other_return, allocation, contribution, 0.0))
             continue
-        gained = against if own is None else own
+        gained = other_return if own is None else own
         sectors.append(
             Sector(
                 name=name,
@@ -92,9 +98,9 @@ def attribute(
                 own_return=own,
                 benchmark_weight=other_weight,
                 benchmark_return=other_return,
-                allocation=(weight - other_weight) * (against - whole),
-                selection=other_weight * (gained - against),
-                interaction=(weight - other_weight) * (gained - against),
+                allocation=(weight - other_weight) * (other_return - whole),
+                selection=other_weight * (gained - other_return),
+                interaction=(weight - other_weight) * (gained - other_return),
             )
         )
     held = fsum(contribution for _, contribution in portfolio.values())

@@ -6,7 +6,7 @@ never stored. A rate that cannot be derived is None: it is never 1.0.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -16,6 +16,8 @@ from analytics.numbers import CONTEXT
 ONE = Decimal(1)
 PIVOT = "EUR"
 CARRY_DAYS_MAX = 5
+# Quotes rounded to four digits may disagree by half a percent.
+CONTRADICTION_MIN = 0.01
 _INVERSE_ERROR_MAX = Decimal("1e-9")
 
 # Prices on some exchanges are quoted in hundredths of the currency; these are price units, and
@@ -104,6 +106,55 @@ class Rates:
             if left is not None and right is not None:
                 return CONTEXT.multiply(left, right)
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Triangle:
+    """One given rate against the one crossed through a third currency; error = |given / crossed − 1|."""
+
+    base: str
+    quote: str
+    through: str
+    error: float
+
+
+def triangles(given: Mapping[tuple[str, str], Decimal]) -> list[Triangle]:
+    """Return every way to reach a pair of one day twice.
+
+    Args:
+        given: (base, quote) → quote units for 1 base, above zero.
+    """
+    if len({base for base, _ in given}) < 2:
+        return []  # a source that quotes everything against one currency closes no triangle
+    either = {**{(quote, base): 1 / rate for (base, quote), rate in given.items()}, **given}
+    names = sorted({name for pair in given for name in pair})
+    found: list[Triangle] = []
+    for base, quote in sorted(given):
+        for through in names:
+            if through in (base, quote) or (base, through) not in either or (through, quote) not in either:
+                continue
+            crossed = either[base, through] * either[through, quote]
+            found.append(Triangle(base, quote, through, abs(float(given[base, quote] / crossed) - 1.0)))
+    return found
+
+
+def contradiction(rows: Iterable[tuple[date, str, str, Decimal]]) -> str:
+    """Say where rates of one day contradict each other most, if by more than rounded quotes can; else ""."""
+    by_day: dict[date, dict[tuple[str, str], Decimal]] = {}
+    for on, base, quote, rate in rows:
+        by_day.setdefault(on, {})[base, quote] = rate
+    worst: tuple[float, date, Triangle] | None = None
+    for on, given in by_day.items():
+        for each in triangles(given):
+            if each.error > CONTRADICTION_MIN and (worst is None or each.error > worst[0]):
+                worst = (each.error, on, each)
+    if worst is None:
+        return ""
+    error, on, each = worst
+    return (
+        f"exchange rates contradict each other: {each.base}/{each.quote} on {on} is {error:.1%} off the rate through"
+        f" {each.through}; see data_quality"
+    )
 
 
 class FxHistory:

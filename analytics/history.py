@@ -12,6 +12,7 @@ and in each currency cash and receivables at the end, external flows, and other 
 expenses. What remains of the change of cash is what trades paid and received, fees included.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytics.bookings import BookingRow
+from analytics.fx import CARRY_DAYS_MAX
 from analytics.market import Market
 from analytics.numbers import CONTEXT, ZERO
 
@@ -33,6 +35,20 @@ class Gap:
 
     on: date
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """An external flow on its own day, deposits positive.
+
+    Attributes:
+        amount: base currency at the day's own rate (and close, if in kind without a price), carried like any other;
+            None with a `reason`.
+    """
+
+    on: date
+    amount: Decimal | None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +66,9 @@ class History:
         gaps: days between the first and last that could not be valued.
         flow_in_gap: valued days whose interval spans a gap and has flows on more than its last
             day, where a return is an approximation.
+        flow_between: other days without a close of their own, after the first close, that have external flows; the next
+            close counts them.
+        flows: every external flow on its own day, ascending: what `flow` counts at the close that follows.
         flow_after: days with external flows after the last valued day: part of no `flow`.
         symbols, currencies: column names.
         symbol_currency: per security, the column of its price currency.
@@ -72,7 +91,9 @@ class History:
     flow: tuple[Decimal, ...]
     gaps: tuple[Gap, ...]
     flow_in_gap: tuple[date, ...]
+    flow_between: tuple[date, ...]
     flow_after: tuple[date, ...]
+    flows: tuple[Flow, ...]
     symbols: tuple[str, ...]
     currencies: tuple[str, ...]
     symbol_currency: NDArray[np.intp]
@@ -179,7 +200,9 @@ class _Folder:
         self.flow: list[Decimal] = []
         self.gaps: list[Gap] = []
         self.flow_in_gap: list[date] = []
+        self.flow_between: list[date] = []
         self.flow_after: list[date] = []
+        self.flows: list[Flow] = []
         self.qty_changes: list[list[tuple[int, Decimal]]] = [[] for _ in self.symbols]
         self.money_rows: list[list[Decimal]] = []
         self.sparse: dict[str, list[tuple[int, int, Decimal]]] = {
@@ -204,8 +227,11 @@ class _Folder:
             if not self.kept and nav == 0 and not self.held:
                 continue  # nothing there yet; the first funded day opens the history
             self.gaps.extend(pending_gaps)
-            if pending_gaps and self.kept and interval.days_with_flow - {on}:
+            early = sorted(interval.days_with_flow - {on}) if self.kept else []
+            if early and pending_gaps:
                 self.flow_in_gap.append(on)
+            else:
+                self.flow_between.extend(early)
             pending_gaps = []
             self._keep(at, nav, interval, changed)
             interval = _Interval()
@@ -235,6 +261,7 @@ class _Folder:
             interval.cash[money] = interval.cash.get(money, ZERO) + row.amount
         elif kind == "external":
             interval.days_with_flow.add(row.on)
+            self.flows.append(self._flow(row))
             if row.symbol in self.column and row.price is None:
                 at = self.column[row.symbol]
                 interval.in_kind[at] = interval.in_kind.get(at, ZERO) + row.qty
@@ -269,13 +296,28 @@ class _Folder:
         if row.ratio and (not seen or seen[-1] != (row.on, row.ratio)):
             seen.append((row.on, row.ratio))
 
-    def _close(self, at: int, day: int) -> Decimal | None:
-        """Return a security's close, on the share basis of the day even when carried."""
+    def _flow(self, row: BookingRow) -> Flow:
+        """Return an external flow at the rate, and if need be the close, of its own day."""
+        currency, amount = row.currency, row.amount
+        if row.symbol in self.column and row.price is None:
+            at = self.column[row.symbol]
+            day = bisect_right(self.days, row.on) - 1
+            close = self._close(at, day, row.on) if day >= 0 else None
+            if close is None or (row.on - self.days[day]).days > CARRY_DAYS_MAX:
+                return Flow(row.on, None, f"no price on {row.on} for {row.symbol}, which was brought in or taken out")
+            currency, amount = self.currencies[self.price_money[at]], row.qty * close
+        rate = self.market.rates.rate(currency, self.market.base, row.on)
+        if rate is None:
+            return Flow(row.on, None, f"no {currency}/{self.market.base} rate on {row.on} for a flow")
+        return Flow(row.on, amount * rate.rate)
+
+    def _close(self, at: int, day: int, on: date | None = None) -> Decimal | None:
+        """Return a security's close, on the share basis of the day (or of `on`, a later one) even when carried."""
         closes = self.closes[at]
         close = None if closes is None else closes[day]
         if close is not None and at in self.splits:
             series = self.market.prices[self.symbols[at]]
-            observed, today = self.days[series.observed[day]], self.days[day]
+            observed, today = self.days[series.observed[day]], on or self.days[day]
             for split_on, ratio in self.splits[at]:
                 if observed < split_on <= today:
                     close = close / ratio
@@ -390,7 +432,9 @@ class _Folder:
             flow=tuple(self.flow),
             gaps=tuple(self.gaps),
             flow_in_gap=tuple(self.flow_in_gap),
+            flow_between=tuple(self.flow_between),
             flow_after=tuple(self.flow_after),
+            flows=tuple(self.flows),
             symbols=self.symbols,
             currencies=self.currencies,
             symbol_currency=np.asarray(self.price_money, dtype=np.intp),

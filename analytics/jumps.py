@@ -68,7 +68,7 @@ def unexplained_jumps(history: History) -> tuple[Jump, ...]:
         if not old[at, column]:
             continue
         ratio = float(new[at, column] / old[at, column])
-        split = _likely_split(ratio)
+        split = unbooked_split(ratio)
         if abs(ratio - 1) <= JUMP_MAX + _ROUNDING and split is None:
             continue
         found.append(
@@ -90,7 +90,7 @@ def _exact(price: float) -> Decimal:
     return Decimal(repr(price))
 
 
-def _likely_split(ratio: float) -> str | None:
+def unbooked_split(ratio: float) -> str | None:
     """Return the split that would make the two values nearly equal."""
     fits = [(off, new, old) for new, old, near in _SPLITS if (off := abs(ratio * new / old - 1)) <= near]
     return "{1}:{2}".format(*min(fits)) if fits else None

@@ -6,7 +6,7 @@ None and the portfolio has no value on that day.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
@@ -35,13 +35,14 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """All series a portfolio needs, aligned on `dates` (ascending, unique)."""
+    """All series a portfolio needs, aligned on `dates` (ascending, unique); `rates` are those of every day."""
 
     dates: tuple[date, ...]
     base: str
     prices: Mapping[str, Series]
     fx: Mapping[str, Sequence[Decimal | None]]
     warnings: tuple[str, ...] = ()
+    rates: FxHistory = field(default_factory=lambda: FxHistory(()))
 
 
 def align(
@@ -93,7 +94,7 @@ def align(
     for currency in sorted(wanted):
         found = [history.rate(currency, base, on) for on in dates]
         rates[currency] = [None if rate is None else rate.rate for rate in found]
-    return Market(tuple(dates), base, series, rates, tuple(warnings))
+    return Market(tuple(dates), base, series, rates, tuple(warnings), history)
 
 
 def _carried(quoted: str, closes: list[Decimal | None], dates: Sequence[date]) -> Series:

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from datetime import date
 from math import isnan, prod
 
+Key = tuple[int, int]
+"""(year, month)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Month:
@@ -35,6 +38,12 @@ def restart_within(restarts: Sequence[date], first: date, last: date) -> str:
     return f"the return index restarts on {inside[0]}: nothing links the days before and after" if inside else ""
 
 
+def is_whole(key: Key, start: date, end: date) -> bool:
+    """Whether a month is measured from a close of the month before to a close in its last days."""
+    following = date(key[0] + key[1] // 12, key[1] % 12 + 1, 1)
+    return (date(*key, 1) - start).days <= _EDGE_DAYS and (following - end).days <= _EDGE_DAYS
+
+
 def monthly(dates: Sequence[date], returns: Sequence[float], restarts: Sequence[date] = ()) -> tuple[Month, ...]:
     """Link daily returns by month of the day they end on.
 
@@ -54,11 +63,9 @@ def monthly(dates: Sequence[date], returns: Sequence[float], restarts: Sequence[
         if not days:
             continue
         start = dates[first - 1] if first else dates[first]
-        next_month = date(key[0] + key[1] // 12, key[1] % 12 + 1, 1)
         reason = restart_within(restarts, dates[first], dates[at - 1])
         complete = len(days) == at - first and first > 0 and not reason
-        complete = complete and (date(*key, 1) - start).days <= _EDGE_DAYS
-        complete = complete and (next_month - dates[at - 1]).days <= _EDGE_DAYS
+        complete = complete and is_whole(key, start, dates[at - 1])
         value = None if reason else prod(1.0 + value for value in days) - 1.0
         found.append(Month(*key, value, complete, start, dates[at - 1], reason))
     return tuple(found)

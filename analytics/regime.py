@@ -72,11 +72,18 @@ class Signals:
 
 @dataclass(frozen=True, slots=True)
 class Quarter:
-    """A quarter with the regime that stands after it; None before any persisted."""
+    """A quarter with the regime that stands after it; None before any persisted.
+
+    Attributes:
+        signals: of the quarter itself; they may already say another regime.
+        since: first quarter of those in a row that made the regime.
+        made_by: signals of the newest quarter that said the regime.
+    """
 
     signals: Signals
     regime: str | None
     since: date | None
+    made_by: Signals | None
 
 
 def signals(
@@ -115,6 +122,7 @@ def persisted(rows: Sequence[Signals]) -> list[Quarter]:
     found: list[Quarter] = []
     regime: str | None = None
     since: date | None = None
+    made_by: Signals | None = None
     streak: list[Signals] = []
     for row in rows:
         raw = row.raw
@@ -124,5 +132,7 @@ def persisted(rows: Sequence[Signals]) -> list[Quarter]:
             streak = [*streak, row] if streak and streak[-1].raw == raw else [row]
         if raw is not None and raw != regime and len(streak) >= PERSISTENCE:
             regime, since = raw, streak[0].quarter
-        found.append(Quarter(row, regime, since))
+        if raw is not None and raw == regime:
+            made_by = row
+        found.append(Quarter(row, regime, since, made_by))
     return found

@@ -58,8 +58,7 @@ def fit(response: Sequence[float], regressors: Sequence[Sequence[float]], *, lag
         raise Singular(f"{count} observations for {width} coefficients")
     rows = [tuple(Fraction(value) for value in row) for row in regressors]
     right = [Fraction(value) for value in response]
-    normal = [[sum((row[i] * row[j] for row in rows), Fraction(0)) for j in range(width)] for i in range(width)]
-    inverse = _inverse(normal)
+    inverse = _inverse(_normal(rows))
     moment = [sum((row[i] * y for row, y in zip(rows, right, strict=True)), Fraction(0)) for i in range(width)]
     exact = [sum((inverse[i][j] * moment[j] for j in range(width)), Fraction(0)) for i in range(width)]
     residuals_exact = [
@@ -82,6 +81,25 @@ def fit(response: Sequence[float], regressors: Sequence[Sequence[float]], *, lag
         residuals=tuple(residuals),
         lags=used,
     )
+
+
+def row_weights(regressors: Sequence[Sequence[float]], column: int) -> tuple[float, ...]:
+    """Return what each response counts for in one coefficient: row `column` of (X'X)⁻¹X'.
+
+    The coefficient of any response y is Σ weight·y; one inverse serves many responses.
+
+    Raises:
+        Singular: no unique solution.
+    """
+    rows = [tuple(Fraction(value) for value in row) for row in regressors]
+    inverse = _inverse(_normal(rows))[column]
+    return tuple(float(sum((a * b for a, b in zip(inverse, row, strict=True)), Fraction(0))) for row in rows)
+
+
+def _normal(rows: Sequence[tuple[Fraction, ...]]) -> list[list[Fraction]]:
+    """Return X'X."""
+    width = range(len(rows[0]))
+    return [[sum((row[i] * row[j] for row in rows), Fraction(0)) for j in width] for i in width]
 
 
 def _meat(regressors: Sequence[Sequence[float]], residuals: Sequence[float], lags: int) -> list[list[float]]:

@@ -3,12 +3,17 @@
 With external flows at the end of the day, r_t = (V_t − F_t) / V_{t−1} − 1; with flows at the
 start, r_t = V_t / (V_{t−1} + F_t) − 1. Daily returns are linked geometrically (GIPS 2020,
 2.A.24.f) and never annualised for less than a year (2.A.12). Where V_{t−1} ≤ 0 no return exists:
-the index stops and starts again at 1, flagged, and figures since inception count from there; no
-figure is measured from such a day. A day that loses everything, or more (debt remains), returns −1:
-the index stops at 0, measuring ends, and a warning gives the loss.
+the index stops and starts again at 1, flagged; no figure is measured from such a day. A day that
+loses everything, or more (debt remains), returns −1: the index stops at 0, measuring ends, and a
+warning gives the loss.
+
+Figures since inception count from the last time everything had been taken out and money came in
+again: nothing was invested in between, so nothing links the two. A loss of everything is no such
+break: linked over it the return stays −100%, and so does the deepest drawdown, whatever money put
+in afterwards earned (`since_restart` says that).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -53,13 +58,15 @@ class Twr:
 
     Attributes:
         asof: last valued day; None for an empty history.
-        twr: since inception (or the last restart); None with `reason` when there is no return.
+        twr: since `origin`; None with `reason` when there is no return.
+        since_restart: since `segment`, the same figure unless everything was lost before; None when there is no return.
         annualised: geometric, None for less than a year.
         returns: per valued day of `dates`, never below −1; NaN on the first and where the value before was not
             above zero.
         index: per valued day, 1 at the start and, after a restart, 1 × (1 + the day's return, if it has one).
         net_flows: sum of all external flows; None when some fell on days after the last valued one.
-        segment: index of the first valued day of the current segment.
+        origin: index of the valued day that figures since inception count from.
+        segment: index of the first valued day since the index last started, not before `origin`.
         restarts: days the index started again.
         restart_reasons: why, one for each of `restarts`.
     """
@@ -68,6 +75,7 @@ class Twr:
     base: str
     timing: FlowTiming
     twr: float | None
+    since_restart: float | None
     annualised: float | None
     reason: str
     periods: tuple[Period, ...]
@@ -78,6 +86,7 @@ class Twr:
     net_flows: Decimal | None
     returns: NDArray[np.float64]
     index: NDArray[np.float64]
+    origin: int
     segment: int
     restarts: tuple[date, ...]
     restart_reasons: tuple[str, ...]
@@ -132,14 +141,14 @@ def compute_twr(history: History, timing: FlowTiming = "end_of_day") -> Twr:
     """Return the time-weighted return of a history. Cost: O(valued days)."""
     count = len(history.dates)
     returns, restarts, lost = _daily(history, timing)
-    segment = 0
+    origin = _origin(restarts, lost)
+    segment = restarts[-1] if restarts else 0
+    growth: NDArray[np.float64] = np.where(np.isnan(returns), 1.0, 1.0 + returns)
     index = np.ones(count)
-    if count:
-        growth = np.where(np.isnan(returns), 1.0, 1.0 + returns)
-        starts = [0, *restarts, count]
-        for start, end in pairwise(starts):
-            index[start:end] = np.cumprod(growth[start:end])
-        segment = starts[-2]
+    for start, end in pairwise([0, *restarts, count]):
+        index[start:end] = np.cumprod(growth[start:end])
+    # The index without restarts after a loss: 0 from there on.
+    linked: NDArray[np.float64] = np.cumprod(growth[origin:], dtype=np.float64)
     warnings = list(history.warnings)
     warnings.extend(f"{text}: the return is -100% and measuring ends there" for text in lost.values())
     why = [lost.get(at - 1) or f"the value was not above zero on {history.dates[at - 1]}" for at in restarts]
@@ -157,33 +166,49 @@ def compute_twr(history: History, timing: FlowTiming = "end_of_day") -> Twr:
             f"external flows inside unvalued days before {history.flow_in_gap[0]}: the return of"
             " that interval treats them as made at its end"
         )
+    if history.flow_between:
+        days = len(history.flow_between)
+        warnings.append(
+            f"external flows on {days} day(s) without a close, first {history.flow_between[0]}: the time-weighted"
+            " return counts them at the next close"
+        )
     asof = history.dates[-1] if count else None
-    measured = not np.isnan(returns[segment:]).all()
-    twr = float(index[-1]) - 1.0 if measured else None
-    reason = "" if measured else _no_return(history, segment)
-    days = (history.dates[-1] - history.dates[segment]).days if count else 0
+    measured = not np.isnan(returns[origin:]).all()
+    twr = float(linked[-1]) - 1.0 if measured else None
+    since_restart = None if np.isnan(returns[segment:]).all() else float(index[-1]) - 1.0
+    reason = "" if measured else _no_return(history, origin)
+    if origin:
+        warnings.append(f"figures since inception count from {history.dates[origin]}, when money came in again")
+    if origin < segment and since_restart is not None:
+        warnings.append(
+            f"figures since inception stay at -100%: since the restart on {history.dates[segment]} the return is"
+            f" {since_restart:.2%}"
+        )
+    days = (history.dates[-1] - history.dates[origin]).days if count else 0
     annualised = None
     if twr is not None and days >= DAYS_PER_YEAR and twr > -1.0:
         annualised = (1.0 + twr) ** (DAYS_PER_YEAR / days) - 1.0
     elif twr is not None:
         short = "less than one year" if days < DAYS_PER_YEAR else "everything was lost"
         warnings.append(f"{short}: not annualised")
-    tail = history.dates[segment:]
+    tail = history.dates[origin:]
     return Twr(
         asof=asof,
         base=history.base,
         timing=timing,
         twr=twr,
+        since_restart=since_restart,
         annualised=annualised,
         reason=reason,
-        periods=_periods(tail, index[segment:], returns[segment:], twr, reason),
-        drawdown=_drawdown(tail, index[segment:]) if measured else NO_DRAWDOWN,
+        periods=_periods(history, index, returns, origin, segment, twr, reason),
+        drawdown=_drawdown(tail, linked) if measured else NO_DRAWDOWN,
         dates=history.dates,
         nav=history.nav,
         flow=history.flow,
         net_flows=None if history.flow_after else sum(history.flow, ZERO),
         returns=returns,
         index=index,
+        origin=origin,
         segment=segment,
         restarts=tuple(history.dates[at] for at in restarts),
         restart_reasons=tuple(why),
@@ -256,15 +281,18 @@ def _drawdown(dates: Sequence[date], index: NDArray[np.float64]) -> Drawdown:
 
 
 def _periods(
-    dates: Sequence[date],
+    history: History,
     index: NDArray[np.float64],
     returns: NDArray[np.float64],
+    origin: int,
+    segment: int,
     itd: float | None,
     reason: str,
 ) -> tuple[Period, ...]:
     """Return MTD, QTD, YTD, 1Y and ITD, each from the last valued day before it starts."""
-    if not dates:
+    if not history.dates:
         return tuple(Period(name, None, None, reason) for name in PERIOD_NAMES)
+    dates = history.dates[origin:]
     last = dates[-1]
     quarter = last.replace(month=(last.month - 1) // 3 * 3 + 1, day=1)
     starts = {
@@ -275,17 +303,33 @@ def _periods(
     }
     found: list[Period] = []
     for name, boundary in starts.items():
-        at = _last_on_or_before(dates, boundary)
-        if at is None:
+        near = _last_on_or_before(dates, boundary)
+        if near is None:
             found.append(Period(name, None, None, f"history starts on {dates[0]}, after {boundary}"))
-        elif index[at] <= 0.0:
-            found.append(Period(name, dates[at], None, f"everything was lost by {dates[at]}"))
-        elif np.isnan(returns[at + 1 :]).all():
-            found.append(Period(name, dates[at], None, f"the value was not above zero on {dates[at]}"))
+            continue
+        at = origin + near
+        on, after = history.dates[at], returns[at + 1 :]
+        if history.nav[at] <= 0 or np.isnan(after).all():
+            lost = index[at] <= 0.0
+            why = f"everything was lost by {on}" if lost else f"the value was not above zero on {on}"
+            found.append(Period(name, on, None, why))
+        elif (after <= -1.0).any():
+            found.append(Period(name, on, -1.0))
+        elif segment > at + 1:
+            why = f"the return index restarts on {history.dates[segment]}: nothing links the days before and after"
+            found.append(Period(name, on, None, why))
         else:
-            found.append(Period(name, dates[at], float(index[-1] / index[at]) - 1.0))
+            # Money that came in on the very day all was lost is measured from that day's close.
+            opening = 1.0 if segment > at else float(index[at])
+            found.append(Period(name, on, float(index[-1]) / opening - 1.0))
     found.append(Period("ITD", dates[0], itd, reason))
     return tuple(found)
+
+
+def _origin(restarts: Sequence[int], lost: Mapping[int, str]) -> int:
+    """Return the valued day figures since inception count from: the last orderly restart, but no loss is left out."""
+    orderly = [at for before, at in pairwise([0, *restarts]) if not any(before <= day < at for day in lost)]
+    return max((at for at in orderly if not lost or at <= max(lost)), default=0)
 
 
 PERIOD_NAMES = ("MTD", "QTD", "YTD", "1Y", "ITD")

@@ -4,7 +4,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from agents.analyst.desk import Desk, ValuedRows, cite, pinned, reconciled, same_pack, stamp
+from agents.analyst.desk import Desk, ValuedRows, cite, pinned, reconciled, same_pack, stamp, unvalued_end
 from agents.analyst.effects import (
     BrinsonAttribution,
     Contribution,
@@ -23,7 +23,7 @@ from agents.books import Performance
 from agents.capability import capability
 from agents.context import CapabilityContext
 from agents.positions import total
-from analytics.attribution import Attribution, NotAdditive, attribute
+from analytics.attribution import Attribution, NotAdditive, attribute, no_attribution
 from analytics.brinson import InvalidBenchmark
 from topics.errors import Code, TerminalError
 from topics.messages import Pins
@@ -57,7 +57,7 @@ class AttributionGroup(Desk):
         pins = pinned(context)
         book, performance = await self._books.performance(context)
         cite(context, book)
-        found = self._attribute(performance, start)
+        found = self._attribute(performance, start, pins)
         rows = [
             ContributionRow(
                 name=row.name,
@@ -78,7 +78,7 @@ class AttributionGroup(Desk):
                 pins,
                 "beginning base weights × return, trades at their price apart, linked after Carino (1999)",
                 found.n_obs,
-                reasons={"total": found.reason} if found.total is None else None,
+                reasons=dict.fromkeys(("total", "twr", "residual_bp"), found.reason) if found.total is None else None,
                 warnings=found.warnings,
             ),
         )
@@ -99,7 +99,7 @@ class AttributionGroup(Desk):
             return no_brinson(pins, "no benchmark with sectors, weights and returns was given")
         if not sectors:
             return no_brinson(pins, "no sectors of the holdings were given")
-        found = self._attribute(performance, start)
+        found = self._attribute(performance, start, pins)
         if found.total is None:
             return no_brinson(pins, found.reason)
         try:
@@ -110,9 +110,7 @@ class AttributionGroup(Desk):
     @capability("portfolio.gains", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
     async def gains(self, context: CapabilityContext, positions: ValuedRows) -> PortfolioGains:
         """Split all that was gained, in money, into price, dividends, tax, interest, currency and costs."""
-        pins = pinned(context)
         book, performance = await self._books.performance(context)
-        reconciled(performance.twr, total(row.value_base for row in positions), pins)
         cite(context, book)
         return portfolio_gains(book, performance, positions)
 
@@ -129,10 +127,13 @@ class AttributionGroup(Desk):
         pins = pinned(context)
         book, performance = await self._books.performance(context)
         cite(context, book)
-        return currency_history(pins, performance.history)
+        return currency_history(pins, performance.history, unvalued_end(performance.twr, pins))
 
     @staticmethod
-    def _attribute(performance: Performance, start: date | None) -> Attribution:
+    def _attribute(performance: Performance, start: date | None, pins: Pins) -> Attribution:
+        why = unvalued_end(performance.twr, pins)
+        if why:
+            return no_attribution(why, performance.twr.warnings)
         try:
             return attribute(performance.history, performance.twr, start=start)
         except NotAdditive as error:

@@ -13,6 +13,7 @@ from agents.books import Book, Books
 from agents.context import CapabilityContext
 from agents.fields import Part
 from agents.ports import FundamentalsPort, LedgerPort, PackPort, PortfolioPort, ReferencePort
+from agents.positions import total
 from analytics.returns import NotReconciled, Twr, reconcile
 from analytics.rubric import Rubric
 from topics.errors import Code, TerminalError
@@ -132,3 +133,26 @@ def reconciled(twr: Twr, worth: Decimal | None, pins: Pins) -> float | None:
             f"the positions have a value on {pins.asof}, the series ends on {twr.asof}",
         )
     return gap_bp
+
+
+def worth_of(twr: Twr, positions: Sequence[ValuedRow], pins: Pins) -> tuple[Decimal | None, float | None]:
+    """Return what the positions are worth, as the series has it, and their distance from it in bp; None if unknown.
+
+    Rows travel rounded to a millionth, so their sum may end on another digit than the series: one figure, one rounding.
+
+    Raises:
+        TerminalError: RECONCILIATION_FAILED, more than 1 bp apart.
+    """
+    worth = total(row.value_base for row in positions)
+    gap_bp = reconciled(twr, worth, pins)
+    return (worth if gap_bp is None else twr.nav[-1]), gap_bp
+
+
+def unvalued_end(twr: Twr, pins: Pins) -> str:
+    """Say why a series ends before the day asked for: its last days have no value; empty when it does not.
+
+    A figure up to some earlier day would pass for one of today.
+    """
+    if twr.asof is None or twr.asof == pins.asof or not twr.gaps:
+        return ""
+    return f"no value on {twr.gaps[-1].on}: {twr.gaps[-1].reason}"

@@ -57,7 +57,10 @@ class SectorBenchmark(Part):
 
 
 class BrinsonRow(Part):
-    """Effects of one sector; a side's return is null where it holds nothing."""
+    """Effects of one sector; a side's return is null where it holds nothing.
+
+    Without a benchmark return the whole effect, w(r − B), is allocation.
+    """
 
     sector: str
     weight: Ratio = Field(description="average beginning weight w")
@@ -119,8 +122,8 @@ class CurrencyHistory(Stamped):
     currencies: tuple[str, ...] = Field(strict=False)
 
 
-def currency_history(pins: Pins, history: History) -> CurrencyHistory:
-    """Return month-end values by the currency they are quoted in."""
+def currency_history(pins: Pins, history: History, ends_early: str = "") -> CurrencyHistory:
+    """Return month-end values by the currency they are quoted in, with a warning if the last days have no value."""
     last_of_month = {(on.year, on.month): at for at, on in enumerate(history.dates)}
     days = sorted(last_of_month.values())
     units = history.begin + history.traded
@@ -142,7 +145,12 @@ def currency_history(pins: Pins, history: History) -> CurrencyHistory:
         values=values,
         rows=tuple(rows),
         currencies=tuple(values),
-        **stamp(pins, "Σ q·P·S per currency with cash, on the last valued day of each month", len(days)),
+        **stamp(
+            pins,
+            "Σ q·P·S per currency with cash, on the last valued day of each month",
+            len(days),
+            warnings=[f"{ends_early}, so the series ends on {history.dates[-1]}"] if ends_early else (),
+        ),
     )
 
 

@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from agents.analyst.desk import Stamped, stamp
+from agents.analyst.desk import Stamped, stamp, worth_of
 from agents.answers import ValuedRow
 from agents.books import Book, Performance
 from agents.fields import Money, Part
-from agents.positions import total, unvalued
+from agents.positions import unvalued
 from analytics.causes import COLUMNS, Causes, NotReconciled, Split, split_gain
 from analytics.numbers import ZERO
 from topics.errors import Code, TerminalError
@@ -100,7 +100,7 @@ def portfolio_gains(book: Book, performance: Performance, positions: list[Valued
         TerminalError: RECONCILIATION_FAILED, the causes do not sum to the gain.
     """
     pins, twr = book.pins, performance.twr
-    worth = total(row.value_base for row in positions)
+    worth, _ = worth_of(twr, positions, pins)
     why = ""
     if worth is None:
         unpriced = unvalued(positions)

@@ -6,7 +6,7 @@ from math import prod
 
 from pydantic import Field
 
-from agents.analyst.desk import Stamped, stamp
+from agents.analyst.desk import Stamped, stamp, unvalued_end
 from agents.answers import GapRow
 from agents.fields import Money, MoneyText, Part, Ratio
 from analytics.months import monthly, restart_within
@@ -27,7 +27,7 @@ class MoneyWeightedReturn(Stamped):
 
 
 class DietzMetrics(Stamped):
-    """Modified Dietz return from the close of `start`."""
+    """Modified Dietz return from the close of `start`; flows count on their own days, at their own days' rates."""
 
     value: Ratio | None = Field(description="(V1 − V0 − ΣF) / (V0 + ΣF·w), w = (CD − D)/CD")
     gain: Money | None = Field(description="V1 − V0 − ΣF")
@@ -66,8 +66,11 @@ class NavHistory(Stamped):
     """Columns of equal length, one entry per valued day, and returns by month and year.
 
     Attributes:
+        start: day the return index last started at 1.
         invested: deposits less withdrawals up to the day; value − invested is what was earned.
     """
+
+    start: date | None
 
     dates: tuple[date, ...] = Field(strict=False)
     nav: tuple[MoneyText, ...] = Field(strict=False)
@@ -99,7 +102,9 @@ def nav_history(pins: Pins, twr: Twr) -> NavHistory:
         running += flow
         invested.append(money(running) or "0")
     why = "" if whole else "no whole calendar month yet"
+    ends_early = unvalued_end(twr, pins)
     return NavHistory(
+        start=twr.dates[twr.segment] if twr.dates else None,
         dates=twr.dates,
         nav=tuple(money(value) or "0" for value in twr.nav),
         flow=tuple(money(value) or "0" for value in twr.flow),
@@ -118,6 +123,6 @@ def nav_history(pins: Pins, twr: Twr) -> NavHistory:
             "value of every day in the pack's series; months linked geometrically from daily returns",
             max(len(twr.dates) - 1, 0),
             reasons={"best_month": why, "worst_month": why},
-            warnings=twr.warnings,
+            warnings=[*twr.warnings, *([f"{ends_early}, so the series ends on {twr.asof}"] if ends_early else [])],
         ),
     )

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from agents.analyst.desk import Desk, Stamped, ValuedRows, cite, pinned, stamp
+from agents.analyst.desk import Desk, Stamped, ValuedRows, cite, pinned, stamp, unvalued_end
 from agents.answers import ValuedRow
 from agents.books import unknown_symbol
 from agents.capability import capability
@@ -179,14 +179,16 @@ class PositionGroup(Desk):
             reasons = dict.fromkeys(("qty", "price", "value", "cost", "unrealized_pl", "weight"), "no longer held")
         elif gain is None:
             reasons["gains"] = performance.twr.reason or "no valued day"
-        added = None
-        try:
-            effects = attribute(performance.history, performance.twr)
+        added, why = None, unvalued_end(performance.twr, pins)
+        if not why:
+            try:
+                effects = attribute(performance.history, performance.twr)
+            except NotAdditive as error:
+                raise TerminalError(Code.RECONCILIATION_FAILED, str(error)) from error
             added = next((each.total for each in effects.by_position if each.name == symbol), None)
-        except NotAdditive as error:
-            raise TerminalError(Code.RECONCILIATION_FAILED, str(error)) from error
+            why = effects.reason or "no effect on the return"
         if added is None:
-            reasons["contribution"] = effects.reason or "no effect on the return"
+            reasons["contribution"] = why
         series = _series(performance.history, symbol)
         return DeepDive(
             symbol=symbol,

@@ -15,7 +15,7 @@ from agents.capability import capability
 from agents.context import CapabilityContext
 from agents.fields import Exact, Part, Ratio
 from agents.ports import BookingRow
-from analytics.fx import CARRY_DAYS_MAX, InconsistentRates, Rates
+from analytics.fx import CARRY_DAYS_MAX, InconsistentRates, Rates, triangles
 from analytics.jumps import JUMP_AS_SPLIT, JUMP_MAX
 from topics.errors import Code, TerminalError
 
@@ -177,7 +177,10 @@ class QualityGroup(Desk):
             Rates((base, quote, rate) for (base, quote), rate in given.items())
         except InconsistentRates as error:
             raise TerminalError(Code.MISSING_FX, f"pack {pins.pricing_pack_id}: {error}") from error
-        rows = _triangles(given)
+        rows = [
+            TriangleRow(base=each.base, quote=each.quote, through=each.through, error=each.error)
+            for each in triangles(given)
+        ]
         largest = max((row.error for row in rows), default=None)
         verdict: Verdict = "unknown" if largest is None else "fail" if largest > TRIANGLE_ERROR_MAX else "pass"
         why = "no pair of the pack can be reached two ways: crosses are computed, none is stored"
@@ -299,17 +302,3 @@ def _never_held(rows: Sequence[BookingRow]) -> list[LedgerFinding]:
         )
         for symbol, on in sorted(early.items())
     ]
-
-
-def _triangles(given: dict[tuple[str, str], Decimal]) -> list[TriangleRow]:
-    either = {**{(quote, base): 1 / rate for (base, quote), rate in given.items()}, **given}
-    names = sorted({name for pair in given for name in pair})
-    found: list[TriangleRow] = []
-    for base, quote in sorted(given):
-        for through in names:
-            if through in (base, quote) or (base, through) not in either or (through, quote) not in either:
-                continue
-            crossed = either[base, through] * either[through, quote]
-            error = abs(float(given[base, quote] / crossed) - 1.0)
-            found.append(TriangleRow(base=base, quote=quote, through=through, error=error))
-    return found

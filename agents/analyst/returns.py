@@ -4,7 +4,9 @@ from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
-from agents.analyst.desk import Desk, ValuedRows, cite, pinned, reconciled, same_pack, stamp
+import numpy as np
+
+from agents.analyst.desk import Desk, ValuedRows, cite, pinned, same_pack, stamp, worth_of
 from agents.analyst.nav import DietzMetrics, MoneyWeightedReturn, NavHistory, nav_history
 from agents.answers import DailySeries, DrawdownRow, GapRow, PerformanceMetrics, ValuedRow
 from agents.books import Performance
@@ -12,6 +14,7 @@ from agents.capability import capability
 from agents.context import CapabilityContext
 from agents.positions import total, unvalued
 from analytics.dietz import DietzReturn, modified_dietz
+from analytics.history import History
 from analytics.money_weighted import money_weighted
 from analytics.numbers import ZERO, money
 from analytics.returns import Period, Twr
@@ -31,9 +34,10 @@ class ReturnsGroup(Desk):
         pins = pinned(context)
         same_pack(pins, pack_id)
         book, performance = await self._books.performance(context)
-        worth = total(row.value_base for row in positions)
-        gap_bp = reconciled(performance.twr, worth, pins)
+        worth, gap_bp = worth_of(performance.twr, positions, pins)
         cite(context, book)
+        if performance.contradiction:
+            context.report(warning=performance.contradiction)
         return _metrics(pins, performance, positions, worth, gap_bp)
 
     @capability("metrics.compute_mwr", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
@@ -42,8 +46,7 @@ class ReturnsGroup(Desk):
         pins = pinned(context)
         book, performance = await self._books.performance(context)
         twr = performance.twr
-        worth = total(row.value_base for row in positions)
-        reconciled(twr, worth, pins)
+        worth, _ = worth_of(twr, positions, pins)
         cite(context, book)
         found, reason = None, ""
         if worth is None:
@@ -54,10 +57,11 @@ class ReturnsGroup(Desk):
             reason = _no_rate_over_restarts(twr)
         else:
             # Measured from the first close, like the time-weighted return.
-            payments = [(twr.dates[0], -twr.nav[0])]
-            payments += [(on, -flow) for on, flow in zip(twr.dates[1:], twr.flow[1:], strict=True) if flow]
-            found = money_weighted([*payments, (twr.dates[-1], worth)])
-            reason = found.reason
+            flows, reason = _flows_since(performance.history, twr.dates[0])
+            if not reason:
+                payments = [(twr.dates[0], -twr.nav[0]), *((on, -amount) for on, amount in flows)]
+                found = money_weighted([*payments, (twr.dates[-1], worth)])
+                reason = found.reason
         gain = before = None
         if worth is not None and twr.net_flows is not None and twr.dates:
             gain = worth - twr.nav[0] - sum(twr.flow[1:], ZERO)
@@ -74,7 +78,8 @@ class ReturnsGroup(Desk):
             start=twr.dates[0] if twr.dates else None,
             **stamp(
                 pins,
-                "Σ CF/(1 + r)^(days/365) = 0 with the closing value as last payment; GIPS 2020, 2.A.29",
+                "Σ CF/(1 + r)^(days/365) = 0 with the closing value as last payment, flows on their own days at their"
+                " own rates; GIPS 2020, 2.A.29",
                 found.flows if found else 0,
                 reasons=reasons,
                 warnings=[*twr.warnings, *_before_the_first_close(before, pins.base_ccy)],
@@ -89,8 +94,7 @@ class ReturnsGroup(Desk):
         pins = pinned(context)
         book, performance = await self._books.performance(context)
         twr = performance.twr
-        worth = total(row.value_base for row in positions)
-        reconciled(twr, worth, pins)
+        worth, _ = worth_of(twr, positions, pins)
         cite(context, book)
         first = 0
         if start is not None:
@@ -99,8 +103,13 @@ class ReturnsGroup(Desk):
         found = DietzReturn(None, None, None, twr.reason or "nothing was held")
         if worth is None:
             found = DietzReturn(None, None, None, f"no value on {pins.asof}: a price or rate is missing")
+        elif opened is not None and any(on > opened for on in twr.restarts):
+            found = DietzReturn(None, None, None, _no_rate_over_restarts(twr))
         elif opened is not None and twr.net_flows is not None:
-            found = modified_dietz(opened, pins.asof, twr.nav[first], worth, zip(twr.dates, twr.flow, strict=True))
+            flows, reason = _flows_since(performance.history, opened)
+            found = DietzReturn(None, None, None, reason)
+            if not reason:
+                found = modified_dietz(opened, pins.asof, twr.nav[first], worth, flows)
         warnings = list(twr.warnings)
         if start is not None and opened is not None and opened > start:
             warnings.append(f"the history starts on {opened}, after {start}")
@@ -111,7 +120,8 @@ class ReturnsGroup(Desk):
             start=opened,
             **stamp(
                 pins,
-                "(V1 − V0 − ΣF) / (V0 + ΣF·w), calendar-day weights, flows at the end of the day; GIPS 2020, 2.A.24.d",
+                "(V1 − V0 − ΣF) / (V0 + ΣF·w), calendar-day weights, flows at the end of their own days at"
+                " their own rates; GIPS 2020, 2.A.24.d",
                 1 if found.value is not None else 0,
                 reasons={"value": found.reason} if found.value is None else None,
                 warnings=warnings,
@@ -165,13 +175,14 @@ def _metrics(
         annualised=figure("annualised", twr.annualised, twr.reason or _not_annualised(twr)),
         **{name: period(name, periods[key]) for name, key in _PERIODS.items()},
         inception=figure("inception", twr.twr, twr.reason),
+        since_restart=figure("since_restart", twr.since_restart, twr.reason or _no_return_since(twr)),
         total_value=worth,
         total_cost=cost,
         unrealized_pl=None if worth is None or cost is None else worth - cost,
         net_flows=twr.net_flows,
         base_currency=pins.base_ccy,
         asof=pins.asof,
-        start=twr.dates[twr.segment] if twr.dates else None,
+        start=twr.dates[twr.origin] if twr.dates else None,
         drawdown=DrawdownRow(
             depth=figure("drawdown", twr.drawdown.depth, twr.reason),
             peak=twr.drawdown.peak,
@@ -193,9 +204,20 @@ def _metrics(
         pack_id=pins.pricing_pack_id,
         ledger_commit=str(pins.ledger_commit_hash),
         method="daily time-weighted return, geometrically linked, external flows at the end of the day",
-        n_obs=max(len(twr.dates) - 1, 0),
+        n_obs=int(np.count_nonzero(~np.isnan(twr.returns[twr.origin :]))),
         warnings=twr.warnings,
     )
+
+
+def _flows_since(history: History, opened: date) -> tuple[list[tuple[date, Decimal]], str]:
+    """Return external flows after a close, each on its own day, base currency; and why one has no amount."""
+    found: list[tuple[date, Decimal]] = []
+    for flow in history.flows:
+        if flow.on > opened:
+            if flow.amount is None:
+                return [], flow.reason
+            found.append((flow.on, flow.amount))
+    return found, ""
 
 
 def _no_rate_over_restarts(twr: Twr) -> str:
@@ -215,6 +237,10 @@ def _before_the_first_close(before: Decimal | None, base: str) -> list[str]:
         return []
     what = "earned" if before > 0 else "lost"
     return [f"{what} before the first close, and in no return: {money(abs(before))} {base}"]
+
+
+def _no_return_since(twr: Twr) -> str:
+    return f"no return since the restart on {twr.dates[twr.segment]} yet" if twr.dates else "nothing was held"
 
 
 def _not_annualised(twr: Twr) -> str:

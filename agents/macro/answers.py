@@ -68,12 +68,20 @@ class QuarterRow(Part):
 
 
 class Regime(Answer):
-    """The regime that stands on the day, since when, and the quarter it was last confirmed by."""
+    """The regime that stands on the day, since when, the quarter that last said it, and the newest quarter.
+
+    Attributes:
+        growth, inflation: signals of the regime, those of `confirmed_by`.
+        newest_growth, newest_inflation: signals of `latest`, which one more release may make the regime.
+    """
 
     regime: str | None
     growth: str | None
     inflation: str | None
+    newest_growth: str | None
+    newest_inflation: str | None
     since: date | None
+    confirmed_by: QuarterRow | None
     latest: QuarterRow | None
     released: date | None
 
@@ -140,11 +148,17 @@ class ScenarioList(Part):
 
 
 class ShockRow(Part):
-    """One holding before and after; null with a reason when it has no value."""
+    """One holding before and after; null with a reason when it has no value.
+
+    Attributes:
+        beta: of a share, to the market; null for money and for what moves with yields.
+        beta_source: `own returns of N months`, or `assumed: ` and why there is none of its own.
+    """
 
     symbol: str
     kind: str
     beta: Ratio | None
+    beta_source: str | None
     local: Ratio = Field(description="β·shock; bonds −D·Δy + ½·C·Δy²")
     fx: Ratio = Field(description="(1 + x_c)/(1 + x_base) − 1")
     before: Money | None
@@ -194,7 +208,12 @@ class BinRow(Part):
 
 
 class DrawdownRisk(Answer):
-    """Maximum drawdown over the horizon at a confidence, by seeded block bootstrap; all ≤ 0."""
+    """Maximum drawdown over the horizon at a confidence, by seeded block bootstrap; all ≤ 0.
+
+    Attributes:
+        frequency: of the returns drawn from; null when closes are irregular, and then nothing is drawn.
+        horizon_periods: the horizon in periods of that frequency: 252 days are 52 weeks.
+    """
 
     at_risk: Ratio | None = Field(description="(1 − confidence) quantile of the paths' maximum drawdowns")
     expected_beyond: Ratio | None = Field(description="mean of the drawdowns at or beyond that quantile")
@@ -204,5 +223,7 @@ class DrawdownRisk(Answer):
     horizon_days: int
     paths: int
     block_days: int
+    frequency: str | None
+    horizon_periods: int | None
     seed: int
     bins: tuple[BinRow, ...] = Field(strict=False)

@@ -23,7 +23,7 @@ from agents.macro.answers import (
 from agents.macro.desk import MacroDesk, pinned
 from agents.ports import MacroSeries
 from analytics.macro import percentile_rank, quarterly, transformed
-from analytics.regime import PERSISTENCE, Quarter, persisted, signals
+from analytics.regime import PERSISTENCE, Quarter, Signals, persisted, signals
 from topics.messages import Pins
 
 REGIME_SERIES = ("GDPC1", "UNRATE", "CPILFESL")
@@ -65,18 +65,23 @@ class EconomyGroup(MacroDesk):
         released = max((each.observations[-1].released for each in used), default=None) if last else None
         if last is not None and not reason and last.regime is None:
             reason = "no regime has persisted yet"
-        known = last is not None and not reason
+        stands = last if last is not None and not reason else None
+        made_by = stands.made_by if stands else None
+        newest = last.signals if last else None
         return Regime(
-            regime=last.regime if last and known else None,
-            growth=last.signals.growth if last and known else None,
-            inflation=last.signals.price if last and known else None,
-            since=last.since if last and known else None,
+            regime=stands.regime if stands else None,
+            growth=made_by.growth if made_by else None,
+            inflation=made_by.price if made_by else None,
+            newest_growth=newest.growth if newest else None,
+            newest_inflation=newest.price if newest else None,
+            since=stands.since if stands else None,
+            confirmed_by=_quarter(stands, made_by) if stands and made_by else None,
             latest=_quarter(last) if last else None,
             released=released,
             asof=pins.asof,
             method=_METHOD_REGIME,
             n_obs=len(quarters),
-            reasons={} if known else dict.fromkeys(("regime", "growth", "inflation", "since"), reason),
+            reasons={} if stands else dict.fromkeys(("regime", "growth", "inflation", "since", "confirmed_by"), reason),
             warnings=_vintages(used, pins.asof),
         )
 
@@ -229,8 +234,9 @@ def _vintages(series: Iterable[MacroSeries], asof: date) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _quarter(each: Quarter) -> QuarterRow:
-    row = each.signals
+def _quarter(each: Quarter, said: Signals | None = None) -> QuarterRow:
+    """Return a quarter's row, with its own signals unless others are given."""
+    row = said or each.signals
     return QuarterRow(
         quarter=row.quarter,
         gdp_two_quarters=row.gdp_two_quarters,

@@ -26,13 +26,16 @@ from agents.macro.answers import (
 from agents.macro.desk import MacroDesk, pinned
 from agents.naming import first_named
 from agents.positions import total
-from analytics.bootstrap import DAYS_MIN, drawdown_at_risk
+from analytics.bootstrap import OBSERVATIONS_MIN, drawdown_at_risk
+from analytics.frequency import DAILY, observed
 from analytics.scenario import Bond, Scenario, fx_change, linear_change, local_change, shocked
 from topics.errors import Code, TerminalError
 from topics.messages import Pins
 
 _BINS = 20
 _NAMED_MAX = 10
+# A share without a beta of its own moves as the market does: the average of all shares' betas, weighted by value, is 1.
+_ASSUMED = "assumed"
 Valued = Annotated[list[ValuedRow], Field(max_length=100_000)]
 
 
@@ -44,17 +47,19 @@ class History(Part):
     start: date | None = None
 
 
-class MarketBeta(Part):
-    """One factor's slope; see `risk.factor_exposures`."""
+class HoldingBeta(Part):
+    """One security's market beta, or why there is none; see `risk.holding_betas`."""
 
-    factor: str
-    beta: Ratio
+    symbol: str
+    beta: Ratio | None
+    n_obs: int = 0
+    reason: str | None = None
 
 
-class Exposures(Part):
-    """Factor exposures; only the market's is used."""
+class HoldingBetas(Part):
+    """Market betas of the securities held."""
 
-    exposures: tuple[MarketBeta, ...] = Field(strict=False)
+    betas: tuple[HoldingBeta, ...] = Field(strict=False)
 
 
 class BondTerms(Part):
@@ -86,7 +91,7 @@ class StressGroup(MacroDesk):
         context: CapabilityContext,
         positions: Valued,
         scenario: str,
-        exposures: Exposures | None = None,
+        betas: HoldingBetas | None = None,
         bonds: dict[str, BondTerms] | None = None,
     ) -> ScenarioResult:
         """Apply a named shock to today's market values."""
@@ -98,7 +103,7 @@ class StressGroup(MacroDesk):
             raise TerminalError(Code.INVALID_ARGS, f"expected a scenario among {known}, got {scenario!r}")
         context.report(source=book.source, asof=pins.asof)
         context.report(source=f"pricing_pack:{pins.pricing_pack_id}")
-        return _apply(pins, positions, found, exposures, bonds or {})
+        return _apply(pins, positions, found, {row.symbol: row for row in betas.betas} if betas else {}, bonds or {})
 
     @capability("scenarios.rank", pure=True, needs=("pack",))
     async def rank(self, context: CapabilityContext, results: list[ScenarioResult]) -> Ranking:
@@ -144,17 +149,26 @@ class StressGroup(MacroDesk):
         pins = pinned(context)
         context.report(asof=pins.asof)
         start = history.start or (history.dates[0] if history.dates else pins.asof)
-        index = [value for on, value in zip(history.dates, history.index, strict=True) if on >= start]
-        returns = [now / then - 1.0 for then, now in pairwise(index) if then > 0.0]
-        reason = "" if len(returns) >= DAYS_MIN else f"{len(returns)} daily returns, {DAYS_MIN} needed"
+        days = [(on, value) for on, value in zip(history.dates, history.index, strict=True) if on >= start]
+        moves = [(on - then, now / past - 1.0) for (then, past), (on, now) in pairwise(days) if past > 0.0]
+        returns = [move for _, move in moves]
+        frequency, reason = observed([span.days for span, _ in moves])
+        each = frequency or DAILY
+        if len(returns) < OBSERVATIONS_MIN:
+            said = f"{frequency.name} returns" if frequency else "returns"
+            reason = f"{len(returns)} {said}, {OBSERVATIONS_MIN} needed"
+        if history.dates and history.dates[-1] != pins.asof:
+            reason = f"no value on {pins.asof}: the history ends on {history.dates[-1]}"
+        # Trading days asked for, in periods of the series: 252 days are 52 weekly draws.
+        horizon, block = (max(round(count * each.per_year / DAILY.per_year), 1) for count in (horizon_days, block_days))
         found = None
         if not reason:
             found = await asyncio.to_thread(
                 drawdown_at_risk,
                 returns,
-                horizon=horizon_days,
+                horizon=horizon,
                 paths=paths,
-                block=min(block_days, len(returns)),
+                block=min(block, len(returns)),
                 seed=seed,
                 confidence=confidence,
             )
@@ -165,10 +179,12 @@ class StressGroup(MacroDesk):
             horizon_days=horizon_days,
             paths=paths,
             block_days=block_days,
+            frequency=frequency.name if frequency else None,
+            horizon_periods=horizon if frequency else None,
             seed=seed,
             bins=_bins(found.depths) if found else (),
             asof=pins.asof,
-            method="circular block bootstrap of daily returns (Politis and Romano 1992), PCG64",
+            method=f"circular block bootstrap of {each.name} returns (Politis and Romano 1992), PCG64",
             n_obs=len(returns),
             reasons={} if found else dict.fromkeys(names, reason),
             warnings=("the past's days drawn again: what never happened to this portfolio is not in it",),
@@ -190,31 +206,25 @@ def _apply(
     pins: Pins,
     positions: Sequence[ValuedRow],
     scenario: Scenario,
-    exposures: Exposures | None,
+    betas: Mapping[str, HoldingBeta],
     bonds: Mapping[str, BondTerms],
 ) -> ScenarioResult:
-    warnings: list[str] = []
-    market = exposures.exposures[0].beta if exposures and exposures.exposures else None
-    if market is None:
-        warnings.append("no market beta known: each share is assumed to move one for one with the market")
-    else:
-        warnings.append("the portfolio's market beta is applied to each share")
     rows: list[ShockRow] = []
+    assumed: list[str] = []
     floored: list[str] = []
-    # A beta of the whole portfolio belongs to its shares: cash does not move with the market.
-    nav = total(row.value_base for row in positions)
-    shares = total(row.value_base for row in positions if row.kind == "security")
-    beta = 1.0
-    if market is not None and nav and shares:
-        beta = market * float(nav / shares)
     for row in positions:
         currency = row.price_currency or row.trading_currency
         terms = bonds.get(row.symbol)
         bond = None if terms is None else Bond(terms.duration, terms.convexity)
-        own = beta if row.kind == "security" and bond is None else None
-        local = local_change(scenario, own or 0.0, bond) if row.kind == "security" else 0.0
-        if row.kind == "security" and linear_change(scenario, own or 0.0, bond) < -1.0:
-            floored.append(row.symbol)
+        own, source, local = None, None, 0.0
+        if row.kind == "security":
+            if bond is None:
+                own, source = _beta(betas.get(row.symbol))
+                if source.startswith(_ASSUMED):
+                    assumed.append(row.symbol)
+            local = local_change(scenario, own or 0.0, bond)
+            if linear_change(scenario, own or 0.0, bond) < -1.0:
+                floored.append(row.symbol)
         moved = fx_change(scenario, currency, pins.base_ccy)
         after = None if row.value_base is None else shocked(row.value_base, local, moved)
         rows.append(
@@ -222,6 +232,7 @@ def _apply(
                 symbol=row.symbol,
                 kind=row.kind,
                 beta=own,
+                beta_source=source,
                 local=local,
                 fx=moved,
                 before=row.value_base,
@@ -229,6 +240,11 @@ def _apply(
                 change=None if after is None or row.value_base is None else after - row.value_base,
                 reason=None if after is not None else row.reason or "no value",
             )
+        )
+    warnings: list[str] = []
+    if assumed:
+        warnings.append(
+            f"no market beta of their own, so assumed to move one for one with it: {first_named(assumed, _NAMED_MAX)}"
         )
     if floored:
         names = first_named(floored, _NAMED_MAX)
@@ -254,6 +270,14 @@ def _apply(
         reasons=reasons,
         warnings=tuple(warnings),
     )
+
+
+def _beta(known: HoldingBeta | None) -> tuple[float, str]:
+    """Return a share's market beta and where it comes from."""
+    if known is None or known.beta is None:
+        why = (known.reason if known else None) or "no beta given"
+        return 1.0, f"{_ASSUMED}: {why}"
+    return known.beta, f"own returns of {known.n_obs} months"
 
 
 def _bins(depths: Sequence[float]) -> tuple[BinRow, ...]:

@@ -1,7 +1,7 @@
 """Every capability of the analyst on a portfolio small enough to be computed by hand, and what it refuses to know."""
 
 import json
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from topics.errors import Code
 
 ROOT = Path(__file__).parents[2]
 NO_RATE = "2020-01-02,EUR,CAD,1.45\n"
+BENCHMARK = {"name": "Shares only", "sectors": [{"sector": "Shares", "weight": 1.0, "return": 0.1}]}
 # The share lost its price: nothing about it may turn into 0 or the cost.
 UNPRICED = PRICES.replace("2020-01-06,SYN-A,12,USD", "2020-01-13,SYN-B,1,USD")
 
@@ -61,6 +62,49 @@ async def test_money_weighted_return(desk: Desk) -> None:
     assert (found["value"], found["net_flows"], found["gain"]) == ("1507", "1432", "75")
 
 
+BETWEEN = """
+2013-01-01 open Assets:F
+2013-01-01 open Assets:Cash
+2013-01-01 open Equity:In
+2013-01-01 * "in kind"
+  Assets:F  100 SYN-A {1 CAD}
+  Equity:In
+2014-01-01 * "50 put in"
+  Assets:Cash  MONEY
+  Equity:In
+"""
+TWO_CLOSES = "2013-01-01,SYN-A,1,CAD\n2015-01-01,SYN-A,2.5,CAD\n"
+
+
+async def test_a_deposit_between_two_closes_counts_on_its_own_day() -> None:
+    # Wikipedia, "Modified Dietz method", Example: 100 becomes 300 in two years, 50 put in after one: 150 / 125.
+    desk = Desk(local_data(BETWEEN.replace("MONEY", "50 CAD"), TWO_CLOSES, ""))
+    found = await ask(desk, "metrics.modified_dietz", positions=...)
+    assert (found["value"], found["average_capital"], found["gain"]) == (1.2, "125", "150")
+    # 100·1.5² + 50·1.5 = 300: the rate is 50% a year.
+    mwr = await ask(desk, "metrics.compute_mwr", positions=...)
+    assert mwr["annual"] == pytest.approx(0.5, abs=1e-12) and mwr["period"] == pytest.approx(1.25, abs=1e-12)
+    # The time-weighted return has no value for that day, and says what it does instead.
+    twr = await ask(desk, "metrics.compute_twr", positions=...)
+    assert twr["twr"] == 1.5
+    assert twr["warnings"] == [
+        "external flows on 1 day(s) without a close, first 2014-01-01: the time-weighted return counts them at the next"
+        " close"
+    ]
+
+
+async def test_a_deposit_counts_at_the_rate_of_its_own_day() -> None:
+    # 40 USD at 1.25 were 50 CAD on the day; at 1.00 they are 40 in the end: (290 − 100 − 50) / 125.
+    rates = "2013-01-01,USD,CAD,1.5\n2014-01-01,USD,CAD,1.25\n2015-01-01,USD,CAD,1\n"
+    ledger = BETWEEN.replace("MONEY", "40 USD")
+    found = await ask(Desk(local_data(ledger, TWO_CLOSES, rates)), "metrics.modified_dietz", positions=...)
+    assert found["value"] == pytest.approx(140 / 125) and found["gain"] == "140"
+    unknown = Desk(local_data(ledger, TWO_CLOSES, "2013-01-01,USD,CAD,1.5\n2015-01-01,USD,CAD,1\n"))
+    for capability, field in (("metrics.modified_dietz", "value"), ("metrics.compute_mwr", "period")):
+        found = await ask(unknown, capability, positions=...)
+        assert found[field] is None and found["reasons"][field] == "no USD/CAD rate on 2014-01-01 for a flow"
+
+
 @pytest.mark.parametrize(
     ("price", "after", "reason"),
     [
@@ -92,8 +136,19 @@ async def test_what_was_paid_out_with_a_gain_was_not_lost(price: str, after: str
     prices = "".join(
         f"2020-01-0{day},SYN-A,{close},CAD\n" for day, close in ((2, 60), (3, 80), (6, 80), (7, 80), (8, 80))
     )
-    found = await ask(Desk(local_data(ledger, prices, "")), "metrics.compute_mwr", positions=...)
+    desk = Desk(local_data(ledger, prices, ""))
+    found = await ask(desk, "metrics.compute_mwr", positions=...)
     assert found["period"] is None and found["reasons"]["period"] == reason
+    # The modified Dietz return would weigh money over days on which nothing was there; from the refill it is known.
+    found = await ask(desk, "metrics.modified_dietz", positions=...)
+    assert found["value"] is None and found["reasons"]["value"] == reason
+    found = await ask(desk, "metrics.modified_dietz", positions=..., start="2020-01-07")
+    assert found["value"] == 0.0
+    # One return since the refill, not one for each valued day.
+    twr = await ask(desk, "metrics.compute_twr", positions=...)
+    lost = price == "0"
+    assert twr["twr"] == twr["inception"] == (-1.0 if lost else 0.0) and twr["since_restart"] == 0.0
+    assert twr["n_obs"] == (2 if lost else 1) and twr["start"] == ("2020-01-02" if lost else "2020-01-07")
 
 
 @pytest.mark.parametrize(("fee", "amount"), [("30", "lost"), ("-30", "earned"), ("0", "")])
@@ -412,6 +467,9 @@ async def test_realised_gains_by_booking_method(booking: str, gain: str, lots: i
         ("portfolio.fx_exposure", "foreign", {"positions": ...}),
         ("position.deep_dive", "value", {"positions": ..., "symbol": "SYN-A"}),
         ("tax.lot_details", "value_base", {"positions": ...}),
+        ("metrics.contribution", "total", {}),
+        ("attribution.brinson", "active", {"benchmark": BENCHMARK, "sectors": {"SYN-A": "Shares"}}),
+        ("position.deep_dive", "contribution", {"positions": ..., "symbol": "SYN-A"}),
     ],
 )
 @pytest.mark.parametrize(("prices", "rates"), [(UNPRICED, RATES), (PRICES, NO_RATE)], ids=["no price", "no rate"])
@@ -420,6 +478,72 @@ async def test_what_cannot_be_valued_is_null_with_a_reason(
 ) -> None:
     found = await ask(Desk(local_data(LEDGER, prices, rates)), capability, **args)
     assert found[figure] is None and found["reasons"][figure]
+
+
+async def test_rates_that_contradict_each_other_are_a_warning_of_the_return() -> None:
+    # 1 EUR is 1.5 CAD, or 1.25 · 1.35 = 1.6875 CAD through the dollar: 1.5 / 1.6875 − 1 = −11.1%.
+    ledger = """
+2020-01-01 open Assets:Cash
+2020-01-01 open Equity:In
+2020-01-02 * "in"
+  Assets:Cash  100 EUR
+  Equity:In
+2020-01-02 * "in"
+  Assets:Cash  100 USD
+  Equity:In
+"""
+    rates = "2020-01-02,EUR,CAD,1.5\n2020-01-02,EUR,USD,1.25\n2020-01-02,USD,CAD,{}\n"
+
+    async def said(rate: str) -> list[str]:
+        desk = Desk(local_data(ledger, "2020-01-02,SYN-A,1,CAD\n", rates.format(rate)))
+        pins = await desk.pins()
+        answer = await desk.step("metrics.compute_twr", {"positions": await desk.valued(pins)}, pins)
+        assert answer.metadata is not None
+        return [text for text in answer.metadata.warnings if "contradict" in text]
+
+    [text] = await said("1.35")
+    assert "EUR/USD on 2020-01-02 is 12.5% off the rate through CAD" in text
+    assert await said("1.2001") == []
+
+
+async def test_one_value_is_rounded_once() -> None:
+    # Three holdings of 1.0000004: the rows say 1 each, together they are 3.0000012.
+    names = ("SYN-A", "SYN-B", "SYN-C")
+    ledger = "2020-01-01 open Assets:B\n2020-01-01 open Equity:In\n"
+    ledger += "".join(f'2020-01-02 * "in"\n  Assets:B  1 {name} {{1.0000004 CAD}}\n  Equity:In\n' for name in names)
+    prices = "".join(f"2020-01-0{day},{name},1.0000004,CAD\n" for day in (2, 3) for name in names)
+    desk = Desk(local_data(ledger, prices, ""))
+    found = await ask(desk, "metrics.compute_twr", positions=...)
+    assert found["total_value"] == found["series"]["nav"][-1] == "3.000001"
+    assert (await ask(desk, "metrics.compute_mwr", positions=...))["value"] == "3.000001"
+    assert (await ask(desk, "portfolio.gains", positions=...))["value"] == "3.000001"
+
+
+async def test_a_series_that_ends_before_the_day_asked_for_is_no_figure_of_that_day() -> None:
+    # 10 shares rise from 60 to 72 and lose their price on the 13th: +20% and a fall of nothing are of the 6th.
+    ledger = """
+2020-01-01 open Assets:B
+2020-01-01 open Equity:In
+2020-01-02 * "in kind"
+  Assets:B  10 SYN-A {60 CAD}
+  Equity:In
+"""
+    prices = "2020-01-02,SYN-A,60,CAD\n2020-01-03,SYN-A,66,CAD\n2020-01-06,SYN-A,72,CAD\n2020-01-13,SYN-B,1,CAD\n"
+    desk = Desk(local_data(ledger, prices, ""))
+    why = "no value on 2020-01-13: no price for SYN-A"
+    contribution = await ask(desk, "metrics.contribution")
+    assert contribution["total"] is None and contribution["rows"] == [] and contribution["reasons"]["total"] == why
+    for subject in (None, "SYN-A"):
+        risk = await ask(desk, "metrics.risk", symbol=subject)
+        assert risk["drawdown"]["depth"] is None and risk["reasons"]["drawdown"] == why
+        assert risk["volatility"] is None and risk["reasons"]["volatility"] == why
+    history = await ask(desk, "portfolio.historical_nav")
+    assert history["dates"][-1] == "2020-01-06"
+    assert f"{why}, so the series ends on 2020-01-06" in history["warnings"]
+    currencies = await ask(desk, "portfolio.currency_history")
+    assert currencies["warnings"] == [f"{why}, so the series ends on 2020-01-06"]
+    dar = (await desk.step("macro.compute_dar", {"history": history}, await desk.pins())).value
+    assert dar["at_risk"] is None and "the history ends on 2020-01-06" in dar["reasons"]["at_risk"]
 
 
 async def test_a_gain_without_a_rate_is_null_not_one_to_one() -> None:
@@ -470,6 +594,32 @@ async def test_risk_of_three_days_is_refused(desk: Desk) -> None:
     found = await ask(desk, "metrics.risk")
     assert found["volatility"] is None and "needed" in found["reasons"]["volatility"]
     assert found["beta"] is None and found["drawdown"]["depth"] is not None
+
+
+async def test_risk_of_weekly_closes_is_annualised_with_52_weeks() -> None:
+    # 2% and −1% in turn, 52 weeks: sd² = 52/51 · 1.5%²; √52 a year, where √252 would say more than twice as much.
+    closes = [D(60)]
+    for at in range(52):
+        closes.append(closes[-1] * (D("0.99") if at % 2 else D("1.02")))
+    first = date(2005, 1, 7)
+    prices = "".join(f"{first + timedelta(weeks=at)},SYN-A,{close:.12f},USD\n" for at, close in enumerate(closes))
+    ledger = """
+2005-01-01 open Assets:B
+2005-01-01 open Equity:In
+2005-01-07 * "in kind"
+  Assets:B  10 SYN-A {60 USD}
+  Equity:In
+"""
+    found = await ask(Desk(local_data(ledger, prices, "", base="USD")), "metrics.risk")
+    assert found["volatility"] == pytest.approx(0.015 * (52 / 51) ** 0.5 * 52**0.5, rel=1e-6)
+    assert (found["frequency"], found["periods_per_year"]) == ("weekly", 52)
+    assert found["conventions"]["volatility"].endswith("√52") and "one week" in found["conventions"]["value_at_risk"]
+    # Bills returned 0.16 to 0.32% a month in 2005, so about 3% a year: mean excess · 52 over the volatility.
+    assert found["sharpe"] == pytest.approx((0.005 * 52 - 0.03) / found["volatility"], abs=0.03)
+    every_other = "".join(line + "\n" for line in prices.splitlines()[::2])
+    odd = await ask(Desk(local_data(ledger, every_other, "", base="USD")), "metrics.risk")
+    assert odd["volatility"] is None and "14 days apart" in odd["reasons"]["volatility"]
+    assert odd["frequency"] is None and odd["reasons"]["frequency"] == odd["reasons"]["value_at_risk"]
 
 
 async def test_risk_of_real_prices_agrees_with_empyrical(example: Desk) -> None:

@@ -1,6 +1,8 @@
 """MacroHound through its runtime: as-of, staleness, stress and drawdown at risk."""
 
-from datetime import date
+import gzip
+from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +14,8 @@ from services.macro import RecordedMacro
 from tests.agents.desk import Desk, local_data
 from tests.agents.test_financial_analyst import LEDGER, PRICES, RATES
 from topics.errors import Code
+
+EQUITIES = Path(__file__).parents[2] / "data" / "us_equities_2000_2013.csv.gz"
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +56,20 @@ async def test_history_replays_what_each_day_said(example: Desk) -> None:
         assert row["before"] != row["after"] and row["confirmed"] > row["quarter"]
 
 
+async def test_the_regime_stands_beside_the_newest_signals_and_never_contradicts_itself() -> None:
+    prices = "2009-03-31,SYN-A,1,USD\n"
+    ledger = "2009-01-01 open Assets:B\n2009-01-01 open Equity:In\n"
+    ledger += '2009-03-31 * "in"\n  Assets:B  1 SYN-A {1 USD}\n  Equity:In\n'
+    desk = Desk(local_data(ledger, prices, "", base="USD"))
+    found = await ask(desk, "macro.detect_regime")
+    # Two quarters of falling output with high inflation made stagflation; the newest alone says inflation is low.
+    assert (found["regime"], found["growth"], found["inflation"]) == ("stagflation", "contraction", "high")
+    assert (found["newest_growth"], found["newest_inflation"]) == ("contraction", "low")
+    assert found["latest"]["raw"] == "disinflationary contraction"
+    assert found["confirmed_by"]["raw"] == "stagflation"
+    assert found["since"] < found["confirmed_by"]["quarter"] < found["latest"]["quarter"]
+
+
 async def test_old_figures_are_no_answer() -> None:
     desk = Desk(local_data(LEDGER, PRICES, RATES))  # 2020, the figures end in 2009
     regime = await ask(desk, "macro.detect_regime")
@@ -81,16 +99,53 @@ async def test_scenarios_move_market_values() -> None:
     after = 600 * (1 - 0.5678) * gain + 775 * gain + 132
     assert float(found["after"]) == pytest.approx(after, abs=1e-5) and found["before"] == "1507"
     assert found["change_ratio"] == pytest.approx(after / 1507 - 1, abs=1e-9)
-    assert any("one for one" in text for text in found["warnings"])
+    assert found["warnings"] == ["no market beta of their own, so assumed to move one for one with it: SYN-A"]
+    assert found["rows"][0]["beta"] == 1.0 and found["rows"][0]["beta_source"] == "assumed: no beta given"
     milder = await ask(
         desk, "macro.run_scenario", positions=positions, scenario="black_monday_1987",
-        exposures={"exposures": [{"factor": "Mkt-RF", "beta": 0.2}]},
+        betas={"betas": [{"symbol": "SYN-A", "beta": 0.5, "n_obs": 30}]},
     )  # fmt: skip
-    # A beta of 0.2 of the whole portfolio sits in the shares, 600 of 1507.
-    assert float(milder["change"]) == pytest.approx(-0.2047 * 0.2 * 1507, abs=1e-5)
+    # A beta of 0.5 on the 600 of shares; cash does not move with the market.
+    assert float(milder["change"]) == pytest.approx(-0.2047 * 0.5 * 600, abs=1e-5)
+    assert [row["beta_source"] for row in milder["rows"]] == ["own returns of 30 months", None, None]
+    assert not any("one for one" in text for text in milder["warnings"])
     ranking = await ask(desk, "scenarios.rank", results=[milder, found])
     assert [row["rank"] for row in ranking["rows"]] == [1, 2]
     assert ranking["worst"] == min((milder, found), key=lambda each: float(each["change"]))["scenario"]["id"]
+
+
+async def test_todays_shares_have_betas_of_their_own_not_the_portfolio_s() -> None:
+    # Six years with a fifth in IBM, then, on the last day, nearly all: 700 of IBM and 7,070 USD of cash.
+    with gzip.open(EQUITIES, "rt") as file:
+        rows = [line.split(",") for line in file.read().splitlines()[1:]]
+    prices = [row for row in rows if row[1] in ("IBM", "MSFT") and "2005-01-03" <= row[0] <= "2010-12-31"]
+    ledger = """
+2005-01-01 open Assets:Cash
+2005-01-01 open Assets:Stock
+2005-01-01 open Equity:In
+2005-01-03 * "in"
+  Assets:Cash  100000 USD
+  Equity:In
+2005-01-03 * "a fifth"
+  Assets:Stock  200 IBM {97.75 USD}
+  Assets:Cash
+2010-12-31 * "the rest"
+  Assets:Stock  500 IBM {146.76 USD}
+  Assets:Cash
+"""
+    data = local_data(ledger, "".join(",".join(row) + "\n" for row in prices), "2010-12-31,USD,CAD,1.0\n", base="USD")
+    desk = Desk(data)
+    pins = await desk.pins()
+    betas = await ask(desk, "risk.holding_betas", positions=await desk.positions(pins))
+    [ibm] = betas["betas"]
+    # numpy.linalg.lstsq of IBM's 70 whole months on the three factors; the portfolio's own past says 0.17.
+    assert ibm["beta"] == pytest.approx(0.806521143683) and ibm["n_obs"] == 70
+    assert (ibm["start"], ibm["end"]) == ("2005-02-01", "2010-11-01")
+    found = await ask(
+        desk, "macro.run_scenario", positions=await desk.valued(pins), scenario="financial_crisis_2007_2009",
+        betas=betas,
+    )  # fmt: skip
+    assert float(found["change"]) == pytest.approx(-0.5678 * 0.806521143683 * 700 * 146.76, abs=0.01)
 
 
 async def test_a_loss_of_more_than_everything_is_named() -> None:
@@ -99,19 +154,18 @@ async def test_a_loss_of_more_than_everything_is_named() -> None:
     valued = await desk.valued(pins)
 
     async def run(beta: float, **args: Any) -> tuple[dict[str, Any], list[str]]:
-        exposures = {"exposures": [{"factor": "Mkt-RF", "beta": beta}]}
-        given = {"positions": valued, "scenario": "financial_crisis_2007_2009", "exposures": exposures, **args}
+        betas = {"betas": [{"symbol": row["symbol"], "beta": beta} for row in valued if row["kind"] == "security"]}
+        given = {"positions": valued, "scenario": "financial_crisis_2007_2009", "betas": betas, **args}
         answer = await desk.step("macro.run_scenario", given, pins)
         assert answer.metadata is not None
         return answer.value, [text for text in answer.metadata.warnings if "total loss" in text]
 
-    # The portfolio's beta sits in 600 of 1507: 0.8 are 2.01 for the share, −114%.
-    found, said = await run(0.8)
+    found, said = await run(2.0)  # −114%
     assert [row["local"] for row in found["rows"] if row["kind"] == "security"] == [-1.0]
     name = found["scenario"]["name"]
     assert said == [f"{name}: the shock would take more than everything, counted as a total loss: SYN-A"]
-    assert (await run(0.7))[1] == []  # −99.8%
-    assert (await run(0.8, bonds={"SYN-A": {"duration": 7}}))[1] == []
+    assert (await run(1.7))[1] == []  # −96.5%
+    assert (await run(2.0, bonds={"SYN-A": {"duration": 7}}))[1] == []
     valued = [{**row, "symbol": f"SYN-{at}"} for at in range(13) for row in valued if row["kind"] == "security"]
     assert (await run(5.0))[1][0].endswith("total loss: " + ", ".join(f"SYN-{at}" for at in range(10)) + " and 3 more")
 
@@ -136,9 +190,29 @@ async def test_drawdown_at_risk_of_real_days(example: Desk) -> None:
     assert found == await ask(example, "macro.compute_dar", history=history)
     assert -0.6 < found["at_risk"] < found["median"] < 0 and found["n_obs"] > 400
     assert sum(row["share"] for row in found["bins"]) == pytest.approx(1)
-    short = {"dates": history["dates"][:50], "index": history["index"][:50]}
+    short = {"dates": history["dates"][-50:], "index": history["index"][-50:]}
     few = await ask(example, "macro.compute_dar", history=short)
     assert few["at_risk"] is None and "120 needed" in few["reasons"]["at_risk"]
+
+
+async def test_drawdown_at_risk_of_weekly_closes_draws_weeks(example: Desk) -> None:
+    end = (await example.pins()).asof
+
+    def every(days: int) -> list[str]:
+        return [(end - timedelta(days=days * at)).isoformat() for at in range(150, -1, -1)]
+
+    index = [1.0]
+    for at in range(150):
+        index.append(index[-1] * (0.99 if at % 2 else 1.02))
+    history = {"dates": every(7), "index": index}
+    found = await ask(example, "macro.compute_dar", history=history, horizon_days=252, block_days=1)
+    assert (found["frequency"], found["horizon_periods"]) == ("weekly", 52) and found["at_risk"] < 0
+    # The same returns taken for daily ones are drawn 252 times a year and fall deeper.
+    daily = {"dates": every(1), "index": index}
+    deeper = await ask(example, "macro.compute_dar", history=daily, horizon_days=252, block_days=1)
+    assert deeper["horizon_periods"] == 252 and deeper["at_risk"] < found["at_risk"]
+    refused = await ask(example, "macro.compute_dar", history={"dates": every(14), "index": index})
+    assert refused["at_risk"] is None and "14 days apart" in refused["reasons"]["at_risk"]
 
 
 async def test_series_are_read_once() -> None:

@@ -68,8 +68,19 @@ def test_a_sector_only_one_side_has() -> None:
     rows = {row.name: row for row in found.sectors}
     assert rows["Old"].own_return is None and rows["Old"].selection == 0.0
     assert rows["Old"].allocation == pytest.approx(-0.5 * (0.02 - 0.06))
-    assert rows["New"].benchmark_return is None and rows["New"].allocation == 0.0
+    # 30% in what the benchmark lacks returned 20%, the benchmark 6%: 0.3·(0.20 − 0.06), the decision to hold it.
+    assert rows["New"].benchmark_return is None and rows["New"].allocation == pytest.approx(0.042)
+    assert rows["New"].selection == rows["New"].interaction == 0.0
     assert found.allocation + found.selection + found.interaction == pytest.approx(found.active)
+
+
+def test_a_sector_of_no_weight_whose_return_the_benchmark_gives_is_split_as_any_other() -> None:
+    # w = 0.2, r = 5%, W = 0, b = 3%, B = 4%: allocation 0.2·(3% − 4%), interaction 0.2·(5% − 3%).
+    found = attribute({"A": (0.8, 0.032), "Cash": (0.2, 0.01)}, {"A": (1.0, 0.04), "Cash": (0.0, 0.03)})
+    cash = next(row for row in found.sectors if row.name == "Cash")
+    assert (cash.allocation, cash.selection, cash.interaction) == (
+        pytest.approx(-0.002), 0.0, pytest.approx(0.004),
+    )  # fmt: skip
 
 
 def test_costs_outside_every_sector_are_other() -> None:

@@ -33,6 +33,29 @@ def test_below_a_year_it_is_not_annualised() -> None:
 
 
 @pytest.mark.parametrize(
+    ("days", "out", "expected"),
+    [
+        # One payment in and one out: the period's return is out / in − 1, whatever the annual rate would be.
+        (4, "700", -0.3),  # the annual rate lies within a rounding of −100%
+        (1, "890", -0.11),
+        (1, "42", -0.958),
+        (1, "0.001", -0.999999),
+        (3, "1000", 0.0),
+        (2, "5000", 4.0),
+    ],
+)
+def test_a_few_days_lose_no_digits(days: int, out: str, expected: float) -> None:
+    found = money_weighted([(date(2020, 1, 1), D(-1000)), (date(2020, 1, 1 + days), D(out))])
+    assert found.period == pytest.approx(expected, abs=1e-15) and found.annual is None
+
+
+def test_a_steep_first_month_of_ten_years() -> None:
+    # 1,000 grow by half within 30 days and are paid out; the last 1 of ten years hardly matters.
+    found = money_weighted([(date(2010, 1, 1), D(-1000)), (date(2010, 1, 31), D(1500)), (date(2020, 1, 1), D(1))])
+    assert found.annual == pytest.approx(1.5 ** (365 / 30) - 1, rel=1e-6)
+
+
+@pytest.mark.parametrize(
     ("amounts", "why"),
     [
         # 25% and 400% both solve it (Descartes' classic pump example; a solver alone prints 400%).

@@ -169,6 +169,27 @@ def test_a_day_without_a_price_has_no_value_and_nothing_is_invented() -> None:
     assert result.as_json()["gaps"] == [{"date": "2004-01-20", "reason": "no price for SYN-A"}]
 
 
+def test_flows_keep_their_own_day_rate_and_close() -> None:
+    text = OPEN.replace("Assets:Stock", 'Assets:Stock "FIFO"') + (
+        '2004-01-01 * "in"\n  Assets:Cash  100 EUR\n  Equity:In\n'
+        '2004-01-01 * "in kind"\n  Assets:Stock  10 SYN-A {10 USD}\n  Equity:In\n'
+        # Saturday: Friday's rate 1.2 holds, not Monday's; the split of Saturday makes Friday's 12 a 6.
+        '2004-01-03 * "in"\n  Assets:Cash  50 EUR\n  Equity:In\n'
+        '2004-01-03 custom "split" "SYN-A" 2\n'
+        '2004-01-03 * "out in kind"\n  Assets:Stock  -4 SYN-A {}\n  Equity:In\n'
+    )
+    closes = {"2004-01-01": "10", "2004-01-02": "12", "2004-01-05": "7"}
+    world = single(text, closes, {"2004-01-01": "1.1", "2004-01-02": "1.2", "2004-01-05": "1.3"})
+    history = build(world.booked.rows, world.market)
+    assert [(flow.on.day, flow.amount) for flow in history.flows[2:]] == [(3, D(60)), (3, D(-24))]
+    assert history.flow[2] == 50 * D("1.3") - 4 * 7 and history.flow_between == (date(2004, 1, 3),)
+    # Ten days after the last close there is no price to count what goes in kind at.
+    late = text + '2004-01-15 * "out in kind"\n  Assets:Stock  -4 SYN-A {}\n  Equity:In\n'
+    world = single(late, {**closes, "2004-01-20": "7"}, {"2004-01-15": "1.3", "2004-01-20": "1.3"})
+    [*_, last] = build(world.booked.rows, world.market).flows
+    assert last.amount is None and "no price on 2004-01-15 for SYN-A" in last.reason
+
+
 def test_missing_fx_is_never_one() -> None:
     text = OPEN + '2004-01-01 * "in"\n  Assets:Cash  100 EUR\n  Equity:In\n'
     world = single(text, {"2004-01-01": "1", "2004-01-02": "1"}, base="USD")
@@ -223,8 +244,9 @@ def test_money_that_came_in_on_the_day_all_was_lost_starts_the_next_return() -> 
     history = build(world.booked.rows, world.market)
     result = compute_twr(history)
     # 100 after the deposit, then 110 and 120: the first day after the restart has a return of its own.
-    assert result.twr == pytest.approx(0.2)
-    total = attribute(history, result).total
+    assert result.twr == -1.0 and result.since_restart == pytest.approx(0.2)
+    assert attribute(history, result).reason.startswith("everything was lost on 2004-01-02")
+    total = attribute(history, result, start=date(2004, 1, 2)).total
     assert total is not None and total.total == pytest.approx(0.2)
 
 
@@ -245,7 +267,14 @@ def test_a_day_that_loses_more_than_everything_ends_the_measuring() -> None:
     assert f"{lost}: the return is -100% and measuring ends there" in result.warnings
     assert f"{lost}: the return index restarts on 2004-01-07" in result.warnings
     assert not any("not above zero" in text for text in result.warnings)
-    assert result.twr == pytest.approx(500 / 4500) and result.drawdown.depth == 0.0
+    # Since inception stays a total loss: 0.5 · 0 · anything.
+    assert result.twr == result.drawdown.depth == result.drawdown.current == -1.0 and result.annualised is None
+    assert (result.drawdown.peak, result.drawdown.trough) == (date(2004, 1, 2), date(2004, 1, 6))
+    assert result.drawdown.recovery is None and result.origin == 0
+    assert result.since_restart == pytest.approx(500 / 4500)
+    assert (
+        "figures since inception stay at -100%: since the restart on 2004-01-07 the return is 11.11%" in result.warnings
+    )
     assert result.as_json()["series"]["drawdown"] == [0.0, -0.5, -1.0, 0.0, 0.0]
     (month,) = monthly(result.dates, result.returns.tolist(), result.restarts)
     assert (month.value, month.whole) == (None, False)
@@ -255,6 +284,44 @@ def test_a_day_that_loses_more_than_everything_ends_the_measuring() -> None:
     fallen = compute_twr(build(early.booked.rows, early.market))
     assert fallen.twr == fallen.drawdown.depth == -1.0 and fallen.annualised is None
     assert [row.value for row in monthly(fallen.dates, fallen.returns.tolist(), fallen.restarts)] == [-1.0]
+
+
+def test_a_loss_is_in_every_period_that_spans_it_and_in_none_that_begins_after() -> None:
+    # 1,000 − 100·10 of a short, lost on 15 January; 100 put in on 2 February become 110 by 1 March, 121 by 2 March.
+    text = OPEN + units("2003-12-01", -100, "10")
+    text += '2003-12-01 * "in"\n  Assets:Cash  2000 USD\n  Equity:In\n'
+    text += '2004-02-02 * "in"\n  Assets:Cash  600 USD\n  Equity:In\n'
+    closes = {"2003-12-01": "10", "2003-12-31": "10", "2004-01-15": "25", "2004-02-02": "25"}
+    closes |= {"2004-02-27": "25", "2004-03-01": "24.9", "2004-03-02": "24.79"}
+    world = single(text, closes)
+    result = compute_twr(build(world.booked.rows, world.market))
+    assert [int(value) for value in result.nav] == [1000, 1000, -500, 100, 100, 110, 121]
+    found = {period.name: period.value for period in result.periods}
+    assert found["MTD"] == pytest.approx(0.21)
+    assert found["QTD"] == found["YTD"] == found["ITD"] == -1.0 and found["1Y"] is None
+
+
+def test_money_taken_out_and_put_in_again_starts_anew_but_hides_no_loss() -> None:
+    # 100 → 110, all taken out; 200 come in later and become 180: −10% since then, and the answer says since when.
+    text = OPEN + units("2004-01-01", 10, "10")
+    text += '2004-01-02 * "out"\n  Assets:Stock  -10 SYN-A {}\n  Equity:In\n' + units("2004-01-06", 20, "10")
+    closes = {"2004-01-01": "10", "2004-01-02": "11", "2004-01-05": "11", "2004-01-06": "10", "2004-01-07": "9"}
+    world = single(text, closes)
+    result = compute_twr(build(world.booked.rows, world.market))
+    assert result.twr == result.since_restart == pytest.approx(-0.1) and result.drawdown.depth == pytest.approx(-0.1)
+    assert result.dates[result.origin] == date(2004, 1, 6)
+    assert "figures since inception count from 2004-01-06, when money came in again" in result.warnings
+    # The same after a total loss: since inception it was lost.
+    lost = OPEN + units("2004-01-01", -100, "10") + '2004-01-01 * "in"\n  Assets:Cash  1500 USD\n  Equity:In\n'
+    lost += '2004-01-05 * "in"\n  Assets:Cash  2000 USD\n  Equity:In\n'
+    lost += '2004-01-06 * "cover"\n  Assets:Stock  100 SYN-A {} @ 16 USD\n  Assets:Cash  -1600 USD\n  Income:Gains\n'
+    lost += '2004-01-06 * "out"\n  Assets:Cash  -1900 USD\n  Equity:In\n'
+    lost += units("2004-01-08", 1, "16")
+    closes = dict.fromkeys(("2004-01-02", "2004-01-05", "2004-01-06", "2004-01-07", "2004-01-08", "2004-01-09"), "16")
+    world = single(lost, {"2004-01-01": "10", **closes})
+    result = compute_twr(build(world.booked.rows, world.market))
+    assert len(result.restarts) == 2 and result.origin == 0
+    assert result.twr == -1.0 and result.since_restart == 0.0
 
 
 def test_two_days_in_a_row_that_lose_everything() -> None:

@@ -6,7 +6,8 @@ import empyrical
 import numpy as np
 import pytest
 
-from analytics.risk import CONVENTIONS, OBSERVATIONS_MIN, measure
+from analytics.frequency import FREQUENCIES, observed
+from analytics.risk import FIGURES, OBSERVATIONS_MIN, conventions, measure
 from analytics.statistics import quantile
 
 
@@ -37,8 +38,8 @@ def test_every_figure_agrees_with_empyrical(seed: int) -> None:
 
 def test_too_few_days_give_nothing() -> None:
     found = measure([0.01] * (OBSERVATIONS_MIN - 1))
-    assert set(found.reasons) == set(CONVENTIONS)
-    assert all(getattr(found, name) is None for name in CONVENTIONS)
+    assert set(found.reasons) == set(FIGURES)
+    assert all(getattr(found, name) is None for name in FIGURES)
 
 
 def test_what_is_not_known_is_null_with_its_reason() -> None:
@@ -57,3 +58,47 @@ def test_quantile_interpolates_like_numpy() -> None:
     values = [3.0, 1.0, 4.0, 1.5, 9.0]
     for share in (0.0, 0.05, 0.3, 0.5, 1.0):
         assert quantile(values, share) == pytest.approx(np.percentile(values, share * 100))
+
+
+DAILY, WEEKLY, MONTHLY, QUARTERLY = FREQUENCIES
+
+
+@pytest.mark.parametrize(
+    ("spans", "frequency"),
+    [
+        ([1, 1, 1, 1, 3] * 20, DAILY),
+        ([1, 1, 1, 4, 1, 1, 1, 3] * 10 + [30], DAILY),  # Easter, and one long gap
+        ([7] * 50 + [6, 8], WEEKLY),
+        ([31, 28, 31, 30, 31, 30] * 4, MONTHLY),
+        ([28, 28, 35, 28, 35, 28] * 4, MONTHLY),  # last Fridays
+        ([90, 91, 92, 92] * 5, QUARTERLY),
+    ],
+)
+def test_the_frequency_is_read_off_the_spans(spans: list[int], frequency: object) -> None:
+    assert observed(spans) == (frequency, "")
+
+
+@pytest.mark.parametrize(
+    ("spans", "why"),
+    [
+        ([14] * 30, "14 days apart in the middle"),
+        ([2] * 30, "2 days apart in the middle"),
+        ([365] * 30, "neither daily, weekly, monthly nor quarterly"),
+        ([7] * 20 + [1] * 10, "weekly in the middle, but only 67% of the spans fit"),
+        ([], "no returns"),
+    ],
+)
+def test_what_is_irregular_has_no_frequency(spans: list[int], why: str) -> None:
+    found, reason = observed(spans)
+    assert found is None and why in reason
+
+
+def test_weekly_returns_are_annualised_with_52_weeks() -> None:
+    # 2% and −1% in turn: sd² = 20/19 · 1.5%², mean 0.5%, downside √(1%²/2); per year √52 and 52.
+    found = measure([0.02, -0.01] * 10, risk_free=[0.001] * 20, frequency=WEEKLY)
+    assert found.volatility == pytest.approx(0.015 * (20 / 19) ** 0.5 * 52**0.5)
+    assert found.sharpe == pytest.approx(0.004 / (0.015 * (20 / 19) ** 0.5) * 52**0.5)
+    assert found.sortino == pytest.approx(0.005 * 52 / (0.01 / 2**0.5 * 52**0.5))
+    said = conventions(WEEKLY)
+    assert said["volatility"] == "sd(r), n − 1, × √52" and "one week" in said["value_at_risk"]
+    assert conventions()["volatility"] == "sd(r), n − 1, × √N"

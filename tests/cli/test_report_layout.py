@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from playwright.async_api import async_playwright
 
-from cli.report.page import render
 from cli.hints import Hints, hints_of
+from cli.report.page import render
 from services.catalogue import load_catalogue
 from services.patterns import load_patterns
 from settings import load_settings
