@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
@@ -16,6 +18,7 @@ from cli.options import CHOOSE_ANOTHER, DEMO_TENANT, DEMO_USER, AsJson, Tenant, 
 if TYPE_CHECKING:
     from db.postgres import Pool
     from provenance.diff import Difference
+    from provenance.verification import Finding
     from settings import Settings
 
 _FIGURES_SHOWN = 40
@@ -31,7 +34,8 @@ def diff_command(
     """Show in which pins, inputs, steps and figures two results differ, and which cause explains which figure.
 
     With an instance at hand causes are named down to the restated price, the booking, or the line of the pattern.
-    Exit code 0 when both are the same answer (equal digests), 1 when not.
+    Exit code 0 when both are the same answer (equal digests), 1 when not. Files are first checked as `dawsos verify`
+    does; what was changed in one is no answer, and never the same one.
 
     [bold]Examples[/]
 
@@ -43,22 +47,37 @@ def diff_command(
 
     from cli.instance import find_user
 
-    found = asyncio.run(_diff(a, b, tenant, find_user(user)))
+    files = {each: _read(each) for each in (a, b) if not _is_id(each)}
+    altered = _altered(files)
+    found = asyncio.run(_diff(a, b, files, tenant, find_user(user)))
+    if altered:
+        # Its digest is that of another answer, so equal digests say nothing.
+        found = replace(found, same=False)
     if as_json:
-        print_json(found.as_json())
+        print_json({**found.as_json(), "altered": {name: list(map(asdict, each)) for name, each in altered.items()}})
     else:
+        for name, findings in altered.items():
+            typer.echo(f"{name} does not fit its digests: it was changed")
+            for finding in findings:
+                typer.echo(f"  {name}#{finding.pointer}: {finding.message}")
         _print(found)
     raise typer.Exit(Exit.OK if found.same else Exit.ERROR)
 
 
-async def _diff(a: str, b: str, tenant: str, user_id: UUID) -> Difference:
+def _altered(files: Mapping[str, dict[str, Any]]) -> dict[str, tuple[Finding, ...]]:
+    """Return the files that do not fit their digests, with what does not."""
+    from provenance.verification import verify
+
+    return {name: findings for name, result in files.items() if (findings := verify(result).findings)}
+
+
+async def _diff(a: str, b: str, files: Mapping[str, dict[str, Any]], tenant: str, user_id: UUID) -> Difference:
     from services.catalogue import load_catalogue
     from services.result_diff import diff_results
 
-    ids = [each for each in (a, b) if _is_id(each)]
+    ids = [each for each in (a, b) if each not in files]
     found = _connected(required=bool(ids))
     catalogue = load_catalogue(found)
-    files = {each: _read(each) for each in (a, b) if each not in ids}
     if found.postgres is None:
         say("no instance: causes are named by their versions alone")
         return await diff_results(found, catalogue, None, files[a], files[b])

@@ -57,6 +57,8 @@ def list_command(
     from dataclasses import asdict
 
     wanted, whose = parse_wanted(status, pattern, error, older_than, newer_than), parse_whose(everyone, tenant, user)
+    if live:
+        wanted.refuse_ended("--live")
     if live or wanted.under_way:
         under_way = asyncio.run(_under_way(whose, wanted, limit))
         if as_json:
@@ -173,7 +175,8 @@ async def _show(execution_id: UUID, whose: Whose, as_json: bool, report: Path | 
     async with app_pool(settings) as pool:
         found = None if owner is None else await ExecutionRepository(pool).show(*owner, execution_id)
         if found is None:
-            raise CommandFailed(f"there is no finished execution {execution_id} of {whose.who}{whose.hint}")
+            status, text = await execution_control.standing(execution_id, whose)
+            raise CommandFailed(f"execution {execution_id} has no result yet: {status}, {text}")
         stored = await complete(pool, found, details=report is not None or not as_json)
     deliver(
         stored.result,

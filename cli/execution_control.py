@@ -36,14 +36,19 @@ def why(
     """Say in one line what an execution waits for, or how it ended."""
     import asyncio
 
-    status, text = asyncio.run(_why(parse_uuid(execution, "ID"), parse_whose(everyone, tenant, user)))
+    status, text = asyncio.run(standing(parse_uuid(execution, "ID"), parse_whose(everyone, tenant, user)))
     if as_json:
         print_json({"execution_id": execution, "status": status, "waits_for": text})
     else:
         typer.echo(f"{status}: {text}")
 
 
-async def _why(execution_id: UUID, whose: Whose) -> tuple[str, str]:
+async def standing(execution_id: UUID, whose: Whose) -> tuple[str, str]:
+    """Return how an execution stands: its status, and what it waits for or how it ended.
+
+    Raises:
+        CommandFailed: nobody who is meant has such an execution.
+    """
     from cli.instance import app_pool, connected
     from cli.live import progress
     from db.executions import ExecutionRepository
@@ -100,6 +105,7 @@ def cancel(
         raise CommandFailed("expected either IDs or --all", Exit.USAGE)
     ids = {parse_uuid(each, "ID") for each in executions or ()}
     wanted, whose = parse_wanted(status, pattern, None, older_than, newer_than), parse_whose(everyone, tenant, user)
+    wanted.refuse_ended("executions cancel")
 
     def fits(view: ExecutionView) -> bool:
         return (not ids or UUID(view.execution_id) in ids) and wanted.fits(view)

@@ -44,6 +44,19 @@ class Wanted:
 
         return self.status is not None and self.status not in TERMINAL
 
+    def refuse_ended(self, option: str) -> None:
+        """Refuse the status of executions that have ended.
+
+        Args:
+            option: the one that asks for those under way.
+
+        Raises:
+            CommandFailed: no execution can fit both.
+        """
+        if self.status is not None and not self.under_way:
+            message = f"{option} is about executions under way, but one that is {self.status} has ended; leave one out"
+            raise CommandFailed(message, Exit.USAGE)
+
     def fits(self, view: ExecutionView) -> bool:
         """Whether an execution is meant."""
         age = datetime.now(UTC) - datetime.fromtimestamp(view.started_at_ms / 1000, UTC)

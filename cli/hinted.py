@@ -16,6 +16,7 @@ from cli.hints import (
     TEXT_FORMATS,
     Hints,
     fields_of,
+    figure_at,
     form_of,
     reason_of,
     text_of,
@@ -62,7 +63,7 @@ def _figures(panel: Mapping[str, Any], value: Mapping[str, Any], title: str) -> 
     grid.add_column(style="dim", overflow="fold")
     for item in fields_of(panel.get("fields")):
         path, form = str(item.get("path")), str(item.get("format") or "text")
-        found = value_at(value, path)
+        found = figure_at(value, item)
         unit = "" if found is None or "unit" not in item else str(value_at(value, str(item["unit"])) or "")
         why = reason_of(value, path, str(item.get("reason") or "")) if found is None else ""
         shown = f"{text_of(found, form)} {unit}".rstrip()

@@ -136,6 +136,13 @@ def reason_of(value: Mapping[str, Any], path: str, given: str = "") -> str:
     return next((each for each in found if isinstance(each, str) and each), "")
 
 
+def figure_at(value: Mapping[str, Any], field: Mapping[str, Any]) -> Any:
+    """Return what a figure of a panel shows; None also where nothing stands at the path its `when` names."""
+    if "when" in field and value_at(value, str(field["when"])) is None:
+        return None
+    return value_at(value, str(field.get("path")))
+
+
 def value_at(value: Any, path: str) -> Any:
     """Return what stands at a dotted path; None where nothing does. `.length` counts a list, `.-1` is its last."""
     for part in path.split("."):

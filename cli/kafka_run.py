@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # The engine ends an execution at its deadline and says so; this is how much longer the client waits for that word.
 _GRACE_S = 15.0
 _DEADLINE_S_DEFAULT = 300.0
+_KEYS_HINT = "; give this shell a DAWSOS_REQUEST_KEYS the orchestrator knows"
 
 
 async def execute(found: Settings, pool: Pool, request: ExecuteRequest, title: str, *, quiet: bool) -> ExecutionResult:
@@ -27,17 +28,30 @@ async def execute(found: Settings, pool: Pool, request: ExecuteRequest, title: s
 
     Raises:
         NoResult: nothing came in time.
+        CommandFailed: the request became a dead letter: no result can come.
         KafkaUnavailable: no broker answers.
     """
     from cli.progress import StepProgress
+    from db.dead_letters import DeadLetterRepository, LetterFilter
     from db.executions import ExecutionRepository
     from streams.clients import wait_for_kafka
+    from streams.dead_letter import Stage
     from streams.publisher import ExecutionClient
-    from topics.codec import execution_id_of
+    from topics.codec import encode, execution_id_of
     from topics.messages import CancelExecution
 
+    # Its bytes hold when it was asked for: an earlier request of the same name is another record.
+    this_request = LetterFilter(value=encode(request), waiting=True)
+
     async def stored(execution_id: str) -> ExecutionResult | None:
-        return await ExecutionRepository(pool).show(request.tenant, request.user_id, UUID(execution_id))
+        found = await ExecutionRepository(pool).show(request.tenant, request.user_id, UUID(execution_id))
+        if found is None:
+            for letter in await DeadLetterRepository(pool).list(this_request, limit=1):
+                hint = _KEYS_HINT if letter.stage == Stage.TRUST else ""
+                raise CommandFailed(
+                    f"the orchestrator refused the request: {letter.reason} (dead letter {letter.id}){hint}"
+                )
+        return found
 
     await wait_for_kafka(found, timeout_s=10)
     async with ExecutionClient(found, "cli") as client:

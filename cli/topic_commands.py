@@ -123,8 +123,12 @@ def acls(
     from streams.acls import PARTS, as_commands, least_privilege
 
     found = settings()
-    pairs = [each.partition("=") for each in principal or ()]
-    principals: dict[str, str] = {name: value for name, _, value in pairs}
+    principals: dict[str, str] = {}
+    for each in principal or ():
+        name, _, value = each.partition("=")
+        if not (name and value):
+            raise CommandFailed(f"--principal: expected PART=PRINCIPAL, as gateway=User:gw, got {each!r}", Exit.USAGE)
+        principals[name] = value
     unknown = sorted((set(principals) | set(part or ())) - set(PARTS))
     if unknown:
         raise CommandFailed(f"expected parts of {', '.join(PARTS)}, got {', '.join(unknown)}", Exit.USAGE)

@@ -58,6 +58,7 @@ class LetterFilter:
         tenant: whose record it says it is.
         since, before: arrived at or after, and before.
         waiting: True for those never redriven, False for those redriven.
+        value: the original's bytes.
     """
 
     stage: str | None = None
@@ -67,6 +68,7 @@ class LetterFilter:
     since: datetime | None = None
     before: datetime | None = None
     waiting: bool | None = None
+    value: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,7 @@ class DeadLetterRepository:
                 wanted.since,
                 wanted.before,
                 wanted.waiting,
+                wanted.value,
                 before_id,
                 limit,
             )

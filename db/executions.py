@@ -31,7 +31,8 @@ class ExecutionSummary:
     """One finished execution, without its result.
 
     Attributes:
-        portfolio_id, asof, pack_id, ledger_commit: what it was pinned to; None where it had no such pin.
+        portfolio_id, pack_id, ledger_commit: what it was pinned to; None where it had no such pin.
+        asof: day of its pack; of one that ended before it had a pack, the day asked for.
         error_code: None on success.
     """
 
@@ -156,7 +157,7 @@ def _row(item: Projected, inline_bytes_max: int) -> tuple[Any, ...]:
         result.pattern_id,
         trace.pattern_digest,
         _uuid(trace.portfolio_id),
-        trace.asof,
+        trace.asof or trace.asof_requested,
         _uuid(trace.pricing_pack_id),
         trace.ledger_commit_hash,
         result.status.value,

@@ -499,9 +499,10 @@ WHERE ($1::text IS NULL OR stage = $1)
     AND ($5::timestamptz IS NULL OR arrived_at >= $5)
     AND ($6::timestamptz IS NULL OR arrived_at < $6)
     AND ($7::boolean IS NULL OR (redriven_at IS NULL) = $7)
-    AND ($8::bigint IS NULL OR id < $8)
+    AND ($8::bytea IS NULL OR value = $8)
+    AND ($9::bigint IS NULL OR id < $9)
 ORDER BY id DESC
-LIMIT $9
+LIMIT $10
 
 -- name: dead_letter_read
 SELECT

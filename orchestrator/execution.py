@@ -287,6 +287,15 @@ class Execution:
         return self.pins.asof if self.pins else None
 
     @property
+    def asof_requested(self) -> date | None:
+        """Day that was asked for, or that the resolution chose when none was; None while there is neither."""
+        if self.pins is not None:
+            return self.pins.asof_requested
+        if self.resolution is not None:
+            return self.resolution.asof
+        return self.admission.request.asof if self.admission else None
+
+    @property
     def ends_at_ms(self) -> int | None:
         """When it ends in any case: at its deadline, or when the time to compensate is up."""
         if self.admission is None:

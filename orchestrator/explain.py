@@ -7,7 +7,7 @@ from orchestrator.execution import Admission, Execution, StepRecord, StepStatus
 from orchestrator.limits import Limits
 from orchestrator.pattern import BEGIN, RESOLVE_STEP, UNDO, CompiledPattern, CompiledStep, item_name
 from orchestrator.references import Scope
-from topics.messages import Pins, ResultMetadata
+from topics.messages import ResultMetadata
 from topics.trace import CompensationTrace, ItemError, ItemsTrace, PanelStaleness, StepError, StepTrace, Trace
 
 _FAILURES_SHOWN_MAX = 20
@@ -19,12 +19,11 @@ def build_trace(state: Execution, admission: Admission, pattern: CompiledPattern
     """Return the trace of a terminal execution; only what the request says if the pattern is unknown."""
     records = state.finished.values()
     metadata = [record.metadata for record in records if record.metadata is not None]
-    pins = state.pins
     return Trace(
         pattern_id=admission.request.pattern_id,
         pattern_digest=admission.pattern_digest,
         pattern_version=pattern.version if pattern else None,
-        **_pinned(pins, admission),
+        **_pinned(state, admission),
         queued_ms=state.queued_ms if state.queued_ms or state.queued_at_ms else None,
         inputs=dict(admission.inputs),
         capabilities=dict(pattern.capabilities) if pattern else {},
@@ -37,10 +36,14 @@ def build_trace(state: Execution, admission: Admission, pattern: CompiledPattern
     )
 
 
-def _pinned(pins: Pins | None, admission: Admission) -> dict[str, Any]:
+def _pinned(state: Execution, admission: Admission) -> dict[str, Any]:
+    pins = state.pins
     if pins is None:
         portfolio_id = admission.portfolio_id
-        return {"portfolio_id": None if portfolio_id is None else str(portfolio_id)}
+        return {
+            "portfolio_id": None if portfolio_id is None else str(portfolio_id),
+            "asof_requested": state.asof_requested or admission.request.asof,
+        }
     return {
         "pricing_pack_id": str(pins.pricing_pack_id),
         "pack_sha256": pins.pack_sha256,

@@ -75,7 +75,7 @@ def conflict(state: Execution, request: ExecuteRequest, arrived: str) -> Executi
         pattern_id=request.pattern_id,
         status=ExecutionStatus.REJECTED,
         error=ErrorBody(code=Code.REQUEST_CONFLICT, message=message, details=details),
-        trace=Trace(pattern_id=request.pattern_id),
+        trace=Trace(pattern_id=request.pattern_id, asof_requested=request.asof),
         digest=digest([None, arrived, None, []]),
         started_at_ms=state.started_at_ms,
         finished_at_ms=state.started_at_ms,

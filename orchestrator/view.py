@@ -47,6 +47,7 @@ class ExecutionView:
     Attributes:
         status: never `cancelled_early`, which only the engine needs to tell from `cancelled`: nothing will run.
         request_id … portfolio_id: None when only the terminal record is left, or its request has not come.
+        asof: day of its prices; before they are pinned, the day asked for.
         waits_for: in one line, what has to happen next; None when it has ended.
         deadline_at_ms: when it ends in any case.
     """
@@ -83,6 +84,7 @@ def view_of(execution: Execution, pattern: CompiledPattern | None) -> ExecutionV
     admission = execution.admission
     early = execution.status is Status.CANCELLED_EARLY
     error = early_cancel_of(execution) if early else execution.error
+    asof = execution.asof or execution.asof_requested
     return ExecutionView(
         execution_id=execution.execution_id,
         tenant=execution.tenant,
@@ -96,7 +98,7 @@ def view_of(execution: Execution, pattern: CompiledPattern | None) -> ExecutionV
         portfolio_id=str(admission.portfolio_id) if admission and admission.portfolio_id else None,
         deadline_at_ms=execution.ends_at_ms,
         pricing_pack_id=str(execution.pins.pricing_pack_id) if execution.pins else None,
-        asof=execution.asof.isoformat() if execution.asof else None,
+        asof=asof.isoformat() if asof else None,
         waits_for=None if early or execution.is_terminal else waits_for(execution, pattern),
         waits_for_pack=execution.waiting_for_pack,
         error_code=error.code.value if error else None,

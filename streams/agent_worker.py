@@ -21,7 +21,7 @@ from streams.durable.pace import pace_fetches
 from streams.failstop import PauseWatch, fail_stop
 from streams.headers import as_list, carried
 from streams.liveness import Place
-from streams.logs import position
+from streams.logs import about, position
 from streams.places import behind, ends_of
 from streams.timers import BrokerClock
 from topics.codec import Undecodable, decode, encode, key_of
@@ -301,7 +301,7 @@ class AgentWorker(aiokafka.ConsumerRebalanceListener):
     async def _bury(self, record: Any, stage: Stage, reason: str) -> Awaitable[Any]:
         letter = dead_letter(record, stage, reason)
         self.dead_letters[stage] += 1
-        log.warning("dead letter (%s): %s", stage, reason, extra={"position": position(record)})
+        log.warning("dead letter (%s): %s", stage, reason, extra=about(record))
         return await self._producer.send(self._dead_letters, letter.value, letter.key, headers=letter.headers)
 
     async def _commit_regularly(self) -> None:

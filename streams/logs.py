@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from typing import Any, Literal
+from uuid import UUID
 
 import orjson
 
@@ -91,6 +92,15 @@ def configure(level: Literal["DEBUG", "INFO", "WARNING", "ERROR"], *, as_json: b
 def position(message: Any) -> str:
     """Return `topic/partition/offset` of a consumed record."""
     return f"{message.topic}/{message.partition}/{message.offset}"
+
+
+def about(message: Any) -> dict[str, str]:
+    """Return the fields of a consumed record that could not be read: its position, and the execution its key names."""
+    fields = {"position": position(message)}
+    try:
+        return {"execution_id": str(UUID((message.key or b"").decode("ascii"))), **fields}
+    except ValueError:
+        return fields
 
 
 def _extra(record: logging.LogRecord) -> dict[str, Any]:

@@ -41,7 +41,7 @@ from streams.freshness import FreshnessMap
 from streams.headers import FORWARDED, Header, Headers, as_list, carried, was_forwarded
 from streams.kafka_port import KafkaPort
 from streams.lease import GroupLease
-from streams.logs import position
+from streams.logs import about, position
 from streams.pattern_book import Patterns
 from streams.routing import partition_of
 from streams.timers import BrokerClock, TimerHeap
@@ -365,7 +365,7 @@ class Processor:
     async def _bury(self, message: Any, stage: Stage, reason: str) -> list[Delivery]:
         letter = dead_letter(message, stage, reason)
         self.census.dead_letters[stage] += 1
-        log.warning("dead letter (%s): %s", stage, reason, extra={"position": position(message)})
+        log.warning("dead letter (%s): %s", stage, reason, extra=about(message))
         return [await self._send(self._dead_letters, letter.key, letter.value, None, letter.headers)]
 
     async def _forward(self, message: Any, key: bytes, owner: int) -> list[Delivery]:

@@ -24,7 +24,7 @@ from streams import dead_letter as dlq
 from streams.clients import MESSAGE_BYTES_MAX, start_consumer, topic_name
 from streams.durable.pace import FETCH_MAX_WAIT_IDLE_MS, gather_fetches
 from streams.liveness import Place
-from streams.logs import position
+from streams.logs import about
 from streams.places import behind, ends_of
 from topics.codec import Undecodable, decode
 from topics.errors import RetryableError, TerminalError
@@ -200,7 +200,7 @@ class Projector:
         try:
             await self._write({partition: [record]})
         except _REFUSED as error:
-            log.error("cannot project: %s", error, extra={"position": position(record)})
+            log.error("cannot project: %s", error, extra=about(record))
             if record.topic == self._results:
                 letter = dlq.dead_letter(record, dlq.Stage.PROJECT, str(error))
                 await self._producer.send_and_wait(self._dead_letters, letter.value, letter.key, headers=letter.headers)

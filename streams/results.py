@@ -37,6 +37,8 @@ class ResultRecord:
     partition: int
     offset: int
     at_ms: int
+    # For logs, which name records by it; without the prefix.
+    topic = EXECUTION_RESULTS
 
 
 Listener = Callable[[ResultRecord], None]

@@ -150,7 +150,8 @@ class Trace(_Part):
     """Everything needed to explain an answer and to make it again.
 
     Attributes:
-        pricing_pack_id … stale: the pins, complete: with the steps' digests they give the execution's digest.
+        pricing_pack_id … stale: the pins, complete: with the steps' digests they give the execution's digest. Without a
+            pack nothing was pinned; then portfolio_id and asof_requested say what was asked for.
         queued_ms: time spent queued because the limits on executions in flight were reached; null when it never was.
         capabilities: version of every capability the execution was admitted with.
         agents_used, capabilities_used, sources: sorted, without repeats.

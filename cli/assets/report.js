@@ -8,8 +8,22 @@
   // measured once and corrected.
   const measured = (spec) => parts(spec) || spec.height?.step;
 
+  // Bars of a width of their own and words side by side have room on a page; on a phone they would overlap.
+  const NARROW = 420;
+
+  function narrow(spec) {
+    for (const { mark, encoding } of spec.layer || [spec]) {
+      if (encoding?.x?.type !== "nominal" || !encoding.x.axis || !mark?.type) continue;
+      if (mark.size) [mark.size, mark.width] = [undefined, { band: 0.75 }];
+      if (mark.type === "text") mark.fontSize = 9;
+      encoding.x.axis.labelFontSize = 9;
+      encoding.y.title = null;
+    }
+  }
+
   function sized(spec, width) {
     const copy = structuredClone(spec);
+    if (width < NARROW) narrow(copy);
     if (measured(copy)) {
       for (const child of parts(copy) || [copy]) child.width = Math.max(width, 80);
     } else if (!copy.hconcat && !copy.facet && !copy.repeat) {

@@ -14,6 +14,7 @@ from cli.hints import (
     TEXT_FORMATS,
     Hints,
     fields_of,
+    figure_at,
     form_of,
     is_index,
     reason_of,
@@ -69,7 +70,7 @@ def _figures(
     cards: list[Child] = []
     for item in fields_of(each.get("fields")):
         path, form = str(item.get("path")), str(item.get("format") or "text")
-        found = value_at(value, path)
+        found = figure_at(value, item)
         shown = text_of(found, form)
         why = reason_of(value, path, str(item.get("reason") or "")) if found is None else ""
         unit = "" if found is None or "unit" not in item else str(value_at(value, str(item["unit"])) or "")

@@ -24,6 +24,7 @@ from gateway.bridge.window import Window
 from services.tokens import Principal
 from settings import Settings
 from streams.clients import topic_name
+from streams.logs import about
 from streams.progress_feed import ProgressFeed
 from streams.results import ResultFeed, ResultRecord
 from topics.socket import SUBPROTOCOL
@@ -119,7 +120,7 @@ class Bridge:
         try:
             result = read_result(record.value, record.partition, record.offset)
         except ValueError as error:
-            log.warning("a result nobody can be told of: %s", error, extra={"offset": record.offset})
+            log.warning("a result nobody can be told of: %s", error, extra=about(record))
             return
         self.hub.result(result)
 

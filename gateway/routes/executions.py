@@ -90,7 +90,7 @@ class ExecutionBody(BaseModel):
     pattern_id: str | None = None
     pattern_digest: str | None = None
     portfolio_id: UUID | None = None
-    asof: str | None = None
+    asof: str | None = Field(default=None, description="Day of its prices; before they are pinned, the day asked for.")
     pricing_pack_id: UUID | None = None
     ledger_commit: str | None = None
     started_at: AwareDatetime | None = None

@@ -1,5 +1,6 @@
 """Errors, exit codes and help of the command as a whole."""
 
+import asyncio
 import json
 import os
 import signal
@@ -109,6 +110,30 @@ async def test_two_files_are_compared_though_the_instance_does_not_answer(tmp_pa
     assert found.returncode == Exit.ERROR, found.stderr
     assert "10 → 12" in found.stdout
     assert "the instance does not answer" in found.stderr and "Traceback" not in found.stderr
+
+
+def test_a_file_that_was_changed_is_no_answer_to_compare(tmp_path: Path) -> None:
+    true, forged = tmp_path / "true.json", tmp_path / "forged.json"
+    result = parsed(asyncio.run(run(document(step("echo", "answer", args={"value": "10"})))))
+    true.write_text(json.dumps(result))
+    assert invoke("diff", str(true), str(true)).exit_code == 0
+    forged.write_text(json.dumps({**result, "data": {"answer": "12"}}))
+    found = invoke("diff", str(true), str(forged))
+    assert found.exit_code == Exit.ERROR and "the same answer" not in found.stdout
+    assert f"{forged} does not fit its digests" in found.stdout and f"{forged}#/data/answer: " in found.stdout
+    assert f"{true} does not fit" not in found.stdout and "10 → 12" in found.stdout
+    answer = json.loads(invoke("diff", str(true), str(forged), "--json").stdout)
+    assert answer["same"] is False and [*answer["altered"]] == [str(forged)]
+
+
+def test_a_principal_without_a_part_is_said_by_its_form() -> None:
+    for given in ("User:gw", "gateway=", "=User:gw"):
+        found = invoke("topics", "acls", "--principal", given)
+        assert (
+            found.exit_code == Exit.USAGE
+            and f"expected PART=PRINCIPAL, as gateway=User:gw, got '{given}'" in found.stderr
+        )
+    assert "expected parts of" in invoke("topics", "acls", "--principal", "x=User:gw").stderr
 
 
 def test_bad_setting_is_a_usage_error() -> None:

@@ -3,9 +3,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cli.execution_filter import Wanted, parse_wanted
+from cli.exits import Exit
 from cli.failures import CommandFailed
 from orchestrator.execution import Status
 from orchestrator.view import ExecutionView
+from tests.cli.command import invoke
 
 
 def view(status: Status = Status.RUNNING, age_s: float = 100, pattern_id: str = "p") -> ExecutionView:
@@ -41,6 +43,12 @@ def test_what_is_meant(options: dict[str, str], fits: bool) -> None:
 def test_what_is_no_filter_is_said(options: dict[str, str], expected: str) -> None:
     with pytest.raises(CommandFailed, match=expected):
         parse_wanted(**options)
+
+
+@pytest.mark.parametrize("command", [("list", "--live"), ("cancel", "--all")])
+def test_those_under_way_have_not_ended(command: tuple[str, str]) -> None:
+    found = invoke("executions", *command, "--status", "succeeded")
+    assert found.exit_code == Exit.USAGE and "one that is succeeded has ended" in found.stderr
 
 
 def test_the_same_filter_for_the_database() -> None:

@@ -15,7 +15,10 @@ PANELS: list[dict[str, Any]] = [
         "output": "sales",
         "title": "Sum",
         "kind": "figures",
-        "fields": [{"path": "mean", "label": "Mean", "format": "money"}],
+        "fields": [
+            {"path": "mean", "label": "Mean", "format": "money"},
+            {"path": "rows.0.name", "when": "mean", "label": "Largest", "format": "text", "reason": "reasons.mean"},
+        ],
     },
     {
         "output": "sales",
@@ -43,7 +46,9 @@ def shown(example: ExecutionResult, width: int, sales: Any = SALES) -> list[str]
 
 def test_a_table_ends_with_its_total_and_says_what_it_leaves_out(example: ExecutionResult) -> None:
     lines = shown(example, 100)
-    assert "Mean – not asked for" in lines and "SYN-00 bought −1.50 USD 0.50" in lines
+    assert "Mean – not asked for" in lines and "Largest – not asked for" in lines
+    assert "Largest SYN-00" in shown(example, 100, {**SALES, "mean": "1.5"})
+    assert "SYN-00 bought −1.50 USD 0.50" in lines
     assert "Total −37.50 USD 12.50" in lines and "and 5 more rows" in lines
     assert not any("SYN-20" in line for line in lines)
 

@@ -24,6 +24,14 @@ BEYOND = """() => [...document.querySelectorAll(".figure")].filter((figure) => {
 }).map((figure) => figure.textContent)"""
 
 
+OVERLAPPING = """() => [...document.querySelectorAll("[data-chart] svg.marks")].flatMap((svg) => {
+  const seen = (text) => text.textContent && getComputedStyle(text).opacity > 0;
+  const texts = [...svg.querySelectorAll("text")].filter(seen);
+  const boxes = texts.map((text) => ({ said: text.textContent, box: text.getBoundingClientRect() }));
+  const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  const met = (a, at) => boxes.slice(at + 1).filter((b) => meet(a.box, b.box));
+  return boxes.flatMap((a, at) => met(a, at).map((b) => `${a.said} | ${b.said}`));
+})"""
 SHADE = """() => [...document.querySelectorAll(".scroll")].filter((box) => box.scrollWidth > box.clientWidth).map(
   (box) => getComputedStyle(box).backgroundAttachment)"""
 CUT = """() => [...document.querySelectorAll("table")].map((table) => table.getBoundingClientRect().right).filter(
@@ -69,6 +77,14 @@ async def test_a_figure_of_any_size_stays_in_its_card(example: ExecutionResult, 
     presented = example.model_copy(update={"data": {"sizes": {k: v for k, (v, _) in values.items()}}, "charts": []})
     assert await seen(render(presented, hints=hints), tmp_path, width, BEYOND) == []
     assert await seen(render(plain), tmp_path, width, BEYOND) == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_words_in_charts_do_not_overlap(example: ExecutionResult, tmp_path: Path, width: int) -> None:
+    drawn = "new Promise((done) => setTimeout(done, 100))"
+    wait = f"async () => {{ while (document.querySelector('[data-chart][aria-busy]')) await {drawn}; }}"
+    script = f"async () => {{ await ({wait})(); return ({OVERLAPPING})(); }}"
+    assert await seen(render(example), tmp_path, width, script) == []
 
 
 async def test_a_wide_table_shows_that_it_scrolls_and_fits_on_paper(example: ExecutionResult, tmp_path: Path) -> None:

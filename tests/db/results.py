@@ -1,5 +1,6 @@
 """Execution results for tests."""
 
+from datetime import date
 from uuid import UUID
 
 from topics.codec import execution_id_of
@@ -20,6 +21,8 @@ def result_of(
     data: dict | None = None,
     refs: dict[str, str] | None = None,
     step_refs: dict[str, str] | None = None,
+    asof: date | None = None,
+    asof_requested: date | None = None,
 ) -> ExecutionResult:
     failed = status is not ExecutionStatus.SUCCEEDED
     step = StepTrace.model_validate(
@@ -38,6 +41,8 @@ def result_of(
         trace=Trace(
             pattern_id=pattern_id,
             portfolio_id=str(portfolio_id) if portfolio_id else None,
+            asof=asof,
+            asof_requested=asof_requested,
             steps=(step.model_copy(update={"refs": step_refs or {}}),),
         ),
         digest="d" * 64,

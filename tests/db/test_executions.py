@@ -1,5 +1,5 @@
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -64,6 +64,16 @@ async def test_offsets_never_go_back(app: Pool) -> None:
             await store_offset(connection, "t", partition, offset)
     assert await load_offsets(app, "t") == {0: 5, 1: 9}
     assert await load_offsets(app, "unread") == {}
+
+
+async def test_the_day_asked_for_stands_in_for_that_of_no_pack(app: Pool) -> None:
+    asked, served = date(1990, 1, 2), date(1989, 12, 29)
+    async with transaction(app) as connection:
+        await store_result(connection, result_of("acme", ALICE, "r-1", asof_requested=asked))
+        await store_result(connection, result_of("acme", ALICE, "r-2", asof=served, asof_requested=asked))
+        await store_result(connection, result_of("acme", ALICE, "r-3"))
+    days = {each.request_id: each.asof for each in await ExecutionRepository(app).list("acme", ALICE)}
+    assert days == {"r-1": asked, "r-2": served, "r-3": None}
 
 
 async def test_list_filters_and_pages(app: Pool) -> None:
@@ -193,6 +203,7 @@ async def test_dead_letters_are_found_by_every_filter(app: Pool) -> None:
                 "reason": f"50% of _{offset}_ is WRONG",
                 "tenant": "acme" if offset < 3 else None,
                 "arrived_at": at(AT_MS + offset),
+                "value": bytes([0, offset]),
             }
             await store_dead_letter(connection, letter(offset, **changes))
     letters = DeadLetterRepository(app)
@@ -208,6 +219,7 @@ async def test_dead_letters_are_found_by_every_filter(app: Pool) -> None:
         (LetterFilter(tenant="acme"), [2, 1, 0]),
         (LetterFilter(since=at(AT_MS + 1), before=at(AT_MS + 3)), [2, 1]),
         (LetterFilter(stage="decode", tenant="acme"), [1]),
+        (LetterFilter(value=b"\x00\x02"), [2]),
     ):
         assert [one.offset for one in await letters.list(wanted)] == offsets, wanted
 

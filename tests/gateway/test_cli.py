@@ -36,8 +36,14 @@ async def test_why_cancel_and_rerun(gateway: Gateway) -> None:
     started = await gateway.execute("slow", inputs={"seconds": 100}, headers={"Prefer": "respond-async"})
     name = started.json()["execution_id"]
     await gateway.until(started.headers["location"], lambda r: r.json()["status"] == "running")
-    code, out, err = await dawsos(gateway, "executions", "why", name)
+    (code, out, err), *shown = await asyncio.gather(
+        dawsos(gateway, "executions", "why", name),
+        dawsos(gateway, "executions", "show", name),
+        dawsos(gateway, "executions", "show", name, "--everyone"),
+    )
     assert code == 0 and out.startswith("running: waits for agent steered"), err
+    for code, out, err in shown:
+        assert (code, out) == (1, "") and "has no result yet: running, waits for agent steered" in err
     options = ("--status", "running", "--pattern", "slow", "--newer-than", "1h", "--json")
     code, out, err = await dawsos(gateway, "executions", "list", *options)
     [live] = [each for each in json.loads(out) if each["execution_id"] == name]

@@ -1,8 +1,10 @@
 import json
 import logging
 import sys
+from dataclasses import replace
 
-from streams.logs import JsonFormatter, SameOnlyNowAndThen, TextFormatter
+from streams.logs import JsonFormatter, SameOnlyNowAndThen, TextFormatter, about
+from streams.results import ResultRecord
 
 
 def record(**extra: object) -> logging.LogRecord:
@@ -16,6 +18,14 @@ def test_a_json_line_has_the_message_and_the_fields() -> None:
     assert line["message"] == "refused it"
     assert (line["level"], line["logger"]) == ("WARNING", "streams.x")
     assert (line["execution_id"], line["position"], line["lag"]) == ("e", "t/1/2", {"t": 3})
+
+
+def test_a_record_that_cannot_be_read_is_named_with_the_execution_of_its_key() -> None:
+    name = "00000000-0000-4000-8000-000000000001"
+    read = ResultRecord(name.encode(), b"nonsense", 3, 14, 0)
+    assert about(read) == {"execution_id": name, "position": "execution-results/3/14"}
+    for key in (b"x", b"\xff", None):
+        assert about(replace(read, key=key)) == {"position": "execution-results/3/14"}
 
 
 def test_a_json_line_stays_one_line_with_a_traceback() -> None:

@@ -1,5 +1,5 @@
 // The gateway's HTTP API. Errors are RFC 9457 problems; whatever else goes wrong becomes one too.
-import { end } from "./session.js";
+import { OVER, end } from "./session.js";
 import { store } from "./store.js";
 
 export class Problem extends Error {
@@ -42,7 +42,7 @@ export async function call(path, { method = "GET", body, headers = {}, signal } 
     data = null;
   }
   if (response.ok) return { status: response.status, data, headers: response.headers };
-  if (response.status === 401 && token) end("Your session has ended. Log in again.");
+  if (response.status === 401 && token) end(OVER);
   throw new Problem(response.status, data && typeof data === "object" ? data : { title: response.statusText, detail: text.slice(0, 300) });
 }
 

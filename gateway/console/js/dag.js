@@ -50,7 +50,7 @@ function layout(graph, down) {
   return {
     ...extent(drawn.graph(), routes.flat()),
     nodes: graph.nodes.map((node) => ({ ...node, ...pick(drawn.node(node.id)) })),
-    edges: edges.map((edge, at) => ({ ...edge, path: curve(routes[at], down) })),
+    edges: edges.map((edge, at) => ({ ...edge, path: curve(routes[at], down) })).filter((edge) => edge.kind !== "unknown"),
   };
 }
 
@@ -90,12 +90,20 @@ function timing(step, now) {
   return "";
 }
 
-function spoken(node, step, now) {
-  const parts = [title(node.as), node.capability];
-  if (step) parts.push(step.status.replace(/_/g, " "), timing(step, now));
-  if (step?.attempt > 1) parts.push(`attempt ${step.attempt}`);
-  if (step?.error) parts.push(step.error);
-  return parts.filter(Boolean).join(", ");
+// Classes of the lines. The spaces between them keep their words apart for those who have them read or called.
+const LINES = ["name", "what", "time"];
+
+// The three lines of text in a step's box.
+function lines(node, step, now) {
+  const attempt = step?.attempt > 1 ? `attempt ${step.attempt}` : "";
+  const kind = node.foreach ? "for each" : node.condition ? "if" : "";
+  return [cut(title(node.as), 18), cut(node.capability, 22), [timing(step, now), attempt, kind].filter(Boolean).join(" · ")];
+}
+
+// What is seen comes first and as it is written, so that a step can be called by it; then what its box does not say.
+function spoken(node, step, shown) {
+  const whole = [title(node.as), node.capability].filter((text, at) => text !== shown[at]);
+  return [shown.filter(Boolean).join(" "), ...whole, step?.status.replace(/_/g, " "), step?.error].filter(Boolean).join(", ");
 }
 
 export const Dag = ({ graph, steps = new Map(), skewMs = 0, onChoose, chosen }) => {
@@ -132,18 +140,14 @@ const Node = ({ node, step, state, now, chosen, onChoose }) => {
     act();
   };
   const mark = GLYPHS[state];
-  const time = timing(step, now);
-  const extra = node.foreach ? "for each" : node.condition ? "if" : "";
+  const shown = lines(node, step, now);
   return html`
     <g class="node ${state} ${chosen ? "chosen" : ""}" transform="translate(${node.x - WIDTH / 2} ${node.y - HEIGHT / 2})"
-       role=${act ? "button" : "img"} tabindex=${act ? 0 : undefined} aria-label=${spoken(node, step, now)} data-step=${node.id} data-state=${state}
+       role=${act ? "button" : "img"} tabindex=${act ? 0 : undefined} aria-label=${spoken(node, step, shown)} data-step=${node.id} data-state=${state}
        onClick=${act} onKeyDown=${act && keys}>
       <rect class="box" width=${WIDTH} height=${HEIGHT} rx="10" />
       ${node.output && html`<rect class="out" x="0" y="14" width="3" height=${HEIGHT - 28} rx="1.5" />`}
-      <title>${node.capability}</title>
-      <text class="name" x="13" y="22">${cut(title(node.as), 18)}</text>
-      <text class="what" x="13" y="37">${cut(node.capability, 22)}</text>
-      <text class="time" x="13" y="52">${[time, step?.attempt > 1 ? `attempt ${step.attempt}` : "", extra].filter(Boolean).join(" · ")}</text>
+      ${shown.map((text, at) => html`<text class=${LINES[at]} x="13" y=${22 + 15 * at}>${text}</text>${" "}`)}
       <g class="glyph" transform="translate(${WIDTH - 17} 47)">
         ${state === "requested" && html`<circle class="track" r="7" /><circle class="spin" r="7" pathLength="100" />`}
         ${mark && html`<circle class="disc" r="8" /><path d=${mark} />`}

@@ -1,10 +1,12 @@
 // The websocket: every state and result of one's executions, across lost connections and reloads.
 import { Problem, call } from "./api.js";
+import { OVER, end } from "./session.js";
 import { store } from "./store.js";
 
 const CURSOR = "dawsos.cursor";
 const ENDED_MAX = 500;
 const FIRST_PAUSE_MS = 400;
+const SESSION_OVER = 4401;
 const LONGEST_PAUSE_MS = 15_000;
 
 let socket = null;
@@ -52,6 +54,8 @@ async function connect() {
   opened.onclose = (event) => {
     if (opened !== socket) return;
     socket = null;
+    // The gateway takes a token for some seconds more, as clocks differ; a new line would end at once, and again.
+    if (event.code === SESSION_OVER) return end(OVER);
     // A slow client is told its cursor, so that it can go on from there.
     if (event.code === 1013 && /^[A-Za-z0-9_-]{8,}$/.test(event.reason)) sessionStorage.setItem(CURSOR, event.reason);
     again();

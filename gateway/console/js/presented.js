@@ -70,8 +70,8 @@ export function presented(result, hints, freshness) {
 
 const Figures = ({ hint, value }) => html`
   <div class="cards plain">
-    ${list(hint.fields).map(({ path, label, format, unit, reason: given }) => {
-      const found = at(value, path);
+    ${list(hint.fields).map(({ path, label, format, unit, when, reason: given }) => {
+      const found = when && at(value, when) === null ? null : at(value, path);
       const text = withMinus(shown(found, format));
       const reason = found === null && why(value, path, given);
       return html`

@@ -2,6 +2,7 @@
 import { store } from "./store.js";
 
 const KEY = "dawsos.token";
+export const OVER = "Your session has ended. Log in again.";
 
 export function restore() {
   const token = sessionStorage.getItem(KEY);

@@ -103,7 +103,7 @@ const Shown = ({ id, state, result, problem, tab }) => {
   const portfolio = concerned && known?.find((each) => each.id === (trace?.portfolio_id || state.portfolio_id));
   const chosen = tab || (over ? "result" : "steps");
   const name = pattern?.name || words(state.pattern_id);
-  const asof = trace?.asof || state.asof;
+  const asof = trace ? trace.asof || trace.asof_requested : state.asof;
 
   const cancel = async () => {
     try {
@@ -121,7 +121,7 @@ const Shown = ({ id, state, result, problem, tab }) => {
 
   return html`
     <nav class="crumbs" aria-label="Where you are"><a href="#/executions">History</a><${Icon} name="chevron" size=${14} /><span class="mono">${id.slice(0, 8)}</span></nav>
-    <${Heading} title=${html`${portfolio ? portfolio.name : name}<span class="pills" role="status"><${Badge} status=${state.status} />${trace?.pricing_pack_id && html`<${Badge} status=${trace.stale ? "stale" : "fresh"}>${trace.stale ? "stale prices" : "fresh prices"}<//>`}</span>`} subtitle=${html`${portfolio && html`<span>${name}</span>`}${asof && html`<span>As of <b>${day(asof)}</b></span>`}${trace?.base_ccy && html`<span>Base currency <b>${trace.base_ccy}</b></span>`}<${Elapsed} state=${state} over=${over} />`}>
+    <${Heading} title=${html`${portfolio ? portfolio.name : name}<span class="pills" role="status"><${Badge} status=${state.status} />${trace?.pricing_pack_id && html`<${Badge} status=${trace.stale ? "stale" : "fresh"}>${trace.stale ? "stale prices" : "fresh prices"}<//>`}</span>`} subtitle=${html`${portfolio && html`<span>${name}</span>`}${asof && html`<span>${trace && !trace.asof ? "Asked for" : "As of"} <b>${day(asof)}</b></span>`}${trace?.base_ccy && html`<span>Base currency <b>${trace.base_ccy}</b></span>`}<${Elapsed} state=${state} over=${over} />`}>
       ${!over && html`<${Button} icon="stop" onClick=${cancel}>Cancel<//>`}
       ${over && html`<${Button} icon="retry" onClick=${again}>Run again<//>`}
       ${over && result && html`<${Button} icon="diff" onClick=${() => setDiffing(true)}>Compare<//><${Button} icon="shield" onClick=${() => setDrawer(true)}>Provenance<//>
@@ -190,10 +190,11 @@ const progress = (steps) => {
   return steps.length ? `${done} of ${steps.length} steps done` : "";
 };
 
-// The newest version of a pattern may have other steps than this execution; then they are drawn in a row.
+// The pattern may not be known (yet), or its newest version have other steps than this execution; then these stand in
+// a row, and what they read of each other is not drawn.
 function fitting(graph, steps, name) {
   if (graph && (!steps.length || steps.every((step) => step.step_id.startsWith("$undo") || graph.nodes.some((node) => node.id === step.step_id)))) return graph;
   if (!steps.length) return null;
   const nodes = steps.map((step) => ({ id: step.step_id, as: step.as || step.step_id, capability: step.capability || "", output: false }));
-  return { name, nodes, edges: nodes.slice(1).map((node, at) => ({ from: nodes[at].id, to: node.id, kind: "order" })) };
+  return { name, nodes, edges: nodes.slice(1).map((node, at) => ({ from: nodes[at].id, to: node.id, kind: "unknown" })) };
 }
