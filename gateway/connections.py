@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 CLIENT_ID = "gateway"
 _POOL_SIZE = 16
 # People and their proxies wait for answers: sooner a problem that says so than the statement that takes longer.
+# People wait here, not steps: one stall of a busy machine should not be taken for a loss.
+_REDIS_S = 1.0
 _POSTGRES_S = 5.0
 
 
@@ -108,7 +110,7 @@ async def open_connections(settings: Settings, metrics: Metrics) -> AsyncIterato
             settings.start_timeout_s,
         )
         stack.push_async_callback(pool.close)
-        redis = RedisLink(settings.redis_url())
+        redis = RedisLink(settings.redis_url(), timeout_s=_REDIS_S)
         stack.push_async_callback(redis.close)
         client = await stack.enter_async_context(ExecutionClient(settings, CLIENT_ID))
         progress = ProgressFeed(settings, patterns.by_digest, f"{CLIENT_ID}-progress")

@@ -38,11 +38,9 @@ def orchestrator_families(worker: OrchestratorWorker) -> Iterable[Metric]:
     yield GaugeMetricFamily("dawsos_requests_held", "Partitions whose requests wait.", value=len(flow.held()))
     yield GaugeMetricFamily("dawsos_state_rows", "Rows of state in memory.", value=worker.rows)
     yield CounterMetricFamily("dawsos_timers_fired", "Timers fired.", value=census.timers_fired)
-    late = GaugeMetricFamily(
-        "dawsos_timers_late_seconds", "How late the last thousand timers fired.", labels=["quantile"]
-    )
+    late = Metric("dawsos_timers_late_seconds", "How late the last thousand timers fired.", "summary")
     for quantile, seconds in census.late_s((0.5, 0.99)).items():
-        late.add_metric([str(quantile)], seconds)
+        late.add_sample(late.name, {"quantile": str(quantile)}, seconds)
     yield late
 
 

@@ -158,7 +158,9 @@ def _total(
 def hover_of(result: ExecutionResult, hints: Hints, output: str, path: str, value: Any) -> str:
     """Return what a figure is and what it rests on, one fact a line."""
     lines = []
-    formula = _formula(hints.schemas.get(output, {}), path)
+    # An answer says itself by what it was computed where that depends on the data: with 52 periods a year, not 252.
+    own_words = value_at(result.data.get(output), f"conventions.{path}")
+    formula = own_words if isinstance(own_words, str) else _formula(hints.schemas.get(output, {}), path)
     if formula:
         lines.append(formula)
     if value is not None and not isinstance(value, list | tuple | Mapping):

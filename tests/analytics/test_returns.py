@@ -170,7 +170,7 @@ def test_a_day_without_a_price_has_no_value_and_nothing_is_invented() -> None:
 
 
 def test_flows_keep_their_own_day_rate_and_close() -> None:
-    text = OPEN.replace("Assets:Stock", 'Assets:Stock "FIFO"') + (
+    text = OPEN + (
         '2004-01-01 * "in"\n  Assets:Cash  100 EUR\n  Equity:In\n'
         '2004-01-01 * "in kind"\n  Assets:Stock  10 SYN-A {10 USD}\n  Equity:In\n'
         # Saturday: Friday's rate 1.2 holds, not Monday's; the split of Saturday makes Friday's 12 a 6.

@@ -36,8 +36,9 @@ def test_each_rule_says_what_is_wrong_and_where_to_read_on() -> None:
 
 @pytest.mark.integration
 async def test_rules_ask_for_metrics_there_are(gateway: Gateway) -> None:
-    # A series begins with the first thing it counts.
+    # A series begins with the first thing it counts: an execution, a timer that fired.
     assert (await gateway.execute("echo")).status_code == 200
+    assert (await gateway.execute("slow", inputs={"seconds": 1}, deadline_s=0.2)).status_code == 504
     addresses = [f"{part.health}/metrics" for part in gateway.parts().values() if part.health]
     assert len(addresses) >= 4
     known: dict[str, set[str]] = {}
