@@ -37,7 +37,8 @@ $(STAMP): requirements.lock requirements-bootstrap.lock pyproject.toml
 	echo "installing the locked packages"; \
 	if [ -n "$${PIP_CERT:-}" ] && [ -z "$${SSL_CERT_FILE:-}" ]; then export SSL_CERT_FILE="$$PIP_CERT"; fi; \
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock; \
-	if ! $(BIN)/python -m uv pip install -q --python $(BIN)/python --require-hashes -r requirements.lock; then \
+	install() { $(BIN)/python -m uv pip install -q --python $(BIN)/python --require-hashes -r requirements.lock "$$@"; }; \
+	if ! install 2>/dev/null && ! install --system-certs; then \
 	  echo "the fast installer failed, trying pip"; \
 	  $(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock; \
 	fi; \

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "operations.md"
 COUNTERS = {"Counter", "CounterMetricFamily", "_counts"}
-KINDS = {*COUNTERS, "Gauge", "GaugeMetricFamily", "Histogram"}
+KINDS = {*COUNTERS, "Gauge", "GaugeMetricFamily", "Histogram", "Metric"}
 
 
 def exported() -> Iterator[str]:
