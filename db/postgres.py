@@ -218,4 +218,4 @@ async def act_for(connection: Connection, tenant: str, user_id: UUID) -> None:
     The projector, which writes for all tenants, does so before each row. That needs no role with more rights, and a
     forgotten call writes nothing rather than too much.
     """
-    await connection.execute(query("act_for"), tenant, str(user_id))
+    await connection.execute(query("act_for"), tenant, user_id)

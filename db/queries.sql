@@ -4,7 +4,7 @@
 SELECT rolname AS name, rolsuper OR rolbypassrls AS bypasses FROM pg_roles WHERE rolname = current_user
 
 -- name: act_for
-SELECT set_config('app.tenant', $1, true), set_config('app.user_id', $2, true)
+SELECT act_for($1, $2)
 
 -- name: pack_facts
 -- Everything the decision table needs, in one round trip. $1 policy, $2 day or null, $3 pack or null.

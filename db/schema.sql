@@ -486,6 +486,15 @@ CREATE INDEX requests_by_execution ON public.requests USING btree (execution_id)
 
 CREATE INDEX security_identifiers_by_security ON public.security_identifiers USING btree (security_id, scheme, valid_from);
 
+CREATE OR REPLACE FUNCTION public.act_for(for_tenant text, for_user uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    PERFORM set_config('app.tenant', for_tenant, true), set_config('app.user_id', for_user::text, true);
+END
+$function$;
+
 CREATE OR REPLACE FUNCTION public.claim_request(for_tenant text, for_user uuid, request text, body text, execution uuid, pattern text, OUT made boolean, OUT known_sha256 text, OUT known_at timestamp with time zone)
  RETURNS record
  LANGUAGE plpgsql
@@ -586,7 +595,7 @@ CREATE OR REPLACE FUNCTION public.get_artifact(for_tenant text, for_user uuid, d
  LANGUAGE plpgsql
 AS $function$
 BEGIN
-    PERFORM set_config('app.tenant', for_tenant, true), set_config('app.user_id', for_user::text, true);
+    PERFORM act_for(for_tenant, for_user);
     RETURN (SELECT bytes FROM artifacts WHERE sha256 = digest AND expires_at >= at);
 END
 $function$;
@@ -596,7 +605,7 @@ CREATE OR REPLACE FUNCTION public.get_portfolio(for_tenant text, for_user uuid, 
  LANGUAGE plpgsql
 AS $function$
 BEGIN
-    PERFORM set_config('app.tenant', for_tenant, true), set_config('app.user_id', for_user::text, true);
+    PERFORM act_for(for_tenant, for_user);
     RETURN QUERY SELECT * FROM portfolios WHERE id = portfolio_id;
 END
 $function$;
@@ -720,7 +729,7 @@ CREATE OR REPLACE FUNCTION public.put_artifact(for_tenant text, for_user uuid, d
  LANGUAGE plpgsql
 AS $function$
 BEGIN
-    PERFORM set_config('app.tenant', for_tenant, true), set_config('app.user_id', for_user::text, true);
+    PERFORM act_for(for_tenant, for_user);
     INSERT INTO artifacts (tenant, sha256, bytes, expires_at) VALUES (for_tenant, digest, content, until)
     ON CONFLICT (tenant, sha256) DO UPDATE SET expires_at = greatest(artifacts.expires_at, excluded.expires_at);
 END
@@ -777,7 +786,7 @@ CREATE OR REPLACE FUNCTION public.touch_artifact(for_tenant text, for_user uuid,
  LANGUAGE plpgsql
 AS $function$
 BEGIN
-    PERFORM set_config('app.tenant', for_tenant, true), set_config('app.user_id', for_user::text, true);
+    PERFORM act_for(for_tenant, for_user);
     UPDATE artifacts SET expires_at = greatest(expires_at, until) WHERE sha256 = digest;
     RETURN found;
 END

@@ -56,7 +56,8 @@ class FreshnessMap:
         for pack_id in list(self._parked):
             news = self.news(pack_id)
             if news is not None and pack in (news, self._packs[pack_id].pack):
-                await self._tell(pack_id, news)
+                for key in sorted(self._parked[pack_id]):
+                    await self._open(key, pack_id, news)
 
     def news(self, pack_id: UUID) -> PackRef | None:
         """Return the pack that those who wait for this one should hear of: itself, or a fresh revision of its day."""
@@ -72,10 +73,6 @@ class FreshnessMap:
         self._parked.setdefault(pack_id, set()).add(key)
         news = self.news(pack_id)
         if news is not None:
-            await self._open(key, pack_id, news)
-
-    async def _tell(self, pack_id: UUID, news: PackRef) -> None:
-        for key in sorted(self._parked.get(pack_id, ())):
             await self._open(key, pack_id, news)
 
     async def _open(self, key: bytes, pack_id: UUID, news: PackRef) -> None:
