@@ -34,8 +34,10 @@ function shown(value, format = "text") {
   return format === "text" && typeof value === "string" && text.length < 40 ? positionLabel(text).replace(/_/g, " ") : text;
 }
 
-// Only losses stand out: a volatility above zero is no gain. What rounds to zero is no loss.
-const toned = (value, format) => (TONED.includes(format) && tone(value) === "down" && /[1-9]/.test(shown(value, format)) ? "down" : "");
+// Only losses stand out: a volatility above zero is no gain. What rounds to zero is no loss, nor is what is below the
+// `tolerance` that the pattern states.
+const toned = (value, format, tolerance = 0) =>
+  TONED.includes(format) && tone(value) === "down" && /[1-9]/.test(shown(value, format)) && Math.abs(Number(value)) >= Number(tolerance) ? "down" : "";
 
 const exactly = (value) => (value === null || typeof value === "object" ? undefined : `exactly ${value}`);
 
@@ -70,14 +72,14 @@ export function presented(result, hints, freshness) {
 
 const Figures = ({ hint, value }) => html`
   <div class="cards plain">
-    ${list(hint.fields).map(({ path, label, format, unit, when, reason: given }) => {
+    ${list(hint.fields).map(({ path, label, format, unit, when, tolerance, reason: given }) => {
       const found = when && at(value, when) === null ? null : at(value, path);
       const text = withMinus(shown(found, format));
       const reason = found === null && why(value, path, given);
       return html`
         <div class="card" title=${exactly(found)}>
           <div class="label"><span>${label || path}</span></div>
-          ${TEXTS.includes(format ?? "text") && text.length > WORDS_LINE_MAX ? html`<div class="figure long">${text}</div>` : html`<${Figure} text=${text} unit=${found === null || !unit ? "" : String(at(value, unit) ?? "")} tone=${toned(found, format)} />`}
+          ${TEXTS.includes(format ?? "text") && text.length > WORDS_LINE_MAX ? html`<div class="figure long">${text}</div>` : html`<${Figure} text=${text} unit=${found === null || !unit ? "" : String(at(value, unit) ?? "")} tone=${toned(found, format, tolerance)} />`}
           ${reason && html`<div class="note">${reason}</div>`}
         </div>`;
     })}
@@ -109,10 +111,10 @@ const Total = ({ columns, value }) =>
   })}</tr>`;
 
 // `formats` chooses a cell's format by another field of its row, `words` says what people read for a value.
-const Cell = ({ row, column: { path, formats, words: known, unit, format: usual = "text" } }) => {
+const Cell = ({ row, column: { path, formats, words: known, unit, tolerance, format: usual = "text" } }) => {
   const value = at(row, path);
   const format = formats?.[at(row, String(formats.by))] || usual;
   const text = (typeof value === "string" && known?.[value]) || shown(value, format);
   if (TEXTS.includes(format)) return html`<td class=${text.length > 40 ? "text wrap" : "text"}>${text}</td>`;
-  return html`<td class=${value === null ? "muted" : toned(value, format)} title=${value === null ? row.reason || undefined : exactly(value)}>${text}${unit && value !== null && format !== "percent" ? ` ${at(row, unit) ?? ""}`.trimEnd() : ""}</td>`;
+  return html`<td class=${value === null ? "muted" : toned(value, format, tolerance)} title=${value === null ? row.reason || undefined : exactly(value)}>${text}${unit && value !== null && format !== "percent" ? ` ${at(row, unit) ?? ""}`.trimEnd() : ""}</td>`;
 };
