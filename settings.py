@@ -208,6 +208,9 @@ class Settings(BaseSettings):
     kafka_flush_every_message: bool = Field(
         False, description="Embedded Kafka: fsync after every message (for honest benchmarks)."
     )
+    kafka_optimizing: bool = Field(
+        True, description="Embedded Kafka: optimize for days, not for minutes; `dawsos demo` does not by default."
+    )
     start_timeout_s: float = Field(60.0, gt=0, description="For each service or worker to be ready.")
 
     patterns: Annotated[tuple[Path, ...], NoDecode] = Field(

@@ -73,7 +73,11 @@ async def _demo(chosen: DemoPortfolio, out_dir: Path, as_json: bool) -> None:
     from local.stack import Stack
     from services.demo_users import TENANT
 
-    stack = Stack(settings(), report=say)
+    chosen_settings = settings()
+    if "kafka_optimizing" not in chosen_settings.model_fields_set:
+        # An instance that is started here lives for seconds.
+        chosen_settings = chosen_settings.model_copy(update={"kafka_optimizing": False})
+    stack = Stack(chosen_settings, report=say)
     async with _started(stack) as found:
         await _load(found)
         request = make_request(_PATTERN, tenant=TENANT, user_id=chosen.user_id, portfolio_id=chosen.id, inputs={})

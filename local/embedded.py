@@ -171,6 +171,7 @@ class EmbeddedServices:
             controller_port=controller_port,
             cache=cache_folder(self.settings.cache_dir),
             flush_every_message=self.settings.kafka_flush_every_message,
+            optimizing=self.settings.kafka_optimizing,
             say=self._say,
         )
 

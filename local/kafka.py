@@ -27,13 +27,16 @@ JVM_OPTIONS = (
     "-Xms128m",
     "-Xmx384m",
     "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",
     "-XX:+ExitOnOutOfMemoryError",
     "-XX:-UsePerfData",
     "-Djava.awt.headless=true",
     "--enable-native-access=ALL-UNNAMED",
     "--sun-misc-unsafe-memory-access=allow",
 )
+
+# Only Java's first compiler. The second costs 1.5 s at the start and, after some 10,000 executions, saves half of the
+# CPU time a request takes.
+QUICK = "-XX:TieredStopAtLevel=1"
 
 LOG4J = """\
 status = error
@@ -66,13 +69,18 @@ class KafkaServer(Server):
         controller_port: int,
         cache: Path,
         flush_every_message: bool = False,
+        optimizing: bool = True,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
-        """Nothing is started; `cache` holds the jars, `say` is told before anything that takes long."""
+        """Nothing is started; `cache` holds the jars, `say` is told before anything that takes long.
+
+        An `optimizing` broker starts later and needs less of the CPU in the long run.
+        """
         super().__init__(data_dir, instance, port)
         self._controller_port = controller_port
         self._cache = cache
         self._flush_every_message = flush_every_message
+        self._optimizing = optimizing
         self._say = say
         self._jars: list[Path] = []
         self._head_start: tuple[str, ...] = ()
@@ -92,7 +100,8 @@ class KafkaServer(Server):
 
     def argv(self) -> list[str]:
         """JVM, classpath and configuration."""
-        return [*self._kafka(*self._head_start, *self._recording), "kafka.Kafka", str(self._properties)]
+        quick = () if self._optimizing else (QUICK,)
+        return [*self._kafka(*quick, *self._head_start, *self._recording), "kafka.Kafka", str(self._properties)]
 
     async def prepare(self) -> None:
         """Check the jars, write the configuration, format the storage once."""
@@ -112,7 +121,7 @@ class KafkaServer(Server):
         tool = Child(
             "kafka-format",
             [
-                *self._kafka(*self._head_start),
+                *self._kafka(QUICK, *self._head_start),
                 "kafka.tools.StorageTool",
                 *("format", "--ignore-formatted", "-t", self.instance.cluster_id),
                 *("-c", str(self._properties)),

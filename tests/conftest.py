@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 from local.embedded import Addresses
 from settings import Settings
 from tests.services import Database, DatabaseMaker, environment_settings, service_addresses
+
+# No broker of the tests lives long enough to earn back what optimizing costs.
+os.environ.setdefault("DAWSOS_KAFKA_OPTIMIZING", "false")
 
 MakeDatabase = Callable[..., Awaitable[Database]]
 

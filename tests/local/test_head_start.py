@@ -12,7 +12,7 @@ from local.data_dir import DataDir
 from local.errors import ServiceFailed
 from local.head_start import head_start
 from local.jars import KAFKA_VERSION, cache_folder, kafka_jars
-from local.kafka import KafkaServer
+from local.kafka import QUICK, KafkaServer
 from local.process import Child, command_line, is_running
 
 COMMAND = ["java", "-cp", "jars"]
@@ -129,10 +129,17 @@ async def test_a_broker_starts_with_it_and_also_when_the_file_is_damaged(tmp_pat
     with DataDir(tmp_path / "instance") as data_dir:
         ports = data_dir.choose_ports({})
 
-        async def started() -> str:
+        async def started(*, optimizing: bool = True) -> str:
             """Start, ask and end a broker; return its command line and what it said."""
             instance, controller = data_dir.instance(), ports["kafka_controller"]
-            server = KafkaServer(data_dir, instance, ports["kafka"], controller_port=controller, cache=cache)
+            server = KafkaServer(
+                data_dir,
+                instance,
+                ports["kafka"],
+                controller_port=controller,
+                cache=cache,
+                optimizing=optimizing,
+            )
             await server.start(60)
             assert await server.answers() and server.child is not None
             said = command_line(server.child.pid)
@@ -141,7 +148,11 @@ async def test_a_broker_starts_with_it_and_also_when_the_file_is_damaged(tmp_pat
 
         said = await started()
         (file,) = cache.glob("kafka-*.aot")
-        assert f"-XX:AOTCache={file}" in said and "[aot" not in said
+        assert f"-XX:AOTCache={file}" in said and "[aot" not in said and QUICK not in said
+        # One file does for both.
+        said = await started(optimizing=False)
+        assert f"-XX:AOTCache={file}" in said and "[aot" not in said and QUICK in said
+        assert list(cache.glob("kafka-*.aot")) == [file]
         assert file.stat().st_size > 10_000_000
         with file.open("r+b") as damaged:
             damaged.truncate(file.stat().st_size // 2)
