@@ -83,8 +83,8 @@ def told(*news: tuple[str, str], trace: Trace | None, monkeypatch: pytest.Monkey
 
 
 def test_what_comes_after_the_end_is_no_news(timed: ExecutionResult, monkeypatch: pytest.MonkeyPatch) -> None:
-    step = timed.trace.steps[0].step_id
-    one = timed.trace.model_copy(update={"steps": timed.trace.steps[:1], "queued_ms": None})
+    step = timed.trace.steps[1].step_id
+    one = timed.trace.model_copy(update={"steps": timed.trace.steps[1:2], "queued_ms": None})
     late = ((step, "succeeded"), (step, "requested"), (step, "retrying"), (step, "succeeded"))
     assert told(*late, trace=one, monkeypatch=monkeypatch) == [f"✔ {step}"]
     # A failed attempt is followed by the next one.

@@ -10,9 +10,9 @@ from services.security_codes import code_fault
 @pytest.mark.parametrize(
     ("scheme", "code"),
     [
-        # Apple, Alphabet, Microsoft, IBM; the example of ISO 6166 for a letter among the digits.
+        # Apple, Alphabet, Microsoft, IBM, Treasury Corporation of Victoria.
         *(("isin", code) for code in ("US0378331005", "US02079K3059", "US5949181045", "US4592001014", "AU0000XVGZA3")),
-        # Apple, IBM, Microsoft; the example of the OMG standard.
+        # Apple, IBM, Microsoft; one of another prefix.
         *(("figi", code) for code in ("BBG000B9XRY4", "BBG000BLNNH6", "BBG000BPH459", "NRG92C84SB39")),
         ("mine", "whatever it is"),
     ],
