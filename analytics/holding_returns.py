@@ -20,8 +20,8 @@ class HoldingReturns:
 def holding_returns(history: History, symbol: str) -> HoldingReturns | None:
     """Return a holding's returns; None when the history never held it.
 
-    r = (q·p₁·S₁ + income − q·p₀·S₀) / |q·p₀·S₀| over intervals that begin with units held or owed (q < 0): a short gains
-    what the security loses. Trades within an interval do not count: what was held from its start is measured.
+    r = (q·p₁·S₁ + income − q·p₀·S₀) / |q·p₀·S₀| over intervals that begin with units held or owed (q < 0): a short
+    gains what the security loses. Trades within an interval do not count: what was held from its start is measured.
     """
     if symbol not in history.symbols:
         return None
