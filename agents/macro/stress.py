@@ -252,7 +252,7 @@ def _apply(
         )
     if kept:
         names = first_named(list(kept), _NAMED_MAX)
-        warnings.append(f"{scenario.name}: no move of {names} in this scenario, so kept at its rate to the dollar")
+        warnings.append(f"{scenario.name}: no move of {names} in this scenario, so kept at today's rate to the dollar")
     if floored:
         names = first_named(floored, _NAMED_MAX)
         warnings.append(f"{scenario.name}: the shock would take more than everything, counted as a total loss: {names}")

@@ -216,7 +216,7 @@ async def test_a_currency_the_scenario_does_not_name_is_said_to_be_kept(
         code: texts[source] for code, source in sources.items()
     }
     name = found["scenario"]["name"]
-    assert found["warnings"] == [f"{name}: no move of {silent} in this scenario, so kept at its rate to the dollar"]
+    assert found["warnings"] == [f"{name}: no move of {silent} in this scenario, so kept at today's rate to the dollar"]
     if (base, scenario) == ("USD", "financial_crisis_2007_2009"):
         # 100,000 AUD × 1.44/1.58, less the 29.36% from 1.4037/1.5690 to 1.2565/1.9883; the zloty stays.
         assert float(found["change"]) == pytest.approx(-0.2936 * 100_000 * 1.44 / 1.58, abs=0.01)
