@@ -27,13 +27,17 @@ from topics.errors import Code, TerminalError
 from topics.messages import Pins
 
 _TRANSACTIONS_MAX = 10_000
+_METHOD_DEEP_DIVE = (
+    "gains per day at the day's units, prices and rates, before costs; they sum to value − invested + income."
+    " Those of portfolio.gains are measured against the cost instead: price and currency divide differently"
+)
 
 
 class ShareRow(Part):
     """One group's value and share of NAV."""
 
     name: str
-    value: Money
+    value: Money = Field(description="Σ q·P·S")
     weight: Ratio = Field(description="value / NAV with cash, receivables and shorts")
     holdings: int
 
@@ -61,13 +65,14 @@ class TransactionRow(Part):
     Attributes:
         proceeds, gain: of what was sold; null where nothing was paid for units that went.
         cost: of the lot that came or went; both signs turn for a short.
+        qty: null where no units moved, as for a dividend.
         income: `amount` of what moves no lot: dividends, tax, what is owed, flows in kind.
     """
 
     on: date
     kind: str
-    qty: Exact
-    price: Exact | None
+    qty: Exact | None = Field(description="units that came (+) or went (−), on the share basis of that day")
+    price: Exact | None = Field(description="per unit, as traded")
     amount: Exact
     currency: str
     account: str
@@ -119,8 +124,8 @@ class DeepDive(Stamped):
     symbol: str
     name: str
     state: Literal["held", "closed", "unknown"]
-    qty: Exact | None
-    price: Exact | None
+    qty: Exact | None = Field(description="q: Σ units of the open lots")
+    price: Exact | None = Field(description="P: close of the pack, per unit, on the share basis of the day")
     price_currency: str | None
     value: Money | None = Field(description="q·P·S")
     cost: Money | None = Field(description="Σ cost × trade-date rate")
@@ -207,7 +212,7 @@ class PositionGroup(Desk):
             series=series,
             **stamp(
                 pins,
-                "gains per day at the day's units, prices and rates; they sum to value − invested + income",
+                _METHOD_DEEP_DIVE,
                 len(series.dates),
                 reasons=reasons,
                 warnings=performance.twr.warnings,
@@ -289,7 +294,7 @@ def _transactions(rows: Sequence[BookingRow], symbol: str) -> list[TransactionRo
             TransactionRow(
                 on=row.on,
                 kind=row.kind,
-                qty=row.qty,
+                qty=row.qty or None,
                 price=row.price,
                 amount=row.amount,
                 currency=row.currency,
