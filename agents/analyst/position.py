@@ -65,12 +65,14 @@ class TransactionRow(Part):
     Attributes:
         proceeds, gain: of what was sold; null where nothing was paid for units that went.
         cost: of the lot that came or went; both signs turn for a short.
+        action: `buy`, `sell`, `short` or `cover` of a lot's row that trades at a price; else the kind, as for a move.
         qty: null where no units moved, as for a dividend.
         income: `amount` of what moves no lot: dividends, tax, what is owed, flows in kind.
     """
 
     on: date
     kind: str
+    action: str
     qty: Exact | None = Field(description="units that came (+) or went (−), on the share basis of that day")
     price: Exact | None = Field(description="per unit, as traded")
     amount: Exact
@@ -281,6 +283,7 @@ def _kind(row: ValuedRow) -> str:
 
 def _transactions(rows: Sequence[BookingRow], symbol: str) -> list[TransactionRow]:
     fees = Fees(rows)
+    in_kind = {row.source for row in rows if row.kind == "external" and row.symbol == symbol}
     units: defaultdict[str, Decimal] = defaultdict(Decimal)
     found: list[TransactionRow] = []
     for row in rows:
@@ -294,6 +297,7 @@ def _transactions(rows: Sequence[BookingRow], symbol: str) -> list[TransactionRo
             TransactionRow(
                 on=row.on,
                 kind=row.kind,
+                action=row.kind if row.source in in_kind else _action(row, goes=goes),
                 qty=row.qty or None,
                 price=row.price,
                 amount=row.amount,
@@ -308,6 +312,14 @@ def _transactions(rows: Sequence[BookingRow], symbol: str) -> list[TransactionRo
             )
         )
     return found
+
+
+def _action(row: BookingRow, *, goes: bool) -> str:
+    if row.kind != "lot" or row.price is None:
+        return row.kind
+    if goes:
+        return "sell" if row.qty < 0 else "cover"
+    return "buy" if row.qty > 0 else "short"
 
 
 def _split(gain: Gain) -> GainSplit:
