@@ -16,6 +16,7 @@ from agents.fields import Part
 Kind = Literal["line", "area", "bars", "waterfall", "heatmap", "histogram"]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 _WIDTH, _HEIGHT = 680, 240
+_TICKS = 3
 _INK, _GREEN, _RED, _BLUE = "#1f2933", "#15803d", "#b91c1c", "#2563eb"
 _SIGNS = {
     "field": "sign",
@@ -165,7 +166,8 @@ def _bars(form: ChartForm, rows: Sequence[Mapping[str, Any]]) -> Any:
                 "field": "value",
                 "type": "quantitative",
                 "title": form.names.get(form.value),
-                "axis": {"format": form.format},
+                # Few enough to stand side by side: Vega would leave out labels, zero among them.
+                "axis": {"format": form.format, "tickCount": _TICKS},
                 **({"scale": {"domain": list(form.domain)}} if form.domain else {}),
             },
             "color": _SIGNS if form.signed else {"value": _BLUE},

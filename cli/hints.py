@@ -10,10 +10,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from cli.figures import NOT_AVAILABLE, amount, decimal, percent, quantity, score
+from cli.figures import NOT_AVAILABLE, amount, decimal, percent, price, quantity, score
 from cli.report.labels import position_label
 from topics.messages import ExecutionResult
 
@@ -25,7 +24,8 @@ TEXT_FORMATS = ("text", "date")
 _TONED = ("percent", "money")
 # A newest quarter may be that old.
 _DAYS_MAX = 200
-_PRICE_DECIMALS, _PRICE_DECIMALS_MAX = 2, 6
+# That often a reason stands beside its figure.
+_SAID_MAX = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def text_of(value: Any, form: str) -> str:
     if form == "score":
         return score(value)
     if form == "price":
-        return value if number is None and isinstance(value, str) else _price(number)
+        return price(value) if number is not None else str(value)
     if form == "ratio":
         return amount(value, 3)
     if form == "bp":
@@ -125,14 +125,6 @@ def text_of(value: Any, form: str) -> str:
     if form == "text" and isinstance(value, str) and len(value) < 40:
         return position_label(value).replace("_", " ")
     return str(value)
-
-
-def _price(number: Decimal | None) -> str:
-    """Return a price with its own decimals, but as many as a price has and no more than anyone reads."""
-    if number is None:
-        return NOT_AVAILABLE
-    written = f"{round(number, _PRICE_DECIMALS_MAX):f}".rstrip("0").partition(".")[2]
-    return amount(number, max(len(written), _PRICE_DECIMALS))
 
 
 def unit_of(item: Mapping[str, Any], hint: Mapping[str, Any], value: Any) -> str:
@@ -215,8 +207,8 @@ def why_none(value: Mapping[str, Any], field: Mapping[str, Any]) -> str:
 
 
 def said_once(reasons: Sequence[str]) -> list[str]:
-    """Return the reasons that more than one figure of a panel has: they are said once, below them."""
-    return [why for why, count in Counter(filter(None, reasons)).items() if count > 1]
+    """Return the reasons that many figures of a panel share: they are said once, below them."""
+    return [why for why, count in Counter(filter(None, reasons)).items() if count > _SAID_MAX]
 
 
 def newest_day(result: ExecutionResult, panel: Mapping[str, Any]) -> str:

@@ -318,7 +318,8 @@ def _action(row: BookingRow, *, goes: bool) -> str:
     if row.kind != "lot" or row.price is None:
         return row.kind
     if goes:
-        return "sell" if row.qty < 0 else "cover"
+        # A move at a written price realises nothing.
+        return row.kind if row.gain is None else "sell" if row.qty < 0 else "cover"
     return "buy" if row.qty > 0 else "short"
 
 

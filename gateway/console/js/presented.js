@@ -81,13 +81,13 @@ export function presented(result, hints, freshness) {
     });
 }
 
+const SAID_MAX = 2; // A reason that more figures share is said once, below them.
 const figureAt = (value, { path, when }) => (when && at(value, when) === null ? null : at(value, path));
 
 const Figures = ({ hint, value }) => {
   const fields = list(hint.fields);
   const reasons = fields.map((field) => figureAt(value, field) === null && why(value, field.path, field.reason));
-  // What more than one figure has for a reason is said once, below them.
-  const once = [...new Set(reasons.filter((each, place) => each && reasons.indexOf(each) !== place))];
+  const once = [...new Set(reasons)].filter((each) => each && reasons.filter((other) => other === each).length > SAID_MAX);
   return html`
   <div class="cards plain">
     ${fields.map((field, place) => {
