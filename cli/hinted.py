@@ -16,8 +16,8 @@ from cli.figures import NOT_AVAILABLE
 from cli.hints import (
     TEXT_FORMATS,
     Hints,
-    fields_of,
     days_since,
+    fields_of,
     figure_at,
     form_of,
     newest_day,
