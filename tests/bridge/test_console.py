@@ -200,9 +200,7 @@ async def test_figures_are_rounded_and_signed_as_in_the_report(loaded: Instance,
         }""",
         values,
     )
-    assert shown == [
-        [amount(v), amount(v, 0, plus=True), percent(v, plus=True), quantity(v), price(v)] for v in values
-    ]
+    assert shown == [[amount(v), amount(v, 0, plus=True), percent(v, plus=True), quantity(v), price(v)] for v in values]
 
 
 async def test_a_phone_shows_how_executions_ended(loaded: Instance, browser: Browser) -> None:
