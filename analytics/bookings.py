@@ -93,7 +93,7 @@ def sold(row: BookingRow) -> bool:
 
     A sale has a gain, or a price in another currency than its cost's, where the ledger cannot say the gain.
     """
-    return row.gain is not None or (row.price is not None and row.price_currency != row.currency)
+    return row.gain is not None or row.price_currency not in (None, row.currency)
 
 
 def currencies_of(row: BookingRow) -> set[str]:

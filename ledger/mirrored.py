@@ -8,7 +8,8 @@ the price, and it must not be counted twice. Interest or a rebate that comes wit
 so the postings that earn it are those that sum to it. Where none do exactly (a fee was taken off the gain, the price
 was rounded), those are taken that come nearest, if they explain the better part and leave a posting for the gain; one
 whose amount is left out is made for the gain. What stays unexplained is a cost of the trade, as it is without any such
-posting. Without a price the gain is whatever `Income:` says.
+posting. Without a price the gain is whatever `Income:` says. In a currency in which nothing was sold, what is written
+is earned, and what is left out is the other side of an exchange.
 """
 
 from collections.abc import Iterable, Sequence
@@ -47,7 +48,10 @@ def mirrored(legs: Sequence[Leg], sales: Sequence[Sale]) -> list[Leg]:
     found: list[Leg] = []
     for currency in dict.fromkeys(leg.weight.currency for leg in income if leg.weight is not None):
         own = [leg for leg in income if leg.weight is not None and leg.weight.currency == currency]
-        earning = _earning(own, _earned(own) - gains.get(currency, ZERO))
+        if currency in gains:
+            earning = _earning(own, _earned(own) - gains[currency])
+        else:
+            earning = [leg for leg in own if leg.posting.units is not None]
         found.extend(leg for leg in own if leg not in earning)
     return found
 
