@@ -255,10 +255,11 @@ def _left(rows: Iterable[BookingRow]) -> dict[str, Decimal]:
     """Return per currency the money a transaction moved that neither trades, flows, income nor costs explain."""
     left: dict[str, Decimal] = {}
     for row in rows:
-        amount = -row.amount
+        currency, amount = row.currency, -row.amount
         if row.kind in ("cash", "receivable"):
             amount = row.amount
         elif row.kind in ("lot", "split"):
             amount = row.qty * (row.price or ZERO) if row.kind == "lot" else ZERO
-        left[row.currency] = left.get(row.currency, ZERO) + amount
+            currency = row.price_currency or currency
+        left[currency] = left.get(currency, ZERO) + amount
     return {currency: amount for currency, amount in left.items() if amount}

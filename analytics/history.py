@@ -21,7 +21,7 @@ from decimal import Decimal, localcontext
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics.bookings import BookingRow
+from analytics.bookings import BookingRow, currencies_of
 from analytics.fx import CARRY_DAYS_MAX
 from analytics.market import Market
 from analytics.numbers import CONTEXT, ZERO
@@ -179,7 +179,7 @@ class _Folder:
         self.market = market
         self.days = [on for on in market.dates if on <= last]
         self.symbols = tuple(sorted({row.symbol for row in self.rows if row.kind == "lot"}))
-        currencies = {row.currency for row in self.rows}
+        currencies = {name for row in self.rows for name in currencies_of(row)}
         currencies |= {series.currency for name, series in market.prices.items() if name in self.symbols}
         self.currencies = tuple(sorted(currencies | {market.base}))
         self.column = {name: at for at, name in enumerate(self.symbols)}
@@ -249,7 +249,7 @@ class _Folder:
             if row.price is None:
                 interval.unpriced[at] = interval.unpriced.get(at, ZERO) + row.qty
             else:
-                key = (at, self.money_column[row.currency])
+                key = (at, self.money_column[row.price_currency or row.currency])
                 interval.paid[key] = interval.paid.get(key, ZERO) + row.qty * row.price
             return
         if kind == "split":

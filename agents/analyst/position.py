@@ -19,7 +19,9 @@ from agents.ports import BookingRow
 from agents.positions import total, unvalued
 from analytics.allocation import concentration, grouped
 from analytics.attribution import NotAdditive, attribute
+from analytics.bookings import sold
 from analytics.fees import Fees
+from analytics.fx import FxHistory
 from analytics.gains import Gain, gain_of
 from analytics.history import History
 from analytics.numbers import ZERO, money
@@ -59,6 +61,7 @@ class TransactionRow(Part):
     """One booked row about a security; `amount` as in the ledger's rows, plus is more wealth.
 
     Attributes:
+        price_currency: of price and proceeds; a sale's may be another than `currency`.
         proceeds, gain: of what was sold; null where nothing was paid for units that went.
         cost: of the lot that came or went; both signs turn for a short.
         income: `amount` of what moves no lot: dividends, tax, what is owed, flows in kind.
@@ -68,13 +71,14 @@ class TransactionRow(Part):
     kind: str
     qty: Exact
     price: Exact | None
+    price_currency: str | None
     amount: Exact
     currency: str
     account: str
     lot: str
     proceeds: Money | None = Field(description="units sold × trade price, before commission")
     cost: Money | None = Field(description="what the lot cost, or gave up")
-    gain: Money | None = Field(description="proceeds − cost")
+    gain: Money | None = Field(description="proceeds − cost, proceeds at the rate of the sale if in another currency")
     fees: dict[str, Money] = Field(description="commissions by currency, spread by units; not part of the gain")
     income: Money | None = Field(description="amount of dividends, tax withheld, dividends owed and flows in kind")
 
@@ -150,7 +154,7 @@ class PositionGroup(Desk):
         pins = pinned(context)
         book = await self._books.load(context)
         cite(context, book)
-        rows = _transactions([row for row in book.snapshot.rows if row.on <= pins.asof], symbol)
+        rows, missing = _transactions([row for row in book.snapshot.rows if row.on <= pins.asof], symbol, book.fx)
         warnings = []
         if len(rows) > _TRANSACTIONS_MAX:
             warnings.append(f"the last {_TRANSACTIONS_MAX} of {len(rows)} rows")
@@ -158,7 +162,13 @@ class PositionGroup(Desk):
         return Transactions(
             symbol=symbol,
             rows=tuple(kept),
-            **stamp(pins, "booked rows at the pinned commit", len(kept), warnings=warnings),
+            **stamp(
+                pins,
+                "booked rows at the pinned commit",
+                len(kept),
+                reasons={"gain": "; ".join(dict.fromkeys(missing))},
+                warnings=warnings,
+            ),
         )
 
     @capability("position.deep_dive", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
@@ -274,8 +284,10 @@ def _kind(row: ValuedRow) -> str:
     return "cash" if row.kind == "cash" else "dividends owed"
 
 
-def _transactions(rows: Sequence[BookingRow], symbol: str) -> list[TransactionRow]:
+def _transactions(rows: Sequence[BookingRow], symbol: str, fx: FxHistory) -> tuple[list[TransactionRow], list[str]]:
+    """Return the rows of a security, and why gains of sales in another currency than the cost's are null."""
     fees = Fees(rows)
+    missing: list[str] = []
     units: defaultdict[str, Decimal] = defaultdict(Decimal)
     found: list[TransactionRow] = []
     for row in rows:
@@ -285,24 +297,34 @@ def _transactions(rows: Sequence[BookingRow], symbol: str) -> list[TransactionRo
         goes = row.kind == "lot" and row.qty * units[row.lot] < 0
         if row.kind in ("lot", "split"):
             units[row.lot] += row.qty
+        proceeds = gain = None
+        if goes and sold(row) and row.price is not None:
+            proceeds, gain = -row.qty * row.price, row.gain
+            if gain is None and row.price_currency is not None:
+                rate = fx.rate(row.price_currency, row.currency, row.on)
+                if rate is None:
+                    missing.append(f"no {row.price_currency}/{row.currency} rate on {row.on}")
+                else:
+                    gain = proceeds * rate.rate + row.amount
         found.append(
             TransactionRow(
                 on=row.on,
                 kind=row.kind,
                 qty=row.qty,
                 price=row.price,
+                price_currency=row.price_currency,
                 amount=row.amount,
                 currency=row.currency,
                 account=row.account,
                 lot=row.lot,
-                proceeds=None if row.gain is None else row.gain - row.amount,
+                proceeds=proceeds,
                 cost=None if row.kind != "lot" else -row.amount if goes else row.amount,
-                gain=row.gain,
+                gain=gain,
                 fees=fees.of(row),
                 income=None if row.kind in ("lot", "split") else row.amount,
             )
         )
-    return found
+    return found, missing
 
 
 def _split(gain: Gain) -> GainSplit:

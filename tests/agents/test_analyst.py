@@ -666,3 +666,48 @@ async def test_fundamentals_and_scores() -> None:
     for row in moat["companies"]:
         if by_badge.get(row["symbol"]):
             assert row["value"] == by_badge[row["symbol"]]["value"]
+
+
+CROSS = f"""{OPEN}
+2020-01-01 open Assets:Shares "FIFO"
+2020-01-02 * "in"
+  Assets:Cash  10000 USD
+  Equity:In
+2020-01-02 * "buy"
+  Assets:Shares  10 SYN-A {{100 USD}}
+  Assets:Cash
+2020-01-03 * "sell for CAD"
+  Assets:Shares  -10 SYN-A {{}} @ 143 CAD
+  Expenses:Fees  3 CAD
+  Assets:Cash  1427 CAD
+  Income:Gains
+"""
+CROSS_PRICES = "2020-01-02,SYN-A,100,USD\n2020-01-03,SYN-A,110,USD\n2020-01-06,SYN-A,120,USD\n"
+
+
+async def test_a_sale_in_another_currency_than_its_cost_is_a_tax_lot() -> None:
+    # In CAD: 1,430 for what cost 1,000 USD at 1.20, sold at 1.30: 1,430 − 1,300 price and 1,000·0.10 currency; the gain
+    # in USD is 1,430 / 1.30 − 1,000.
+    rates = "2020-01-02,USD,CAD,1.20\n2020-01-03,USD,CAD,1.30\n2020-01-06,USD,CAD,1.25\n"
+    desk = Desk(local_data(CROSS, CROSS_PRICES, rates))
+    found = await ask(desk, "tax.realized_gains")
+    [row] = found["rows"]
+    shown = ("price", "price_currency", "proceeds", "cost", "gain", "currency", "fees")
+    assert tuple(row[name] for name in shown) == ("143", "CAD", "1430", "1000", "100", "USD", {"CAD": "3"})
+    assert (row["proceeds_base"], row["cost_base"], row["gain_base"]) == ("1430", "1200", "230")
+    assert (row["gain_price_base"], row["gain_currency_base"], row["reason"]) == ("130", "100", None)
+    assert (found["gain_base"], found["fees"], found["n_obs"]) == ("230", {"CAD": "3"}, 1)
+    sold = (await ask(desk, "position.transactions", symbol="SYN-A"))["rows"][-1]
+    assert tuple(sold[name] for name in shown) == tuple(row[name] for name in shown)
+
+
+async def test_a_sale_in_another_currency_is_there_without_a_rate_too() -> None:
+    desk = Desk(local_data(CROSS, CROSS_PRICES, "2020-01-06,USD,CAD,1.25\n"))
+    found = await ask(desk, "tax.realized_gains")
+    [row] = found["rows"]
+    assert (row["proceeds"], row["proceeds_base"], row["cost"]) == ("1430", "1430", "1000")
+    assert row["gain"] is None and row["gain_base"] is None and row["reason"] == "no USD/CAD rate on 2020-01-03"
+    assert found["gain_base"] is None and "USD/CAD" in found["reasons"]["gain_base"]
+    booked = await ask(desk, "position.transactions", symbol="SYN-A")
+    assert (booked["rows"][-1]["proceeds"], booked["rows"][-1]["gain"]) == ("1430", None)
+    assert booked["reasons"] == {"gain": "no CAD/USD rate on 2020-01-03"}
