@@ -71,7 +71,7 @@ class History:
         flows: every external flow on its own day, ascending: what `flow` counts at the close that follows.
         flow_after: days with external flows after the last valued day: part of no `flow`.
         symbols, currencies: column names.
-        symbol_currency: per security, the column of its price currency.
+        symbol_currency: per security, the column of its price currency; without prices, of the one it was traded in.
         price: K×N, on the share basis of the day; 0 where nothing is held then or before.
         fx: K×C, base per 1; NaN where not needed and unknown.
         begin: K×N units at the start of the interval, in end-of-interval share basis.
@@ -189,9 +189,10 @@ class _Folder:
         self.cash = [ZERO] * count
         self.held: dict[int, None] = {}
         self.closes = [market.prices[name].closes if name in market.prices else None for name in self.symbols]
-        self.price_money = [
-            self.money_column[market.prices[name].currency] if name in market.prices else 0 for name in self.symbols
-        ]
+        # Without a price the currency a security was first traded in has to do.
+        quoted = {row.symbol: row.currency for row in reversed(self.rows) if row.kind == "lot"}
+        quoted |= {name: series.currency for name, series in market.prices.items()}
+        self.price_money = [self.money_column[quoted[name]] for name in self.symbols]
         self.rates = [market.fx.get(name) for name in self.currencies]
         self.splits: dict[int, list[tuple[date, Decimal]]] = {}
         # Columns, one entry per valued day (or sparse: (row, column, value)).
