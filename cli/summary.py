@@ -66,7 +66,7 @@ def _title(result: ExecutionResult, portfolio_name: str | None) -> RenderableTyp
     trace = result.trace
     name = portfolio_name or trace.portfolio_id or result.pattern_id
     facts = [f"as of {day(trace.asof)}"] if trace.asof else []
-    facts += [f"asked for {day(trace.asof_requested)}"] if trace.asof_requested and not trace.asof else []
+    facts += [f"asked for {day(trace.asof_requested)}"] if trace.asof_requested not in (None, trace.asof) else []
     facts += [f"in {trace.base_ccy}"] if trace.base_ccy else []
     colour = "green" if result.status == "succeeded" else "red"
     return Group(
