@@ -181,6 +181,7 @@ class PositionGroup(Desk):
         gain = gain_of(performance.history, symbol)
         if row is None and gain is None:
             raise unknown_symbol(symbol, performance.history.symbols)
+        why = unvalued_end(performance.twr, pins)
         reasons: dict[str, str] = {}
         if row is not None and row.value_base is None:
             reasons = dict.fromkeys(("value", "unrealized_pl", "weight", "gains"), row.reason or "no value")
@@ -189,7 +190,11 @@ class PositionGroup(Desk):
             reasons = dict.fromkeys(("qty", "price", "value", "cost", "unrealized_pl", "weight"), "no longer held")
         elif gain is None:
             reasons["gains"] = performance.twr.reason or "no valued day"
-        added, why = None, unvalued_end(performance.twr, pins)
+        if why:
+            # The history ends on an earlier day; its gains would pass for those of this one.
+            gain = None
+            reasons.setdefault("gains", why)
+        added = None
         if not why:
             try:
                 effects = attribute(performance.history, performance.twr)

@@ -546,6 +546,102 @@ async def test_a_series_that_ends_before_the_day_asked_for_is_no_figure_of_that_
     assert dar["at_risk"] is None and "the history ends on 2020-01-06" in dar["reasons"]["at_risk"]
 
 
+async def test_gains_of_what_was_sold_in_days_without_a_value_are_no_figures_of_today() -> None:
+    # SYN-X rises from 100 to 110 with the last value of the whole, and is sold for 150 when SYN-Y has no price.
+    ledger = f"""{OPEN}
+2020-01-02 * "in"
+  Assets:Stock  10 SYN-X {{100 USD}}
+  Assets:Other  10 SYN-Y {{100 USD}}
+  Equity:In
+2020-01-15 * "sell"
+  Assets:Stock  -10 SYN-X {{100 USD}} @ 150 USD
+  Assets:Cash   1500 USD
+  Income:Gains
+"""
+    prices = [f"2020-01-{day},SYN-{name},{close},USD" for day, close in (("02", 100), ("03", 110)) for name in "XY"]
+    prices += ["2020-01-15,SYN-X,150,USD", "2020-01-16,SYN-X,151,USD", ""]
+    desk = Desk(local_data(ledger, "\n".join(prices), "", base="USD"))
+    why = "no value on 2020-01-16: no price for SYN-Y"
+    found = await ask(desk, "position.deep_dive", positions=..., symbol="SYN-X")
+    assert (found["state"], found["gains"], found["contribution"]) == ("closed", None, None)
+    assert found["reasons"]["gains"] == found["reasons"]["contribution"] == why
+    assert found["series"]["dates"] == ["2020-01-02", "2020-01-03"]
+    # SYN-Y is without a price itself, and its own row says so.
+    held = await ask(desk, "position.deep_dive", positions=..., symbol="SYN-Y")
+    assert held["gains"] is None and "no price for SYN-Y" in held["reasons"]["gains"]
+
+
+async def test_a_security_without_prices_is_of_the_currency_it_was_traded_in() -> None:
+    # 3,000 USD and 1,000 EUR at 1.10 are 4,100; SYN-Y is bought for 100 USD, sold for 50, and never had a price.
+    ledger = f"""{OPEN}
+2020-01-02 * "in"
+  Assets:Cash  3000 USD
+  Equity:In
+2020-01-02 * "in"
+  Assets:Cash  1000 EUR
+  Equity:In
+2020-01-03 * "buy"
+  Assets:Stock  1 SYN-Y {{100 USD}}
+  Assets:Cash
+2020-01-03 * "sell"
+  Assets:Stock  -1 SYN-Y {{100 USD}} @ 50 USD
+  Assets:Cash   50 USD
+  Income:Gains
+"""
+    prices = "2020-01-02,SYN-X,1,USD\n2020-01-03,SYN-X,1,USD\n"
+    desk = Desk(local_data(ledger, prices, "2020-01-02,EUR,USD,1.10\n2020-01-03,EUR,USD,1.10\n", base="USD"))
+    found = await desk.attribution(await desk.pins())
+    assert {row["name"]: row["total"] for row in found["by_currency"]} == {"EUR": 0.0, "USD": round(-50 / 4100, 12)}
+    (row,) = (await ask(desk, "portfolio.gains", positions=...))["rows"]
+    assert (row["name"], row["currency"], row["total"]) == ("SYN-Y", "USD", "-50")
+
+
+async def test_a_cost_below_the_last_digit_is_not_named() -> None:
+    # 0.00000001 × 0.12 is lost before the first close: 0.0000000012.
+    ledger = f"""{OPEN}
+2020-01-02 * "in"
+  Assets:Cash  1000 USD
+  Equity:In
+2020-01-02 * "buy"
+  Assets:Stock  0.00000001 SYN-X {{60000.12 USD}}
+  Assets:Cash
+"""
+    desk = Desk(local_data(ledger, "2020-01-02,SYN-X,60000,USD\n2020-01-03,SYN-X,60000,USD\n", "", base="USD"))
+    warnings = (await ask(desk, "metrics.compute_mwr", positions=...))["warnings"]
+    assert not [text for text in warnings if "before the first close" in text]
+
+
+async def test_a_period_says_from_which_close_it_is_measured() -> None:
+    ledger = f"""{OPEN}
+2018-12-31 * "in kind"
+  Assets:Stock  10 SYN-X {{100 USD}}
+  Equity:In
+"""
+    prices = "2018-12-31,SYN-X,100,USD\n2019-12-30,SYN-X,110,USD\n2020-12-31,SYN-X,132,USD\n"
+    desk = Desk(local_data(ledger, prices, "", base="USD"))
+    found = await desk.metrics(await desk.pins())
+    assert found["starts"] == {"ytd": "2019-12-30", "one_year": "2019-12-30"}
+    assert (found["mtd"], found["ytd"], found["one_year"]) == (None, pytest.approx(0.2), pytest.approx(0.2))
+    assert found["reasons"]["mtd"] == "no value near 2020-11-30: the last before it is of 2019-12-30"
+
+
+async def test_no_rating_of_the_whole_weighs_a_holding_by_its_cost() -> None:
+    # AAPL's only price is seventeen months old: 10,000 paid for it are no value beside 100 SYN-X at 50.
+    ledger = f"""{OPEN}
+2010-01-04 * "in kind"
+  Assets:Stock  10 AAPL {{1000 USD}}
+  Assets:Other  100 SYN-X {{40 USD}}
+  Equity:In
+"""
+    prices = "2010-01-04,AAPL,200,USD\n2010-01-04,SYN-X,40,USD\n2011-06-15,SYN-X,50,USD\n"
+    found = await ask(Desk(local_data(ledger, prices, "", base="USD")), "ratings.aggregate", positions=...)
+    assert found["overall"] is None and set(found["coverage"].values()) == {None}
+    assert "AAPL: no price" in found["reasons"]["overall"] and found["reasons"]["weight"] == found["reasons"]["moat"]
+    apple, other = found["holdings"]
+    assert apple["symbol"] == "AAPL" and apple["overall"] is not None and other["overall"] is None
+    assert apple["weight"] is other["weight"] is None
+
+
 async def test_a_gain_without_a_rate_is_null_not_one_to_one() -> None:
     found = await ask(Desk(local_data(LEDGER, PRICES, NO_RATE)), "tax.realized_gains")
     assert found["rows"][0]["gain"] == "20" and found["rows"][0]["gain_base"] is None
