@@ -49,7 +49,7 @@ class PositionRow(Part):
     kind: Kind
     symbol: str
     name: str
-    qty_open: Exact
+    qty_open: Exact = Field(description="q: Σ units of the open lots; for cash and dividends owed the amount")
     trading_currency: str
     cost_local: Exact | None = None
     cost_currency: str | None = None
@@ -72,7 +72,7 @@ class ValuedRow(PositionRow):
         gain: unrealised P/L over |cost|; null for zero cost.
     """
 
-    price: Exact | None = None
+    price: Exact | None = Field(None, description="P: close of the pack, per unit in the price currency")
     price_currency: str | None = None
     fx_rate: Exact | None = None
     value_local: Money | None = Field(None, description="q·P")

@@ -233,7 +233,7 @@ def reconcile(result: Twr, total_value: Decimal) -> Decimal:
     if gap > RECONCILE_BP_MAX:
         raise NotReconciled(
             f"the series ends at {last} {result.base} on {result.asof}, the valued positions sum"
-            f" to {total_value}: {gap:.4f} bp apart, at most {RECONCILE_BP_MAX} allowed"
+            f" to {total_value}: {gap:.4f} bp apart; {RECONCILE_BP_MAX} are allowed"
         )
     return gap
 

@@ -29,13 +29,17 @@ from topics.errors import Code, TerminalError
 from topics.messages import Pins
 
 _TRANSACTIONS_MAX = 10_000
+_METHOD_DEEP_DIVE = (
+    "gains per day at the day's units, prices and rates, before costs; they sum to value − invested + income."
+    " Those of portfolio.gains are measured against the cost instead: price and currency divide differently"
+)
 
 
 class ShareRow(Part):
     """One group's value and share of NAV."""
 
     name: str
-    value: Money
+    value: Money = Field(description="Σ q·P·S")
     weight: Ratio = Field(description="value / NAV with cash, receivables and shorts")
     holdings: int
 
@@ -64,13 +68,16 @@ class TransactionRow(Part):
         price_currency: of price and proceeds; a sale's may be another than `currency`.
         proceeds, gain: of what was sold; null where nothing was paid for units that went.
         cost: of the lot that came or went; both signs turn for a short.
+        action: `buy`, `sell`, `short` or `cover` of a lot's row that trades at a price; else the kind, as for a move.
+        qty: null where no units moved, as for a dividend.
         income: `amount` of what moves no lot: dividends, tax, what is owed, flows in kind.
     """
 
     on: date
     kind: str
-    qty: Exact
-    price: Exact | None
+    action: str
+    qty: Exact | None = Field(description="units that came (+) or went (−), on the share basis of that day")
+    price: Exact | None = Field(description="per unit, as traded")
     price_currency: str | None
     amount: Exact
     currency: str
@@ -123,8 +130,8 @@ class DeepDive(Stamped):
     symbol: str
     name: str
     state: Literal["held", "closed", "unknown"]
-    qty: Exact | None
-    price: Exact | None
+    qty: Exact | None = Field(description="q: Σ units of the open lots")
+    price: Exact | None = Field(description="P: close of the pack, per unit, on the share basis of the day")
     price_currency: str | None
     value: Money | None = Field(description="q·P·S")
     cost: Money | None = Field(description="Σ cost × trade-date rate")
@@ -222,7 +229,7 @@ class PositionGroup(Desk):
             series=series,
             **stamp(
                 pins,
-                "gains per day at the day's units, prices and rates; they sum to value − invested + income",
+                _METHOD_DEEP_DIVE,
                 len(series.dates),
                 reasons=reasons,
                 warnings=performance.twr.warnings,
@@ -293,6 +300,7 @@ def _transactions(rows: Sequence[BookingRow], symbol: str, fx: FxHistory) -> tup
     """Return the rows of a security, and why gains of sales in another currency than the cost's are null."""
     fees = Fees(rows)
     missing: list[str] = []
+    in_kind = {row.source for row in rows if row.kind == "external" and row.symbol == symbol}
     units: defaultdict[str, Decimal] = defaultdict(Decimal)
     found: list[TransactionRow] = []
     for row in rows:
@@ -315,7 +323,8 @@ def _transactions(rows: Sequence[BookingRow], symbol: str, fx: FxHistory) -> tup
             TransactionRow(
                 on=row.on,
                 kind=row.kind,
-                qty=row.qty,
+                action=row.kind if row.source in in_kind else _action(row, goes=goes),
+                qty=row.qty or None,
                 price=row.price,
                 price_currency=row.price_currency,
                 amount=row.amount,
@@ -330,6 +339,15 @@ def _transactions(rows: Sequence[BookingRow], symbol: str, fx: FxHistory) -> tup
             )
         )
     return found, missing
+
+
+def _action(row: BookingRow, *, goes: bool) -> str:
+    if row.kind != "lot" or row.price is None:
+        return row.kind
+    if goes:
+        # A move at a written price realises nothing.
+        return row.kind if not sold(row) else "sell" if row.qty < 0 else "cover"
+    return "buy" if row.qty > 0 else "short"
 
 
 def _split(gain: Gain) -> GainSplit:

@@ -270,8 +270,9 @@ async def test_gains_of_a_holding_are_split_and_reconcile_with_money(desk: Desk)
     }  # fmt: skip
     assert D(found["value"]) - D(found["gains"]["invested"]) == D(found["gains"]["total"])
     assert found["series"]["units"] == [50.0, 50.0, 40.0] and found["series"]["value"] == ["650", "726", "600"]
-    kinds = [(row["kind"], row["qty"]) for row in (await ask(desk, "position.transactions", symbol="SYN-A"))["rows"]]
-    assert kinds == [("lot", "50"), ("lot", "-10")]
+    booked = (await ask(desk, "position.transactions", symbol="SYN-A"))["rows"]
+    kinds = [(row["kind"], row["action"], row["qty"]) for row in booked]
+    assert kinds == [("lot", "buy", "50"), ("lot", "sell", "-10")]
 
 
 async def test_the_whole_gain_is_split_into_causes(desk: Desk) -> None:
@@ -428,6 +429,41 @@ async def test_a_sale_shows_proceeds_cost_gain_and_fees_by_lot() -> None:
     panels = json.loads((ROOT / "patterns/analysis/holding_deep_dive.json").read_text())["presentation"]["panels"]
     [shown] = [[column["path"] for column in panel["columns"]] for panel in panels if panel["title"] == "Booked rows"]
     assert {"on", "qty", "proceeds", "cost", "gain", "fees", "currency", "lot"} <= set(shown)
+
+
+async def test_booked_rows_say_what_they_are_and_no_units_where_none_moved() -> None:
+    ledger = f"""{OPEN}
+2020-01-02 * "in"
+  Assets:Cash  5000 CAD
+  Equity:In
+2020-01-02 * "Buy"
+  Assets:Stock  10 SYN-A {{60 CAD}}
+  Assets:Cash
+2020-01-03 * "Move"
+  Assets:Stock  -4 SYN-A {{60 CAD}}
+  Assets:Other  4 SYN-A {{60 CAD}}
+2020-01-03 * "Move at a written price"
+  Assets:Stock  -1 SYN-A {{60 CAD}} @ 90 CAD
+  Assets:Other  1 SYN-A {{60 CAD}}
+2020-01-03 * "Sell"
+  Assets:Stock  -2 SYN-A {{60 CAD}} @ 90 CAD
+  Assets:Cash  180 CAD
+  Income:Gains
+2020-01-06 * "Given away"
+  Assets:Stock  -3 SYN-A {{60 CAD}} @ 120 CAD
+  Equity:In
+2020-01-06 * "Dividend"
+  Income:Dividends  -5 CAD
+    symbol: "SYN-A"
+  Assets:Cash  5 CAD
+"""
+    booked = await ask(Desk(local_data(ledger, IN_KIND_PRICES, "")), "position.transactions", symbol="SYN-A")
+    rows = [(row["action"], row["qty"]) for row in booked["rows"]]
+    assert rows[:1] == [("buy", "10")], rows
+    assert sorted(rows[1:6], key=str) == sorted(
+        [("lot", "-4"), ("lot", "4"), ("lot", "-1"), ("lot", "1"), ("sell", "-2")], key=str
+    )
+    assert ("lot", "-3") in rows and ("external", "-3") in rows and rows[-1] == ("dividend", None)
 
 
 @pytest.mark.parametrize(
