@@ -20,8 +20,8 @@ class HoldingReturns:
 def holding_returns(history: History, symbol: str) -> HoldingReturns | None:
     """Return a holding's returns; None when the history never held it.
 
-    r = (q·p₁·S₁ + income) / (q·p₀·S₀) − 1 over intervals that begin with units held. Trades within an interval do not
-    count: what was held from its start is measured. A short's return is that of the security it owes.
+    r = (q·p₁·S₁ + income − q·p₀·S₀) / |q·p₀·S₀| over intervals that begin with units held or owed (q < 0): a short
+    gains what the security loses. Trades within an interval do not count: what was held from its start is measured.
     """
     if symbol not in history.symbols:
         return None
@@ -33,7 +33,8 @@ def holding_returns(history: History, symbol: str) -> HoldingReturns | None:
         opening = history.before[day, at] * closes[day - 1] * rate[day - 1]
         if opening:
             closing = history.begin[day, at] * closes[day] * rate[day] + history.income_base[day, at]
-            found.append((history.dates[day], history.dates[day - 1], float(closing / opening) - 1.0))
+            change = float(closing / opening) - 1.0
+            found.append((history.dates[day], history.dates[day - 1], change if opening > 0 else -change))
     return HoldingReturns(
         tuple(on for on, _, _ in found), tuple(on for _, on, _ in found), tuple(value for _, _, value in found)
     )

@@ -1,14 +1,16 @@
 """Instant shocks on market values.
 
 Shares: Δlocal = β·(market shock); bonds: Δlocal = −D·Δy + ½·C·Δy²; new value = value·(1 + Δlocal)·(1 + Δfx). Currency
-shocks are moves against the dollar; a currency without one keeps its rate to it, so Δfx of currency c in base b is
-(1 + x_c)/(1 + x_b) − 1. Cash and dividends owed move with their currency only.
+shocks are moves against the dollar; a currency without one is assumed to keep its rate to it (`unnamed` says which), so
+Δfx of currency c in base b is (1 + x_c)/(1 + x_b) − 1. Cash and dividends owed move with their currency only.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
+
+_NUMERAIRE = "USD"
 
 
 class InvalidScenario(ValueError):
@@ -21,7 +23,7 @@ class Scenario:
 
     Attributes:
         equity: change of the share market, −0.5 = halved.
-        currencies: change of each currency against the dollar.
+        currencies: change of each currency against the dollar; what is not in it is not known, see `unnamed`.
         yields: change of yields, 0.01 = one percentage point.
         citation: where the size of the shock comes from.
     """
@@ -75,6 +77,16 @@ def fx_change(scenario: Scenario, currency: str, base: str) -> float:
     if currency == base:
         return 0.0
     return (1.0 + scenario.currencies.get(currency, 0.0)) / (1.0 + scenario.currencies.get(base, 0.0)) - 1.0
+
+
+def unnamed(scenario: Scenario, currency: str, base: str) -> tuple[str, ...]:
+    """Return the currencies a change in base currency rests on that the scenario says nothing of, the base last.
+
+    Empty when the change is known: all of its moves are named, or there is none to make.
+    """
+    if currency == base:
+        return ()
+    return tuple(code for code in (currency, base) if code != _NUMERAIRE and code not in scenario.currencies)
 
 
 def local_change(scenario: Scenario, beta: float, bond: Bond | None = None) -> float:

@@ -23,6 +23,7 @@ from cli.dead_letter_filter import (
 )
 from cli.exits import Exit
 from cli.failures import CommandFailed
+from cli.figures import counted
 from cli.instance import app_pool, connected
 from cli.options import AsJson
 
@@ -203,8 +204,10 @@ def purge(
     unknown = sorted(set(letters or ()) - set(ids))
     if not dry_run and ids and not yes:
         if as_json or not sys.stdin.isatty():
-            raise CommandFailed(f"{len(ids)} dead letters would be removed for good: --yes is needed", Exit.USAGE)
-        typer.confirm(f"Remove {len(ids)} dead letters for good?", abort=True, err=True)
+            raise CommandFailed(
+                f"{counted(len(ids), 'dead letter')} would be removed for good: --yes is needed", Exit.USAGE
+            )
+        typer.confirm(f"Remove {counted(len(ids), 'dead letter')} for good?", abort=True, err=True)
     count = len(ids) if dry_run else asyncio.run(remove(ids))
     if as_json:
         print_json({"dry_run": dry_run, "purged": count, "ids": ids, "unknown": unknown})

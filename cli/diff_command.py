@@ -11,9 +11,11 @@ from uuid import UUID
 import typer
 
 from cli.console import out, print_json, say
+from cli.execution_control import no_finished
 from cli.exits import Exit
 from cli.failures import CommandFailed
-from cli.options import CHOOSE_ANOTHER, DEMO_TENANT, DEMO_USER, AsJson, Tenant, User
+from cli.figures import counted
+from cli.options import DEMO_TENANT, DEMO_USER, AsJson, Tenant, User
 
 if TYPE_CHECKING:
     from db.postgres import Pool
@@ -134,7 +136,7 @@ async def _stored(pool: Pool, execution_id: UUID, tenant: str, user_id: UUID) ->
 
     found = await ExecutionRepository(pool).show(tenant, user_id, execution_id)
     if found is None:
-        raise CommandFailed(f"there is no finished execution {execution_id} of this user; {CHOOSE_ANOTHER}")
+        raise await no_finished(execution_id, tenant, user_id)
     whole = await complete(pool, found, details=False)
     return orjson.loads(whole.result.model_dump_json(by_alias=True))
 
@@ -163,4 +165,4 @@ def _print(found: Difference) -> None:
         line(f"figure {figure.pointer}{label}: {figure.a} → {figure.b}{delta}{why}")
     more = found.more_figures + max(0, len(found.figures) - _FIGURES_SHOWN)
     if more:
-        line(f"and {more} more figures; --json lists up to 1000")
+        line(f"and {counted(more, 'more figure')}; --json lists up to 1000")

@@ -175,8 +175,8 @@ async def _show(execution_id: UUID, whose: Whose, as_json: bool, report: Path | 
     async with app_pool(settings) as pool:
         found = None if owner is None else await ExecutionRepository(pool).show(*owner, execution_id)
         if found is None:
-            status, text = await execution_control.standing(execution_id, whose)
-            raise CommandFailed(f"execution {execution_id} has no result yet: {status}, {text}")
+            stands = await execution_control.standing(execution_id, whose)
+            raise CommandFailed(execution_control.no_result(execution_id, *stands))
         stored = await complete(pool, found, details=report is not None or not as_json)
     deliver(
         stored.result,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID, uuid4
@@ -13,9 +13,9 @@ from cli.console import print_json, say
 from cli.execution_filter import Error, Newer, Older, PatternId, Status, parse_wanted
 from cli.exits import Exit
 from cli.failures import CommandFailed
-from cli.options import AsJson
+from cli.options import CHOOSE_ANOTHER, AsJson
 from cli.requests import parse_uuid
-from cli.whose import Everyone, Tenant, User, Whose, parse_whose
+from cli.whose import Everyone, OneUser, Tenant, User, Whose, parse_whose
 
 if TYPE_CHECKING:
     from db.executions import ExecutionFilter
@@ -75,6 +75,31 @@ async def standing(execution_id: UUID, whose: Whose) -> tuple[str, str]:
     return "submitted", "waits for the orchestrator to take its request"
 
 
+async def no_result_yet(execution_id: UUID, whose: Whose) -> str | None:
+    """Return the line that an execution has no result yet and what it waits for.
+
+    None when nobody who is meant has such an execution, or Kafka, which would know, does not answer.
+    """
+    from streams.clients import KafkaUnavailable
+
+    try:
+        status, text = await standing(execution_id, whose)
+    except (CommandFailed, KafkaUnavailable):
+        return None
+    return no_result(execution_id, status, text)
+
+
+async def no_finished(execution_id: UUID, tenant: str, user_id: UUID) -> CommandFailed:
+    """Return what to raise where a user's finished execution is needed: it is under way, or there is none."""
+    line = await no_result_yet(execution_id, OneUser(tenant, user_id, str(user_id)))
+    return CommandFailed(line or f"there is no finished execution {execution_id} of this user; {CHOOSE_ANOTHER}")
+
+
+def no_result(execution_id: UUID, status: str, text: str) -> str:
+    """Return the line about how an execution without a result stands; status and text as `standing` gives them."""
+    return f"execution {execution_id} has no result yet: {status}, {text}"
+
+
 def cancel(
     executions: Ids = None,
     all_: Annotated[bool, typer.Option("--all", help="All under way that fit the filters.")] = False,
@@ -132,9 +157,13 @@ def cancel(
         for each, how in ended.items():
             say(f"{each} has ended already: {how}")
         if found or not (missing or ended):
-            say(f"{len(found)} {'would be' if dry_run else 'were'} told to stop")
+            say(f"{len(found)} {_would_be(dry_run, found)} told to stop")
     if missing:
         raise CommandFailed(f"not under way for {whose.who}: {', '.join(missing)}{whose.hint}")
+
+
+def _would_be(dry_run: bool, those: Sequence[object]) -> str:
+    return "would be" if dry_run else "was" if len(those) == 1 else "were"
 
 
 async def _cancel(
@@ -198,7 +227,7 @@ def rerun(
         say(whose.line)
     for old, new in done:
         typer.echo(old if dry_run else f"{old} → {new}")
-    say(f"{len(done)} {'would be' if dry_run else 'were'} started again")
+    say(f"{len(done)} {_would_be(dry_run, done)} started again")
 
 
 async def _rerun(
@@ -217,11 +246,13 @@ async def _rerun(
     async with app_pool(settings) as pool:
         repository = ExecutionRepository(pool)
         results = {name: await repository.show(*owner, name) for name, owner in owners.items()}
-    unknown = [str(each) for each in ids if results.get(each) is None]
-    if unknown:
-        raise CommandFailed(
-            f"there is no finished execution {', '.join(unknown)} of {whose.who}, nothing was started{whose.hint}"
-        )
+    missing = [each for each in ids if results.get(each) is None]
+    if missing:
+        lines = {each: await no_result_yet(each, whose) for each in missing}
+        said = [line for line in lines.values() if line is not None]
+        if unknown := [str(each) for each, line in lines.items() if line is None]:
+            said.append(f"there is no finished execution {', '.join(unknown)} of {whose.who}{whose.hint}")
+        raise CommandFailed(f"nothing was started: {'; '.join(said)}")
     old = [result for result in results.values() if result is not None]
     if dry_run or not old:
         return [(result.execution_id, None) for result in old]

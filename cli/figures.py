@@ -49,6 +49,11 @@ def percent(value: Any, decimals: int = 2, *, plus: bool = False) -> str:
     return _signed(f"{number * 100:+,.{decimals}f}%" if plus else f"{number * 100:,.{decimals}f}%")
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Return a number with what it counts, like `1 row` or `2 rows`; `many` is a plural that does not end in s."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
 def score(value: Any) -> str:
     """Return a rating on the scale 0–10 with one decimal."""
     return amount(value, 1)

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from cli.figures import NOT_AVAILABLE
+from cli.figures import NOT_AVAILABLE, counted
 from cli.hints import (
     TEXT_FORMATS,
     Hints,
@@ -111,7 +111,7 @@ def _table(panel: Mapping[str, Any], value: Mapping[str, Any], title: str, width
     if totals:
         table.add_section()
         table.add_row(*totals[:fitting])
-    notes = [f"and {len(rows) - _ROWS_MAX} more rows"] if len(rows) > _ROWS_MAX else []
+    notes = [f"and {counted(len(rows) - _ROWS_MAX, 'more row')}"] if len(rows) > _ROWS_MAX else []
     notes += [f"a wider terminal or --report also shows {', '.join(names[fitting:])}"] if names[fitting:] else []
     return Group(table, *(Text(note, "dim") for note in notes))
 

@@ -11,6 +11,7 @@ import typer
 from cli.console import out, print_json, say
 from cli.exits import Exit
 from cli.failures import CommandFailed
+from cli.figures import counted
 from cli.options import AsJson, parse_date
 
 if TYPE_CHECKING:
@@ -87,10 +88,10 @@ def check(
         for each in found.faults:
             typer.echo(str(each))
         held = (
-            f"{found.transactions} transactions, {found.bookings} bookings, {len(found.symbols)} securities,"
-            f" currencies {', '.join(found.currencies)}"
+            f"{counted(found.transactions, 'transaction')}, {counted(found.bookings, 'booking')},"
+            f" {counted(len(found.symbols), 'security', 'securities')}, currencies {', '.join(found.currencies)}"
         )
-        say(f"{len(found.faults)} fault(s)" if found.faults else f"valid: {held}")
+        say(counted(len(found.faults), "fault") if found.faults else f"valid: {held}")
     raise typer.Exit(Exit.ERROR if found.faults else Exit.OK)
 
 
@@ -241,7 +242,9 @@ def _held(
     if faults:
         for each in faults:
             typer.echo(str(each), err=True)
-        raise CommandFailed(f"{len(faults)} faults: correct them first, positions of a faulty ledger are wrong")
+        raise CommandFailed(
+            f"{counted(len(faults), 'fault')}: correct them first, positions of a faulty ledger are wrong"
+        )
     return tree, booked.positions(asof or _last_day(booked))
 
 

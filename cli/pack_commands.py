@@ -14,6 +14,7 @@ from cli import pack_data_commands
 from cli.console import out, print_json, say
 from cli.exits import Exit
 from cli.failures import CommandFailed
+from cli.figures import counted
 from cli.options import AsJson, parse_date
 from cli.requests import parse_uuid
 
@@ -77,7 +78,7 @@ def build(
         for on, found in report.faulty:
             say(f"{on} not built: {found.subject}: {found.message}")
         if report.warnings:
-            say(f"{len(report.warnings)} warnings; `dawsos packs show PACK` lists those of a pack")
+            say(f"{counted(len(report.warnings), 'warning')}; `dawsos packs show PACK` lists those of a pack")
     if report.faulty:
         raise typer.Exit(Exit.ERROR)
 

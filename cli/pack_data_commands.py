@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +12,7 @@ import typer
 from cli.console import print_json, say
 from cli.exits import Exit
 from cli.failures import CommandFailed
+from cli.figures import counted
 from cli.options import AsJson, parse_date
 from cli.requests import parse_uuid
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from services.market_files import MarketFile
     from services.pack_import import ImportReport, ImportRequest
 
-_IDENTIFIER_COLUMNS = ("symbol", "scheme", "value", "valid_from", "valid_to")
 Day = Annotated[date | None, typer.Option(parser=parse_date, metavar="YYYY-MM-DD")]
 File = Path | None
 
@@ -79,16 +79,21 @@ def import_command(
         raise CommandFailed("nothing to import: give --prices, --fx, --ecb or --identifiers", Exit.USAGE)
     if fx is not None and ecb:
         raise CommandFailed("give --fx or --ecb, not both", Exit.USAGE)
+    if calendar is not None:
+        _require_exchange(calendar)
+    from db.identifiers import UnknownSecurities
+    from services.identifier_files import read_identifiers
     from services.market_files import ParquetMissing
     from services.price_files import FilesRejected
 
     try:
+        named = None if identifiers is None else read_identifiers(identifiers)
         request = _request(
             policy=policy,
             prices=prices,
             fx=fx,
             ecb=ecb,
-            identifiers=identifiers,
+            identifiers=() if named is None else named.identifiers,
             identify_by=identify_by,
             calendar=calendar,
             source=source,
@@ -98,15 +103,18 @@ def import_command(
             expected_by=_time(expected_by),
             time_zone=time_zone,
         )
+        try:
+            report = asyncio.run(_load(request, quiet=as_json))
+        except UnknownSecurities as unknown:
+            if named is None:
+                raise
+            raise named.unknown(unknown.symbols) from None
     except FilesRejected as rejected:
         for fault in rejected.faults:
             typer.echo(str(fault), err=True)
-        raise CommandFailed(f"{len(rejected.faults)} faults, nothing was imported") from None
+        raise CommandFailed(f"{counted(len(rejected.faults), 'fault')}, nothing was imported") from None
     except ParquetMissing as missing:
         raise CommandFailed(str(missing), Exit.UNAVAILABLE) from None
-    if calendar is not None:
-        _require_exchange(calendar)
-    report = asyncio.run(_load(request, quiet=as_json))
     if as_json:
         print_json(report.as_json())
     else:
@@ -114,11 +122,16 @@ def import_command(
         if report.keeping:
             say(str(report.keeping))
         if report.identifiers:
-            say(f"{report.identifiers} identifiers new or changed")
+            say(f"{counted(report.identifiers, 'identifier')} new or changed")
+        for each in report.doubtful:
+            say(str(each))
+        if report.calendar is not None and report.calendar[0] != policy:
+            name, until = report.calendar
+            say(f"calendar {name} known until {until}")
         for on, found in report.faulty:
             say(f"{on} not built: {found.subject and f'{found.subject}: '}{found.message}")
         if report.warnings:
-            say(f"{len(report.warnings)} warnings; `dawsos packs show PACK` lists those of a pack")
+            say(f"{counted(len(report.warnings), 'warning')}; `dawsos packs show PACK` lists those of a pack")
     if report.faulty:
         raise typer.Exit(Exit.ERROR)
 
@@ -143,11 +156,7 @@ def verify_command(
         for change in found["differences"]:
             typer.echo(f"{change['kind']} of {change['name']}: pack {change['before']}, files {change['after']}")
         if prices is not None or fx is not None:
-            say(
-                "the files rebuild it"
-                if found["rebuilt"]
-                else f"{len(found['differences'])} rows differ from the files"
-            )
+            say("the files rebuild it" if found["rebuilt"] else f"{_differ(found['differences'])} from the files")
     if found["rebuilt"] is False:
         raise typer.Exit(Exit.ERROR)
 
@@ -174,7 +183,11 @@ def diff_command(
     # What was restated before what only comes from elsewhere.
     for change in sorted(changes, key=lambda change: not change.restated):
         typer.echo(str(change))
-    say(f"{len(changes)} rows differ" if changes else "no difference")
+    say(_differ(changes) if changes else "no difference")
+
+
+def _differ(rows: Sequence[Any]) -> str:
+    return f"{counted(len(rows), 'row')} {'differs' if len(rows) == 1 else 'differ'}"
 
 
 def _time(text: str | None) -> time | None:
@@ -199,13 +212,12 @@ def _request(
     prices: Path | None,
     fx: Path | None,
     ecb: bool,
-    identifiers: Path | None,
     calendar: str | None,
     source: str,
     **others: Any,
 ) -> ImportRequest:
     from services.market_files import PRICE_COLUMNS, RATE_COLUMNS, prices_of, rates_of, read_market_file
-    from services.pack_import import GivenIdentifier, GivenOrigin, GivenPrice, GivenRate, ImportRequest
+    from services.pack_import import GivenOrigin, GivenPrice, GivenRate, ImportRequest
 
     origins: list[GivenOrigin] = []
     closes = rates = None
@@ -219,11 +231,9 @@ def _request(
         provider = "ecb" if ecb else source
         origins.append(GivenOrigin(kind="rates", source=provider, name=file.name, sha256=file.sha256))
         rates = tuple(GivenRate(base=r[1], quote=r[2], rate=r[3], observed_on=r[0]) for r in rows)
-    codes = tuple(GivenIdentifier(**row) for row in _identifiers(identifiers)) if identifiers else ()
     return ImportRequest(
         policy=policy,
         exchange=calendar,
-        identifiers=codes,
         prices=closes,
         rates=rates,
         source=source,
@@ -242,18 +252,6 @@ def _ecb() -> MarketFile:
 
     url = settings().ecb_url
     return market_text(url, asyncio.run(fetch(url, "ecb")), RATE_COLUMNS)
-
-
-def _identifiers(path: Path) -> list[dict[str, Any]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in _IDENTIFIER_COLUMNS[:3] if name not in (reader.fieldnames or ())]
-            if missing:
-                raise CommandFailed(f"{path.name}:1: missing column(s) {', '.join(missing)}", Exit.USAGE)
-            return [{name: row[name] or None for name in _IDENTIFIER_COLUMNS if name in row} for row in reader]
-    except OSError as error:
-        raise CommandFailed(f"cannot read {path}: {error.strerror}", Exit.USAGE) from None
 
 
 async def _load(request: ImportRequest, *, quiet: bool) -> ImportReport:
@@ -279,9 +277,7 @@ async def _verify(pack: str, prices: Path | None, fx: Path | None) -> dict[str, 
         digest = await packs.verify(pack_id)
         changes = []
         if prices is not None or fx is not None:
-            request = _request(
-                policy="verify", prices=prices, fx=fx, ecb=False, identifiers=None, calendar=None, source="files"
-            )
+            request = _request(policy="verify", prices=prices, fx=fx, ecb=False, calendar=None, source="files")
             changes = await rebuilt_difference(packs, pack_id, request)
     return {
         "pack_id": str(pack_id),

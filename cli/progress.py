@@ -28,6 +28,10 @@ _MARKS = {
 }
 _QUEUE = "$queue"
 _NAMES = {"$resolve": "resolve pins", _QUEUE: "wait for room"}
+_UNDO = "$undo:"
+# Requests and answers come from two topics, so what was earlier may come later: then it is no news. Nothing follows a
+# success; a failure is followed by another attempt or by its answer.
+_NEWS_AFTER = {"succeeded": (), "failed": ("retrying", "succeeded")}
 
 
 class StepProgress:
@@ -63,7 +67,9 @@ class StepProgress:
     def update(self, step_id: str, status: str) -> None:
         """Note that a step was `queued` or `requested`, is `retrying`, has `succeeded` or `failed`."""
         now = time.monotonic()
-        begun = self._steps[step_id][1] if step_id in self._steps else now
+        before, begun, _ = self._steps.get(step_id, ("", now, None))
+        if status not in _NEWS_AFTER.get(before, _MARKS):
+            return
         self._note(step_id, status, begun, now if status in ("succeeded", "failed") else None)
 
     def complete(self, trace: Trace) -> None:
@@ -77,9 +83,10 @@ class StepProgress:
             if step.started_at_ms is None or step.finished_at_ms is None:
                 continue
             self._times[step.step_id] = duration(step.started_at_ms, step.finished_at_ms)
-            if step.step_id not in self._steps or self._steps[step.step_id][2] is None:
+            settled = "failed" if step.error else "succeeded"
+            if step.step_id not in self._steps or self._steps[step.step_id][0] != settled:
                 now = time.monotonic()
-                self._note(step.step_id, "failed" if step.error else "succeeded", now, now)
+                self._note(step.step_id, settled, now, now)
         if self._times and not self._quiet and self._live is None:
             times = ", ".join(f"{_label(step_id)} {took}" for step_id, took in self._times.items())
             self._console.print(f"  {STEP_TIME}: {times}", markup=False, soft_wrap=True)
@@ -105,4 +112,6 @@ class StepProgress:
 
 
 def _label(step_id: str) -> str:
+    if step_id.startswith(_UNDO):
+        return f"undo {step_id.removeprefix(_UNDO)}"
     return _NAMES.get(step_id, step_id)

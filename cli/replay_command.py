@@ -8,9 +8,10 @@ from uuid import UUID
 import typer
 
 from cli.console import out, print_json, say
+from cli.execution_control import no_finished
 from cli.exits import Exit
 from cli.failures import CommandFailed
-from cli.options import CHOOSE_ANOTHER, DEMO_TENANT, DEMO_USER, AsJson, Tenant, User, whose
+from cli.options import DEMO_TENANT, DEMO_USER, AsJson, Tenant, User, whose
 from cli.requests import parse_uuid
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def replay_command(
 
     Steps of pure capabilities are computed again by the code that is here; for all others the recorded answer stands
     in, so nothing happens twice. Nothing is cached or stored. Reads results, pattern texts, pricing packs and artifacts
-    from Postgres and ledgers from their repository; Kafka is not asked.
+    from Postgres and ledgers from their repository; Kafka is asked only about an execution that has no result.
 
     Exit code 0: all the same. 1: something differs; the first step that does is named. 8: nothing differs, but a
     capability or pattern is not here in the recorded version, or a value was not kept.
@@ -98,7 +99,7 @@ async def _replay(
         for execution_id in ids:
             made = await replay_stored(found, catalogue, pool, tenant, user_id, execution_id)
             if made is None:
-                raise CommandFailed(f"there is no finished execution {execution_id} of this user; {CHOOSE_ANOTHER}")
+                raise await no_finished(execution_id, tenant, user_id)
             replays.append(made)
             if not as_json:
                 _print(made, details=len(ids) == 1 or made.outcome != "same")

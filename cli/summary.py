@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from cli.figures import amount, day, decimal, duration, percent, quantity, score, sign
+from cli.figures import amount, counted, day, decimal, duration, percent, quantity, score, sign
 from cli.hinted import hinted
 from cli.hints import NO_HINTS, Hints
 from cli.report.evidence import inputs_of
@@ -67,7 +67,7 @@ def _title(result: ExecutionResult, portfolio_name: str | None) -> RenderableTyp
     trace = result.trace
     name = portfolio_name or trace.portfolio_id or result.pattern_id
     facts = [f"as of {day(trace.asof)}"] if trace.asof else []
-    facts += [f"asked for {day(trace.asof_requested)}"] if trace.asof_requested and not trace.asof else []
+    facts += [f"asked for {day(trace.asof_requested)}"] if trace.asof_requested not in (None, trace.asof) else []
     facts += [f"in {trace.base_ccy}"] if trace.base_ccy else []
     colour = "green" if result.status == "succeeded" else "red"
     return Group(
@@ -210,7 +210,8 @@ def _pins(result: ExecutionResult) -> RenderableType:
     grid.add_row("digest", result.digest)
     hits = sum(step.cache == "hit" for step in trace.steps)
     begun = sum(step.started_at_ms is not None for step in trace.steps)
-    steps = f"{begun} steps" if begun == len(trace.steps) else f"{begun} of {len(trace.steps)} steps"
+    steps = counted(len(trace.steps), "step")
+    steps = steps if begun == len(trace.steps) else f"{begun} of {steps}"
     grid.add_row(
         "run",
         f"{result.execution_id}, {steps}, {hits} from cache, {duration(result.started_at_ms, result.finished_at_ms)}",

@@ -8,6 +8,7 @@ import typer
 
 from cli.console import out, print_json, say
 from cli.exits import Exit
+from cli.figures import counted
 from cli.options import AsJson
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def plan(as_json: AsJson = False) -> None:
             f"kafka-topics --create --topic '{each['topic']}' --partitions {each['partitions']} "
             f"--replication-factor {each['replication']} {configs}"
         )
-    say(f"{len(missing)} topics are missing" if missing else "all topics exist")
+    verb = "is" if len(missing) == 1 else "are"
+    say(f"{counted(len(missing), 'topic')} {verb} missing" if missing else "all topics exist")
 
 
 @app.command()

@@ -11,6 +11,7 @@ import typer
 from cli.console import out, print_json, say
 from cli.exits import Exit
 from cli.failures import CommandFailed
+from cli.figures import counted
 from cli.options import AsJson
 
 if TYPE_CHECKING:
@@ -66,7 +67,13 @@ def _verified(result: dict[str, Any], pattern: dict[str, Any] | None, digest: st
 
 
 def _print(name: str, found: Verification) -> None:
-    counts = f"{found.figures} outputs, {found.arguments} sets of arguments, {found.steps} steps recomputed"
+    counts = ", ".join(
+        (
+            counted(found.figures, "output"),
+            counted(found.arguments, "set of arguments", "sets of arguments"),
+            f"{counted(found.steps, 'step')} recomputed",
+        )
+    )
     if found.sound:
         out().print(f"{name}: sound, digest {found.digest} ({counts})", markup=False, soft_wrap=True)
     for each in found.findings:

@@ -1,5 +1,6 @@
 """What securities are called elsewhere: ISIN, FIGI, vendors' codes, each from a day to a day."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -30,6 +31,14 @@ class Identifier:
     valid_to: date = date.max
 
 
+class UnknownSecurities(TerminalError):
+    """Codes were given of securities that are not there."""
+
+    def __init__(self, symbols: Sequence[str]) -> None:
+        super().__init__(Code.INVALID_INPUT, f"there is no security {', '.join(symbols)}")
+        self.symbols = symbols
+
+
 class IdentifierRepository:
     """Reads with any role, writes with a pipeline's or the owner's.
 
@@ -44,15 +53,19 @@ class IdentifierRepository:
         """Add codes, or end those that have no end yet; returns how many rows changed. Repeating changes nothing.
 
         Raises:
-            TerminalError: INVALID_INPUT for an unknown security, or a code that means another one at the same time.
+            UnknownSecurities: see there.
+            TerminalError: INVALID_INPUT for a code that means another security at the same time, or stands there twice.
         """
         symbols = sorted({row.symbol for row in identifiers})
+        times = Counter((row.scheme, row.value, row.valid_from) for row in identifiers)
+        if twice := [f"{scheme} {value}" for (scheme, value, _), count in times.items() if count > 1]:
+            raise TerminalError(Code.INVALID_INPUT, f"given twice from the same day: {', '.join(twice)}")
         try:
             async with transaction(self._pool) as connection:
                 known = {row[0] for row in await connection.fetch(query("securities_ids"), symbols)}
                 unknown = [symbol for symbol in symbols if symbol not in known]
                 if unknown:
-                    raise TerminalError(Code.INVALID_INPUT, f"there is no security {', '.join(unknown)}")
+                    raise UnknownSecurities(unknown)
                 done = await connection.execute(
                     query("identifiers_put"),
                     [row.symbol for row in identifiers],

@@ -216,7 +216,8 @@ class _Reader:
             )
 
     def _indented(self, line_number: int, text: str) -> None:
-        if not self._inside:
+        # Under a line that was refused there is no directive either; that line's fault says enough.
+        if not self._inside and not self._spoilt:
             raise _Bad(f"indented line belongs to no directive: {_short(text)}")
         if found := _META.match(text):
             # Metadata of a posting is read and dropped; that of the directive is kept.

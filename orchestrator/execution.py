@@ -291,9 +291,10 @@ class Execution:
         """Day that was asked for, or that the resolution chose when none was; None while there is neither."""
         if self.pins is not None:
             return self.pins.asof_requested
-        if self.resolution is not None:
+        asked = self.admission.request.asof if self.admission else None
+        if asked is None and self.resolution is not None:
             return self.resolution.asof
-        return self.admission.request.asof if self.admission else None
+        return asked
 
     @property
     def ends_at_ms(self) -> int | None:

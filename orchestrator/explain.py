@@ -1,6 +1,7 @@
 """The trace: how every step went, in the pattern's order, and what the whole rests on."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 from typing import Any
 
 from orchestrator.execution import Admission, Execution, StepRecord, StepStatus
@@ -80,11 +81,16 @@ def _warnings(state: Execution) -> tuple[str, ...]:
     if state.resolution is not None:
         found.extend(state.resolution.warnings)
     if state.pins is not None and state.pins.stale:
-        found.append(f"stale: valued at the pack of {state.pins.asof}; that of {state.pins.asof_requested} is warming")
+        found.append(f"stale: valued at the pack of {state.pins.asof}; that of {_day_meant(state)} is warming")
     for record in state.finished.values():
         if record.metadata is not None:
             found.extend(record.metadata.warnings)
     return tuple(dict.fromkeys(found))
+
+
+def _day_meant(state: Execution) -> date | None:
+    """Return the day whose pack a stale answer should have had: a Sunday asked for means its Friday's."""
+    return state.resolution.pack.asof_date if state.resolution else state.asof_requested
 
 
 def _panels(state: Execution, pattern: CompiledPattern) -> tuple[PanelStaleness, ...]:
@@ -108,7 +114,7 @@ def _panel(name: str, step: CompiledStep, record: StepRecord | None, state: Exec
             ttl=ttl,
             stale=stale,
             status="stale" if stale else "fresh",
-            reason=f"the pack of {state.pins.asof_requested} is warming" if stale and state.pins else None,
+            reason=f"the pack of {_day_meant(state)} is warming" if stale else None,
         )
     return PanelStaleness(
         output=name, capability=step.capability, status="unavailable", reason=_unavailable(record, state)

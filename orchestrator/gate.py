@@ -120,7 +120,7 @@ def _pass(turn: Turn, resolution: Resolution, pack: PackRef, stale: bool) -> Sta
         base_ccy=resolution.base_ccy,
         benchmark_id=resolution.benchmark_id,
         asof=pack.asof_date,
-        asof_requested=resolution.asof,
+        asof_requested=turn.admission.request.asof or resolution.asof,
         stale=stale,
     )
     if turn.resolve_record is not None:

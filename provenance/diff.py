@@ -432,8 +432,11 @@ def _maker(before: Mapping[str, Any], after: Mapping[str, Any], pointer: str) ->
 def _delta(left: Any, right: Any) -> Any:
     if isinstance(left, bool) or isinstance(right, bool):
         return None
-    if isinstance(left, (int, float)) and isinstance(right, (int, float)):
+    if isinstance(left, int) and isinstance(right, int):
         return right - left
+    if isinstance(left, (int, float)) and isinstance(right, (int, float)):
+        # On the digits as they are printed: to a reader 0.3 − 0.1 is 0.2, in binary it is 0.19999999999999998.
+        return float(Decimal(repr(right)) - Decimal(repr(left)))
     if isinstance(left, str) and isinstance(right, str):
         try:
             delta = Decimal(right) - Decimal(left)

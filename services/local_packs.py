@@ -1,5 +1,9 @@
 """Pricing packs in memory, one per day of a price file. Never written to, so always fresh.
 
+A day without prices is answered by the last one before it, as a calendar's target day is (`db.pack_choice`). The file
+has no calendar, so that is said unless only a weekend lies between, and in a hole too long to carry prices over it is
+refused: never silently an older day.
+
 A pack's SHA-256 is chained over all days up to its own, because that is what it sees; its id is derived from it. The
 same files give the same packs anywhere.
 """
@@ -7,16 +11,18 @@ same files give the same packs anywhere.
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from agents.ports import PriceRow, RateRow, Security
+from analytics.fx import CARRY_DAYS_MAX
 from db.pack_choice import PackDecision
 from topics.canonical import digest
 from topics.errors import Code, TerminalError
 from topics.messages import PackRef, PackStatus
 
 POLICY = "files"
+_SATURDAY = 5
 _NAMESPACE = uuid5(NAMESPACE_URL, "dawsos-executor:local-pack")
 
 
@@ -77,10 +83,9 @@ class LocalPacks:
             known = f"the prices begin on {self.dates[0]}" if self.dates else "there are no prices"
             raise TerminalError(Code.NO_PACK, f"no pack for {asof}: {known}")
         on = self.dates[at - 1]
-        warnings = ()
-        if asof is not None and at == len(self.dates) and asof > on:
-            warnings = (f"asked for {asof}; the prices end on {on}",)
-        return PackDecision(on, self._by_day[on], self._before(on), warnings)
+        following = self.dates[at] if at < len(self.dates) else None
+        warning = None if asof is None else _day_short(asof, on, following)
+        return PackDecision(on, self._by_day[on], self._before(on), (warning,) if warning else ())
 
     async def series(
         self, pack_id: UUID, symbols: Sequence[str], currencies: Sequence[str], start: date | None
@@ -124,6 +129,36 @@ class LocalPacks:
     def _before(self, on: date) -> PackRef | None:
         at = bisect_left(self.dates, on)
         return self._by_day[self.dates[at - 1]] if at else None
+
+
+def _day_short(asof: date, on: date, following: date | None) -> str | None:
+    """Return what to say of a day answered by the last priced day before it; None when nothing need be said.
+
+    A file names no sessions, so only a weekend is known to be none. What is missing elsewhere may be a holiday as well
+    as a hole: as long as a price may be carried it is a warning.
+
+    Args:
+        asof: day asked for.
+        on: last priced day at or before it.
+        following: first priced day after it; None past the end of the file, where the newest day answers.
+
+    Raises:
+        TerminalError: NO_PACK, when `asof` lies in a hole, more than `CARRY_DAYS_MAX` calendar days after `on`.
+    """
+    if asof == on:
+        return None
+    if following is None:
+        return f"asked for {asof}; the prices end on {on}"
+    age = (asof - on).days
+    if age > CARRY_DAYS_MAX:
+        raise TerminalError(
+            Code.NO_PACK,
+            f"no pack for {asof}: the prices have none between {on} and {following}, and a price may be carried"
+            f" {CARRY_DAYS_MAX} calendar days",
+        )
+    if all((on + timedelta(days=day)).weekday() >= _SATURDAY for day in range(1, age + 1)):
+        return None
+    return f"asked for {asof}; the prices have none between {on} and {following}"
 
 
 def _cells(rows: Iterable[PriceRow | RateRow]) -> list[list[str]]:

@@ -9,12 +9,13 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Protocol
+from itertools import combinations
+from typing import Annotated, Any, Protocol, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from db.identifiers import Identifier, IdentifierRepository, symbol_on
+from db.identifiers import Identifier, IdentifierRepository, UnknownSecurities, symbol_on
 from db.pack_build import BuildReport
 from db.pack_checks import Finding
 from db.pack_content import CARRY_DAYS_MAX, Origin, PackContent, PriceRow, RateRow, assemble
@@ -25,6 +26,7 @@ from db.pack_writer import PackWriter
 from db.packs import PackRepository
 from db.postgres import Pool
 from services.packs_build import extend_exchange
+from services.security_codes import STANDARDS, code_fault
 from topics.errors import Code, TerminalError
 from topics.messages import PackStatus
 
@@ -57,13 +59,35 @@ class GivenRate(_Given):
 
 
 class GivenIdentifier(_Given):
-    """A code of a security, valid from a day to a day, both included."""
+    """A code of a security, valid from a day to a day, both included. An ISIN and a FIGI have their check digit."""
 
     symbol: _Text
     scheme: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=40)]
     value: _Text
     valid_from: date | None = None
     valid_to: date | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if fault := code_fault(self.scheme, self.value):
+            raise ValueError(fault)
+        if self.first > self.last:
+            raise ValueError(f"expected valid_from up to valid_to, got {self.valid_from} to {self.valid_to}")
+        return self
+
+    @property
+    def first(self) -> date:
+        """First day it is valid."""
+        return self.valid_from or date.min
+
+    @property
+    def last(self) -> date:
+        """Last day, included."""
+        return self.valid_to or date.max
+
+    def overlaps(self, other: "GivenIdentifier") -> bool:
+        """Say whether there is a day on which both are valid."""
+        return self.first <= other.last and other.first <= self.last
 
 
 class GivenSecurity(_Given):
@@ -156,6 +180,21 @@ class Keeping:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Doubtful:
+    """A security that two codes of one standard scheme mean on the same day: one of them is probably another's."""
+
+    symbol: str
+    message: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON-ready columns."""
+        return {"symbol": self.symbol, "message": self.message}
+
+    def __str__(self) -> str:
+        return f"{self.symbol}: {self.message}"
+
+
 @dataclass(slots=True)
 class ImportReport:
     """What an import did; with `dry_run` what it would do.
@@ -163,6 +202,8 @@ class ImportReport:
     Attributes:
         packs: day, revision, id and digest of each new pack.
         identifiers: how many were new or changed.
+        doubtful: what is odd about the identifiers; `warnings` are those of packs.
+        calendar: name of the policy's calendar, and the last day it is known for; packs are expected up to that day.
         keeping: packs after a restated day that were frozen before this import: they go on seeing its old rows.
     """
 
@@ -170,6 +211,8 @@ class ImportReport:
     restated: int = 0
     unchanged: int = 0
     identifiers: int = 0
+    doubtful: list[Doubtful] = field(default_factory=list)
+    calendar: tuple[str, date] | None = None
     packs: list[dict[str, Any]] = field(default_factory=list)
     keeping: Keeping | None = None
     faulty: list[tuple[date, Finding]] = field(default_factory=list)
@@ -182,6 +225,8 @@ class ImportReport:
             "restated": self.restated,
             "unchanged": self.unchanged,
             "identifiers": self.identifiers,
+            "doubtful": [found.as_json() for found in self.doubtful],
+            "calendar": self.calendar and {"name": self.calendar[0], "known_until": str(self.calendar[1])},
             "packs": self.packs,
             "keeping": self.keeping and self.keeping.as_json(),
             "faulty": [{"day": str(on), **found.as_json()} for on, found in self.faulty],
@@ -218,20 +263,26 @@ async def import_packs(
         progress: called with (packs written, sessions in all).
 
     Raises:
+        UnknownSecurities: identifiers of securities that are neither there nor priced; nothing was written.
         TerminalError: INVALID_INPUT when currencies, codes or days do not fit what is there.
         PackRejected: rows that no pack can hold.
     """
     writer, policies, codes = PackWriter(pool), PolicyRepository(pool), IdentifierRepository(pool)
     prices = request.prices
+    made: list[Security] = []
     if request.identify_by is None:
-        await writer.add_securities(_securities(request, prices or (), await _known(writer, request, prices or ())))
+        made = _securities(request, prices or (), await _known(writer, request, prices or ()))
+    await _require_securities(writer, request.identifiers, made)
+    await writer.add_securities(made)
     report = ImportReport()
     if request.identifiers:
         report.identifiers = await codes.add([_identifier(row) for row in request.identifiers], request.source)
+        report.doubtful = await _doubtful(codes, request.identifiers)
     if request.identify_by is not None and prices:
         prices = await _identified(codes, request.identify_by, prices)
         await writer.add_securities(_securities(request, prices, await _known(writer, request, prices)))
     sessions = await _settle_policy(writer, policies, request, prices)
+    report.calendar = await _calendar(policies, request.policy)
     days = await _days(writer, request, sessions, prices)
     built: BuildReport = await writer.build(
         request.policy,
@@ -307,7 +358,37 @@ def _securities(request: ImportRequest, prices: Sequence[GivenPrice], known: Map
 
 
 def _identifier(row: GivenIdentifier) -> Identifier:
-    return Identifier(row.symbol, row.scheme, row.value, row.valid_from or date.min, row.valid_to or date.max)
+    return Identifier(row.symbol, row.scheme, row.value, row.first, row.last)
+
+
+async def _require_securities(
+    writer: PackWriter, identifiers: Sequence[GivenIdentifier], made: Sequence[Security]
+) -> None:
+    symbols = {row.symbol for row in identifiers} - {security.symbol for security in made}
+    if unknown := symbols - set(await writer.securities(sorted(symbols))):
+        raise UnknownSecurities(sorted(unknown))
+
+
+async def _doubtful(codes: IdentifierRepository, given: Sequence[GivenIdentifier]) -> list[Doubtful]:
+    """Return each pair of codes of one standard scheme that one of these securities has on the same day."""
+    found: list[Doubtful] = []
+    for symbol in sorted({row.symbol for row in given if row.scheme in STANDARDS}):
+        known = [row for row in await codes.of(symbol) if row.scheme in STANDARDS]
+        for one, other in combinations(known, 2):
+            since, until = max(one.valid_from, other.valid_from), min(one.valid_to, other.valid_to)
+            if one.scheme == other.scheme and since <= until:
+                begins = "" if since == date.min else f" from {since}"
+                ends = "" if until == date.max else f" to {until}"
+                when = f"{begins}{ends}" or " at all times"
+                message = f"{one.scheme} {one.value} and {other.value} both mean it{when}"
+                found.append(Doubtful(symbol, message))
+    return found
+
+
+async def _calendar(policies: PolicyRepository, policy: str) -> tuple[str, date] | None:
+    known = await policies.get(policy)
+    covered = known and await policies.calendar_range(known.calendar)
+    return (known.calendar, covered[1]) if known and covered else None
 
 
 async def _identified(codes: IdentifierRepository, scheme: str, prices: Sequence[GivenPrice]) -> tuple[GivenPrice, ...]:

@@ -34,13 +34,14 @@ class FilesRejected(ValueError):
 
 
 @dataclass(slots=True)
-class _File:
-    """One file while it is read."""
+class CheckedFile:
+    """One file while it is read: its name, and its faults so far."""
 
     name: str
     faults: list[Fault] = field(default_factory=list)
 
     def fault(self, line: int, message: str) -> None:
+        """Note a fault; after the first hundred only that there are more."""
         if len(self.faults) < _FAULTS_MAX:
             self.faults.append(Fault(f"{self.name}:{line}", "", message))
         elif len(self.faults) == _FAULTS_MAX:
@@ -49,22 +50,22 @@ class _File:
 
 def read_prices(path: Path) -> tuple[list[PriceRow], list[Fault]]:
     """Return the rows ordered by day and symbol, and every fault."""
-    return parse_prices(_text_of(path), path.name)
+    return parse_prices(text_of(path), path.name)
 
 
 def read_rates(path: Path) -> tuple[list[RateRow], list[Fault]]:
     """Return the rows ordered by day and pair, and every fault."""
-    return parse_rates(_text_of(path), path.name)
+    return parse_rates(text_of(path), path.name)
 
 
 def parse_prices(text: str | None, name: str) -> tuple[list[PriceRow], list[Fault]]:
     """Like `read_prices`, on text; None stands for a file that cannot be read."""
-    file = _File(name)
+    file = CheckedFile(name)
     rows: list[PriceRow] = []
     seen: dict[tuple[date, str], int] = {}
     currency_of: dict[str, tuple[str, int]] = {}
-    for line, cells in _records(file, text, PRICE_COLUMNS):
-        on = _day(file, line, cells[0])
+    for line, cells in records(file, text, PRICE_COLUMNS):
+        on = parse_day(file, line, cells[0])
         symbol, currency = cells[1], cells[3]
         close = _positive(file, line, "close", cells[2])
         if not symbol:
@@ -87,11 +88,11 @@ def parse_prices(text: str | None, name: str) -> tuple[list[PriceRow], list[Faul
 
 def parse_rates(text: str | None, name: str) -> tuple[list[RateRow], list[Fault]]:
     """Like `read_rates`, on text; None stands for a file that cannot be read."""
-    file = _File(name)
+    file = CheckedFile(name)
     rows: list[RateRow] = []
     seen: dict[tuple[date, str, str], tuple[int, Decimal]] = {}
-    for line, cells in _records(file, text, RATE_COLUMNS):
-        on = _day(file, line, cells[0])
+    for line, cells in records(file, text, RATE_COLUMNS):
+        on = parse_day(file, line, cells[0])
         base, quote = cells[1], cells[2]
         fine = _currency(file, line, base, iso=True) and _currency(file, line, quote, iso=True)
         rate = _positive(file, line, "rate", cells[3])
@@ -112,22 +113,28 @@ def parse_rates(text: str | None, name: str) -> tuple[list[RateRow], list[Fault]
     return sorted(rows, key=lambda row: row[:3]), file.faults
 
 
-def _text_of(path: Path) -> str | None:
+def text_of(path: Path) -> str | None:
+    """Return a file's text; None when it cannot be read."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return None
 
 
-def _records(file: _File, text: str | None, columns: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line, cells in the order of `columns`) of every record with the right number of cells."""
+def records(
+    file: CheckedFile, text: str | None, columns: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line, cells in the order of `columns`, then `optional`) of every record with the right number of cells.
+
+    Optional columns that the file does not have are empty cells.
+    """
     if text is None:
         file.fault(1, "expected a readable file in UTF-8, found none")
         return
     reader = csv.reader(text.splitlines(keepends=True), strict=True)
     try:
         header = [cell.strip() for cell in next(reader, [])]
-        pick = _header(file, header, columns)
+        pick = _header(file, header, columns, optional)
         if pick is None:
             return
         for cells in reader:
@@ -141,22 +148,26 @@ def _records(file: _File, text: str | None, columns: tuple[str, ...]) -> Iterato
         file.fault(reader.line_num, f"expected comma-separated values: {error}")
 
 
-def _header(file: _File, header: list[str], columns: tuple[str, ...]) -> Callable[[list[str]], list[str]] | None:
-    unknown = [name for name in header if name not in columns]
+def _header(
+    file: CheckedFile, header: list[str], columns: tuple[str, ...], optional: tuple[str, ...]
+) -> Callable[[list[str]], list[str]] | None:
+    expected = f"expected {','.join((*columns, *optional))}"
+    unknown = [name for name in header if name not in (*columns, *optional)]
     missing = [name for name in columns if name not in header]
     if unknown:
-        file.fault(1, f"unknown column(s) {', '.join(map(repr, unknown))}; expected {','.join(columns)}")
+        file.fault(1, f"unknown column(s) {', '.join(map(repr, unknown))}; {expected}")
     if missing:
-        file.fault(1, f"missing column(s) {', '.join(missing)}; expected {','.join(columns)}")
+        file.fault(1, f"missing column(s) {', '.join(missing)}; {expected}")
     if len(set(header)) != len(header):
-        file.fault(1, f"a column stands twice; expected {','.join(columns)}")
+        file.fault(1, f"a column stands twice; {expected}")
     if file.faults:
         return None
-    order = [header.index(name) for name in columns]
-    return lambda cells: [cells[at] for at in order]
+    order = [header.index(name) if name in header else None for name in (*columns, *optional)]
+    return lambda cells: ["" if at is None else cells[at] for at in order]
 
 
-def _day(file: _File, line: int, text: str) -> date | None:
+def parse_day(file: CheckedFile, line: int, text: str) -> date | None:
+    """Return a day; None, with a fault, for what is none."""
     try:
         if _DATE.fullmatch(text):
             return date.fromisoformat(text)
@@ -166,7 +177,7 @@ def _day(file: _File, line: int, text: str) -> date | None:
     return None
 
 
-def _positive(file: _File, line: int, what: str, text: str) -> Decimal | None:
+def _positive(file: CheckedFile, line: int, what: str, text: str) -> Decimal | None:
     try:
         number = Decimal(text) if _NUMBER.fullmatch(text) else None
     except InvalidOperation:
@@ -183,7 +194,7 @@ def _positive(file: _File, line: int, what: str, text: str) -> Decimal | None:
     return number
 
 
-def _currency(file: _File, line: int, text: str, *, iso: bool = False) -> bool:
+def _currency(file: CheckedFile, line: int, text: str, *, iso: bool = False) -> bool:
     if _CURRENCY.fullmatch(text) and not (iso and not text.isupper()):
         return True
     file.fault(line, f"expected a currency code like USD, got {text!r}")

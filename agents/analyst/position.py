@@ -19,7 +19,9 @@ from agents.ports import BookingRow
 from agents.positions import total, unvalued
 from analytics.allocation import concentration, grouped
 from analytics.attribution import NotAdditive, attribute
+from analytics.bookings import sold
 from analytics.fees import Fees
+from analytics.fx import FxHistory
 from analytics.gains import Gain, gain_of
 from analytics.history import History
 from analytics.numbers import ZERO, money
@@ -63,6 +65,7 @@ class TransactionRow(Part):
     """One booked row about a security; `amount` as in the ledger's rows, plus is more wealth.
 
     Attributes:
+        price_currency: of price and proceeds; a sale's may be another than `currency`.
         proceeds, gain: of what was sold; null where nothing was paid for units that went.
         cost: of the lot that came or went; both signs turn for a short.
         action: `buy`, `sell`, `short` or `cover` of a lot's row that trades at a price; else the kind, as for a move.
@@ -75,13 +78,14 @@ class TransactionRow(Part):
     action: str
     qty: Exact | None = Field(description="units that came (+) or went (−), on the share basis of that day")
     price: Exact | None = Field(description="per unit, as traded")
+    price_currency: str | None
     amount: Exact
     currency: str
     account: str
     lot: str
     proceeds: Money | None = Field(description="units sold × trade price, before commission")
     cost: Money | None = Field(description="what the lot cost, or gave up")
-    gain: Money | None = Field(description="proceeds − cost")
+    gain: Money | None = Field(description="proceeds − cost, proceeds at the rate of the sale if in another currency")
     fees: dict[str, Money] = Field(description="commissions by currency, spread by units; not part of the gain")
     income: Money | None = Field(description="amount of dividends, tax withheld, dividends owed and flows in kind")
 
@@ -157,7 +161,7 @@ class PositionGroup(Desk):
         pins = pinned(context)
         book = await self._books.load(context)
         cite(context, book)
-        rows = _transactions([row for row in book.snapshot.rows if row.on <= pins.asof], symbol)
+        rows, missing = _transactions([row for row in book.snapshot.rows if row.on <= pins.asof], symbol, book.fx)
         warnings = []
         if len(rows) > _TRANSACTIONS_MAX:
             warnings.append(f"the last {_TRANSACTIONS_MAX} of {len(rows)} rows")
@@ -165,7 +169,13 @@ class PositionGroup(Desk):
         return Transactions(
             symbol=symbol,
             rows=tuple(kept),
-            **stamp(pins, "booked rows at the pinned commit", len(kept), warnings=warnings),
+            **stamp(
+                pins,
+                "booked rows at the pinned commit",
+                len(kept),
+                reasons={"gain": "; ".join(dict.fromkeys(missing))},
+                warnings=warnings,
+            ),
         )
 
     @capability("position.deep_dive", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
@@ -178,6 +188,7 @@ class PositionGroup(Desk):
         gain = gain_of(performance.history, symbol)
         if row is None and gain is None:
             raise unknown_symbol(symbol, performance.history.symbols)
+        why = unvalued_end(performance.twr, pins)
         reasons: dict[str, str] = {}
         if row is not None and row.value_base is None:
             reasons = dict.fromkeys(("value", "unrealized_pl", "weight", "gains"), row.reason or "no value")
@@ -186,7 +197,11 @@ class PositionGroup(Desk):
             reasons = dict.fromkeys(("qty", "price", "value", "cost", "unrealized_pl", "weight"), "no longer held")
         elif gain is None:
             reasons["gains"] = performance.twr.reason or "no valued day"
-        added, why = None, unvalued_end(performance.twr, pins)
+        if why:
+            # The history ends on an earlier day; its gains would pass for those of this one.
+            gain = None
+            reasons.setdefault("gains", why)
+        added = None
         if not why:
             try:
                 effects = attribute(performance.history, performance.twr)
@@ -281,8 +296,10 @@ def _kind(row: ValuedRow) -> str:
     return "cash" if row.kind == "cash" else "dividends owed"
 
 
-def _transactions(rows: Sequence[BookingRow], symbol: str) -> list[TransactionRow]:
+def _transactions(rows: Sequence[BookingRow], symbol: str, fx: FxHistory) -> tuple[list[TransactionRow], list[str]]:
+    """Return the rows of a security, and why gains of sales in another currency than the cost's are null."""
     fees = Fees(rows)
+    missing: list[str] = []
     in_kind = {row.source for row in rows if row.kind == "external" and row.symbol == symbol}
     units: defaultdict[str, Decimal] = defaultdict(Decimal)
     found: list[TransactionRow] = []
@@ -293,6 +310,15 @@ def _transactions(rows: Sequence[BookingRow], symbol: str) -> list[TransactionRo
         goes = row.kind == "lot" and row.qty * units[row.lot] < 0
         if row.kind in ("lot", "split"):
             units[row.lot] += row.qty
+        proceeds = gain = None
+        if goes and sold(row) and row.price is not None:
+            proceeds, gain = -row.qty * row.price, row.gain
+            if gain is None and row.price_currency is not None:
+                rate = fx.rate(row.price_currency, row.currency, row.on)
+                if rate is None:
+                    missing.append(f"no {row.price_currency}/{row.currency} rate on {row.on}")
+                else:
+                    gain = proceeds * rate.rate + row.amount
         found.append(
             TransactionRow(
                 on=row.on,
@@ -300,18 +326,19 @@ def _transactions(rows: Sequence[BookingRow], symbol: str) -> list[TransactionRo
                 action=row.kind if row.source in in_kind else _action(row, goes=goes),
                 qty=row.qty or None,
                 price=row.price,
+                price_currency=row.price_currency,
                 amount=row.amount,
                 currency=row.currency,
                 account=row.account,
                 lot=row.lot,
-                proceeds=None if row.gain is None else row.gain - row.amount,
+                proceeds=proceeds,
                 cost=None if row.kind != "lot" else -row.amount if goes else row.amount,
-                gain=row.gain,
+                gain=gain,
                 fees=fees.of(row),
                 income=None if row.kind in ("lot", "split") else row.amount,
             )
         )
-    return found
+    return found, missing
 
 
 def _action(row: BookingRow, *, goes: bool) -> str:
@@ -319,7 +346,7 @@ def _action(row: BookingRow, *, goes: bool) -> str:
         return row.kind
     if goes:
         # A move at a written price realises nothing.
-        return row.kind if row.gain is None else "sell" if row.qty < 0 else "cover"
+        return row.kind if not sold(row) else "sell" if row.qty < 0 else "cover"
     return "buy" if row.qty > 0 else "short"
 
 

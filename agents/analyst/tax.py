@@ -26,11 +26,12 @@ class DisposalRow(Part):
     acquired: date
     days_held: int
     long_term: bool
-    currency: str
+    currency: str = Field(description="of cost and gain")
     price: Exact = Field(description="trade price per unit")
+    price_currency: str = Field(description="of price and proceeds")
     proceeds: Money = Field(description="units × trade price, before commission")
     cost: Money = Field(description="what the lot gave up")
-    gain: Money = Field(description="proceeds − cost")
+    gain: Money | None = Field(description="proceeds − cost, proceeds at the rate of the sale if in another currency")
     fees: dict[str, Money] = Field(description="commissions of the sale by currency, by units; not part of the gain")
     cost_base: Money | None = Field(description="cost × rate of the purchase")
     proceeds_base: Money | None = Field(description="proceeds × rate of the sale")

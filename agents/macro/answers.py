@@ -153,6 +153,8 @@ class ShockRow(Part):
     Attributes:
         beta: of a share, to the market; null for money and for what moves with yields.
         beta_source: `own returns of N months`, or `assumed: ` and why there is none of its own.
+        fx_source: `the scenario's moves against the dollar`, or `assumed: ` and the currencies it does not name, which
+            keep their rate to the dollar; null in base currency, and in answers recorded before it was said.
     """
 
     symbol: str
@@ -161,6 +163,7 @@ class ShockRow(Part):
     beta_source: str | None
     local: Ratio = Field(description="β·shock; bonds −D·Δy + ½·C·Δy²")
     fx: Ratio = Field(description="(1 + x_c)/(1 + x_base) − 1")
+    fx_source: str | None = None
     before: Money | None
     after: Money | None = Field(description="value·(1 + Δlocal)·(1 + Δfx)")
     change: Money | None = Field(description="after − before")
@@ -180,9 +183,9 @@ class ScenarioResult(Answer):
 
 
 class RankRow(Part):
-    """A scenario in the ranking, worst first."""
+    """A scenario in the ranking, worst first; without a rank when its change is not known, see `reason`."""
 
-    rank: int
+    rank: int | None
     id: str
     name: str
     change: Money | None = Field(description="Σ value·((1 + Δlocal)(1 + Δfx) − 1)")

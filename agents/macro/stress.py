@@ -28,7 +28,7 @@ from agents.naming import first_named
 from agents.positions import total
 from analytics.bootstrap import OBSERVATIONS_MIN, drawdown_at_risk
 from analytics.frequency import DAILY, observed
-from analytics.scenario import Bond, Scenario, fx_change, linear_change, local_change, shocked
+from analytics.scenario import Bond, Scenario, fx_change, linear_change, local_change, shocked, unnamed
 from topics.errors import Code, TerminalError
 from topics.messages import Pins
 
@@ -112,7 +112,7 @@ class StressGroup(MacroDesk):
         order = sorted(results, key=lambda each: (each.change is None, each.change or Decimal(0), each.scenario.id))
         rows = [
             RankRow(
-                rank=at,
+                rank=None if each.change is None else at,
                 id=each.scenario.id,
                 name=each.scenario.name,
                 change=each.change,
@@ -212,6 +212,7 @@ def _apply(
     rows: list[ShockRow] = []
     assumed: list[str] = []
     floored: list[str] = []
+    kept: dict[str, None] = {}
     for row in positions:
         currency = row.price_currency or row.trading_currency
         terms = bonds.get(row.symbol)
@@ -226,6 +227,8 @@ def _apply(
             if linear_change(scenario, own or 0.0, bond) < -1.0:
                 floored.append(row.symbol)
         moved = fx_change(scenario, currency, pins.base_ccy)
+        silent = unnamed(scenario, currency, pins.base_ccy)
+        kept |= dict.fromkeys(silent)
         after = None if row.value_base is None else shocked(row.value_base, local, moved)
         rows.append(
             ShockRow(
@@ -235,6 +238,7 @@ def _apply(
                 beta_source=source,
                 local=local,
                 fx=moved,
+                fx_source=None if currency == pins.base_ccy else _fx_source(silent),
                 before=row.value_base,
                 after=after,
                 change=None if after is None or row.value_base is None else after - row.value_base,
@@ -246,6 +250,9 @@ def _apply(
         warnings.append(
             f"no market beta of their own, so assumed to move one for one with it: {first_named(assumed, _NAMED_MAX)}"
         )
+    if kept:
+        names = first_named(list(kept), _NAMED_MAX)
+        warnings.append(f"{scenario.name}: no move of {names} in this scenario, so kept at today's rate to the dollar")
     if floored:
         names = first_named(floored, _NAMED_MAX)
         warnings.append(f"{scenario.name}: the shock would take more than everything, counted as a total loss: {names}")
@@ -278,6 +285,13 @@ def _beta(known: HoldingBeta | None) -> tuple[float, str]:
         why = (known.reason if known else None) or "no beta given"
         return 1.0, f"{_ASSUMED}: {why}"
     return known.beta, f"own returns of {known.n_obs} months"
+
+
+def _fx_source(silent: Sequence[str]) -> str:
+    """Return where a currency's move comes from, given what the scenario does not name of it."""
+    if silent:
+        return f"{_ASSUMED}: no move of {' and '.join(silent)} in this scenario"
+    return "the scenario's moves against the dollar"
 
 
 def _bins(depths: Sequence[float]) -> tuple[BinRow, ...]:

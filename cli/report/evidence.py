@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from cli.figures import NOT_AVAILABLE, STEP_TIME, duration, moment, percent
+from cli.figures import NOT_AVAILABLE, STEP_TIME, counted, duration, moment, percent
 from cli.hints import NO_HINTS, Hints
 from cli.report.badges import status_badge
 from cli.report.labels import field_label
@@ -113,7 +113,7 @@ def trace_panel(result: ExecutionResult) -> Html:
         "Execution trace",
         table(columns, rows, texts=4),
         _details(steps),
-        subtitle=f"{len(steps)} steps, {duration(result.started_at_ms, result.finished_at_ms)} in all, "
+        subtitle=f"{counted(len(steps), 'step')}, {duration(result.started_at_ms, result.finished_at_ms)} in all, "
         f"finished {moment(result.finished_at_ms)}",
         badge=status_badge(result.status),
         long=True,

@@ -110,7 +110,7 @@ def _masthead(result: ExecutionResult, name: str, pattern: str) -> Html:
     if trace.pricing_pack_id:
         text = "stale prices" if stale else "fresh prices"
         pills.append(tag("span", text, class_=f"badge {'warn' if stale else 'good'}"))
-    if trace.asof_requested and (stale or not trace.asof):
+    if trace.asof_requested not in (None, trace.asof):
         facts.append(tag("span", "Asked for ", tag("strong", day(trace.asof_requested))))
     return tag(
         "div",

@@ -179,6 +179,67 @@ async def test_a_holding_without_a_value_has_no_scenario() -> None:
     assert ranking["worst"] is None and ranking["rows"][0]["reason"]
 
 
+CASH = """
+2010-01-01 open Assets:Cash
+2010-01-01 open Equity:In
+2010-01-04 * "in"
+  Assets:Cash  100000 AUD
+  Assets:Cash  1000 PLN
+  Equity:In
+"""
+CASH_PRICES = "2010-01-04,AAPL,200,USD\n"
+CASH_RATES = "".join(f"2010-01-04,EUR,{code},{rate}\n" for code, rate in (("USD", 1.44), ("AUD", 1.58), ("PLN", 4)))
+
+
+@pytest.mark.parametrize(
+    ("base", "scenario", "sources", "silent"),
+    [
+        # The European Central Bank's rates say what the Australian dollar did, the bundled file has no zloty.
+        ("USD", "financial_crisis_2007_2009", {"AUD": "moves", "PLN": "PLN"}, "PLN"),
+        ("USD", "black_monday_1987", {"AUD": "AUD", "PLN": "PLN"}, "AUD, PLN"),
+        ("AUD", "financial_crisis_2007_2009", {"AUD": None, "PLN": "PLN"}, "PLN"),
+        ("PLN", "black_monday_1987", {"AUD": "AUD and PLN", "PLN": None}, "AUD, PLN"),
+    ],
+)
+async def test_a_currency_the_scenario_does_not_name_is_said_to_be_kept(
+    base: str, scenario: str, sources: dict[str, str | None], silent: str
+) -> None:
+    desk = Desk(local_data(CASH, CASH_PRICES, CASH_RATES, base=base))
+    pins = await desk.pins()
+    found = await ask(desk, "macro.run_scenario", positions=await desk.valued(pins), scenario=scenario)
+    texts = {
+        None: None,
+        "moves": "the scenario's moves against the dollar",
+        **{code: f"assumed: no move of {code} in this scenario" for code in ("AUD", "PLN", "AUD and PLN")},
+    }
+    assert {row["symbol"]: row["fx_source"] for row in found["rows"]} == {
+        code: texts[source] for code, source in sources.items()
+    }
+    name = found["scenario"]["name"]
+    assert found["warnings"] == [f"{name}: no move of {silent} in this scenario, so kept at today's rate to the dollar"]
+    if (base, scenario) == ("USD", "financial_crisis_2007_2009"):
+        # 100,000 AUD × 1.44/1.58, less the 29.36% from 1.4037/1.5690 to 1.2565/1.9883; the zloty stays.
+        assert float(found["change"]) == pytest.approx(-0.2936 * 100_000 * 1.44 / 1.58, abs=0.01)
+
+
+async def test_scenarios_that_cannot_be_computed_have_no_rank() -> None:
+    desk = Desk(local_data(LEDGER, PRICES, RATES))
+    positions = await desk.valued(await desk.pins())
+    unpriced = [{**row, "value_base": None, "reason": "no price"} for row in positions]
+    known = await ask(desk, "macro.run_scenario", positions=positions, scenario="lehman_2008")
+    unknown = [
+        await ask(desk, "macro.run_scenario", positions=unpriced, scenario=scenario)
+        for scenario in ("downgrade_2011", "black_monday_1987")
+    ]
+    ranking = await ask(desk, "scenarios.rank", results=[*unknown, known])
+    assert [(row["rank"], row["id"]) for row in ranking["rows"]] == [
+        (1, "lehman_2008"), (None, "black_monday_1987"), (None, "downgrade_2011"),
+    ]  # fmt: skip
+    assert all("no price" in row["reason"] for row in ranking["rows"][1:])
+    none = await ask(desk, "scenarios.rank", results=unknown)
+    assert [row["rank"] for row in none["rows"]] == [None, None] and none["worst"] is None
+
+
 async def test_unknown_scenarios_are_refused(example: Desk) -> None:
     answer = await example.step("macro.run_scenario", {"positions": [], "scenario": "doom"}, await example.pins())
     assert answer.error is not None and answer.error.code is Code.INVALID_ARGS and "lehman_2008" in answer.error.message

@@ -17,7 +17,7 @@ from analytics.bootstrap import drawdown_at_risk
 from analytics.macro import Observation, known_on, percentile_rank, quarterly, transformed
 from analytics.recessions import Score, score
 from analytics.regime import NAMES, Signals, persisted, signals
-from analytics.scenario import Bond, InvalidScenario, Scenario, fx_change, load_scenarios, local_change
+from analytics.scenario import Bond, InvalidScenario, Scenario, fx_change, load_scenarios, local_change, unnamed
 from services.macro import SCENARIOS, RecordedMacro, nber_recessions, quarter_start
 
 DATA = Path(__file__).parents[2] / "data"
@@ -112,11 +112,25 @@ def test_bundled_scenarios_are_computed_again() -> None:
             continue
         start, end = (on.isoformat() for on in each["days"])
         assert each["equity"] == round(level[end] / level[start] - 1, 4)
+        assert each["currencies"].keys() == (rate[start].keys() & rate[end].keys()) - {"USD"}, each["id"]
         for code, move in each["currencies"].items():
             then, now = (rate[on]["USD"] / rate[on][code] for on in (start, end))
             assert move == pytest.approx(now / then - 1, abs=6e-5), (each["id"], code)
             checked += 1
-    assert checked == 30
+    assert checked == 6 * 12
+
+
+def test_the_fall_of_the_australian_dollar_by_hand() -> None:
+    crisis = load_scenarios(yaml.safe_load(SCENARIOS.read_text()))["financial_crisis_2007_2009"]
+    # ECB: 1 EUR was 1.4037 USD or 1.5690 AUD on 9 October 2007, 1.2565 USD or 1.9883 AUD on 9 March 2009.
+    assert fx_change(crisis, "AUD", "USD") == pytest.approx((1.2565 / 1.9883) / (1.4037 / 1.5690) - 1, abs=6e-5)
+
+
+def test_currencies_a_scenario_does_not_name() -> None:
+    crash = Scenario("x", "X", -0.5, {"CAD": -0.2}, 0.0, "made up")
+    assert unnamed(crash, "CAD", "USD") == unnamed(crash, "USD", "CAD") == unnamed(crash, "PLN", "PLN") == ()
+    assert unnamed(crash, "PLN", "CAD") == unnamed(crash, "USD", "PLN") == ("PLN",)
+    assert unnamed(crash, "PLN", "CZK") == ("PLN", "CZK")
 
 
 def test_shocks_by_hand() -> None:

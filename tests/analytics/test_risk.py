@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 from analytics.frequency import FREQUENCIES, observed
+from analytics.history import build
+from analytics.holding_returns import holding_returns
 from analytics.risk import FIGURES, OBSERVATIONS_MIN, conventions, measure
 from analytics.statistics import quantile
+from tests.analytics.worlds import OPEN, single
 
 
 def _series(seed: int, count: int = 500) -> tuple[list[float], list[float], list[float]]:
@@ -102,3 +105,17 @@ def test_weekly_returns_are_annualised_with_52_weeks() -> None:
     said = conventions(WEEKLY)
     assert said["volatility"] == "sd(r), n − 1, × √52" and "one week" in said["value_at_risk"]
     assert conventions()["volatility"] == "sd(r), n − 1, × √N"
+
+
+def test_a_short_gains_what_its_security_loses() -> None:
+    # 10 sold short at 100: owed 1,000, then 1,100, 990, and 500 after 2 a share were paid to who had lent them.
+    text = OPEN + (
+        '2004-01-02 * "in"\n  Assets:Cash  5000 USD\n  Equity:In\n'
+        '2004-01-02 * "short"\n  Assets:Stock  -10 SYN-A {100 USD}\n  Assets:Cash  1000 USD\n'
+        '2004-01-07 * "dividend"\n  Income:Dividends:SYN-A  20 USD\n  Assets:Cash  -20 USD\n'
+    )
+    closes = {"2004-01-02": "100", "2004-01-05": "110", "2004-01-06": "99", "2004-01-07": "50"}
+    world = single(text, closes)
+    found = holding_returns(build(world.booked.rows, world.market), "SYN-A")
+    assert found is not None
+    assert found.returns == pytest.approx((-100 / 1000, 110 / 1100, (990 - 500 - 20) / 990))

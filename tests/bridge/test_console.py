@@ -195,8 +195,9 @@ async def test_figures_are_rounded_and_signed_as_in_the_report(loaded: Instance,
     shown = await browser.page.evaluate(
         """async (values) => {
           const { amount, percent, price, quantity } = await import("/console/js/format.js");
-          const all = (v) => [amount(v), amount(v, 0, true), percent(v, 2, true), quantity(v), price(v)];
-          return values.map(all);
+          return values.map((each) => [
+            amount(each), amount(each, 0, true), percent(each, 2, true), quantity(each), price(each)
+          ]);
         }""",
         values,
     )

@@ -27,6 +27,11 @@ def test_quantities_keep_every_digit() -> None:
     assert figures.quantity("-100") == "−100"
 
 
+def test_one_is_not_counted_as_many() -> None:
+    assert [figures.counted(number, "row") for number in (0, 1, 2)] == ["0 rows", "1 row", "2 rows"]
+    assert [figures.counted(number, "security", "securities") for number in (1, 2)] == ["1 security", "2 securities"]
+
+
 def test_times() -> None:
     assert figures.day("2005-12-30") == "30 December 2005"
     assert figures.day(None) == "–"

@@ -6,11 +6,13 @@ import pytest
 from rich.console import Console
 
 from cli.execution_commands import _print_steps
+from cli.figures import STEP_TIME
 from cli.progress import StepProgress
 from cli.report.page import render
 from tests.cli.command import invoke
 from tests.cli.test_report import Page
 from topics.messages import ExecutionResult
+from topics.trace import Trace
 
 TIMES = tuple(f"{130 + index} ms" for index in range(7))
 
@@ -65,3 +67,33 @@ def test_the_report_and_the_stored_execution_call_it_the_same(
 
 def test_a_run_over_own_files_is_timed_by_its_trace_too() -> None:
     assert "asked to settled: resolve pins" in invoke("try", "--example").stderr
+
+
+def told(*news: tuple[str, str], trace: Trace | None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the lines printed where there is no terminal."""
+    console = Console(file=io.StringIO(), force_terminal=False, width=200, color_system=None)
+    monkeypatch.setattr("cli.progress.err", lambda: console)
+    with StepProgress("a run") as progress:
+        for step_id, status in news:
+            progress.update(step_id, status)
+        if trace is not None:
+            progress.complete(trace)
+    text = console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
+    return [line.strip() for line in text.splitlines()[1:] if STEP_TIME not in line]
+
+
+def test_what_comes_after_the_end_is_no_news(timed: ExecutionResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = timed.trace.steps[1].step_id
+    one = timed.trace.model_copy(update={"steps": timed.trace.steps[1:2], "queued_ms": None})
+    late = ((step, "succeeded"), (step, "requested"), (step, "retrying"), (step, "succeeded"))
+    assert told(*late, trace=one, monkeypatch=monkeypatch) == [f"✔ {step}"]
+    # A failed attempt is followed by the next one.
+    again = ((step, "requested"), (step, "failed"), (step, "requested"), (step, "retrying"), (step, "succeeded"))
+    assert told(*again, trace=one, monkeypatch=monkeypatch) == [f"✘ {step} failed", f"✔ {step}"]
+    # Its answer was not seen: the trace has the last word.
+    assert told(*again[:2], trace=one, monkeypatch=monkeypatch) == [f"✘ {step} failed", f"✔ {step}"]
+
+
+def test_an_undoing_is_called_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    news = (("$undo:begun", "requested"), ("$undo:begun", "succeeded"))
+    assert told(*news, trace=None, monkeypatch=monkeypatch) == ["✔ undo begun"]

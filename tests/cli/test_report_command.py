@@ -158,7 +158,7 @@ async def test_macro_figures_have_units_and_the_page_no_portfolio(settings: Any)
     assert "Mine" not in text
     for row in (
         "Real gross domestic product 3.07% change, annualised 1.72%",
-        "Unemployment rate 5 percent level 5.1 percent",
+        "Unemployment rate 5% level 5.1%",
         "Consumer prices 4.40% change over a year 2.96%",
     ):
         assert row in text, row

@@ -57,6 +57,27 @@ def test_asof_chooses_the_day() -> None:
     assert json.loads(found.stdout)["trace"]["asof"] == "2005-06-30"
 
 
+def test_a_day_without_prices_is_answered_by_the_session_before_and_said() -> None:
+    # 4 July 2005, a Monday: the last session was Friday, the first.
+    title = invoke("try", "--example", "--asof", "2005-07-04").stdout
+    assert "as of 1 July 2005, asked for 4 July 2005, in CAD" in " ".join(title.split())
+    trace = json.loads(invoke("try", "--example", "--asof", "2005-07-04", "--json").stdout)["trace"]
+    assert (trace["asof"], trace["asof_requested"]) == ("2005-07-01", "2005-07-04")
+    assert "asked for 2005-07-04; the prices have none between 2005-07-01 and 2005-07-05" in trace["warnings"]
+
+
+def test_a_day_in_a_hole_of_the_prices_is_refused(tmp_path: Path) -> None:
+    prices = tmp_path / "prices.csv"
+    lines = (EXAMPLE / "prices.csv").read_text().splitlines(keepends=True)
+    prices.write_text("".join(line for line in lines if not "2005-06-11" <= line[:10] <= "2005-07-10"))
+    files = ("--prices", str(prices), "--base", "CAD", "--asof", "2005-06-30")
+    found = invoke("try", "portfolio_overview", *_own_files(), *files, "--json")
+    assert found.exit_code == Exit.REJECTED
+    error = json.loads(found.stdout)["error"]
+    assert error["code"] == "NO_PACK"
+    assert "none between 2005-06-10 and 2005-07-11" in error["message"]
+
+
 def test_a_rejected_run_has_its_exit_code() -> None:
     found = spawn("try", "--example", "--asof", "1999-01-04", "--json")
     assert found.returncode == Exit.REJECTED

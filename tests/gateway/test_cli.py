@@ -44,6 +44,14 @@ async def test_why_cancel_and_rerun(gateway: Gateway) -> None:
     assert code == 0 and out.startswith("running: waits for agent steered"), err
     for code, out, err in shown:
         assert (code, out) == (1, "") and "has no result yet: running, waits for agent steered" in err
+    # What needs a result says the same of an execution that has none yet.
+    refused = await asyncio.gather(
+        dawsos(gateway, "executions", "rerun", name),
+        dawsos(gateway, "replay", name),
+        dawsos(gateway, "diff", name, name),
+    )
+    for code, out, err in refused:
+        assert (code, out) == (1, "") and "has no result yet: running, waits for agent steered" in err
     options = ("--status", "running", "--pattern", "slow", "--newer-than", "1h", "--json")
     code, out, err = await dawsos(gateway, "executions", "list", *options)
     [live] = [each for each in json.loads(out) if each["execution_id"] == name]
@@ -62,6 +70,8 @@ async def test_why_cancel_and_rerun(gateway: Gateway) -> None:
     stranger = str(uuid4())
     code, _, err = await dawsos(gateway, "executions", "cancel", stranger)
     assert code != 0 and f"not under way for this user: {stranger}" in err
+    code, _, err = await dawsos(gateway, "replay", stranger)
+    assert code == 1 and f"there is no finished execution {stranger} of this user" in err
     options = ("--status", "cancelled", "--error", "CANCELLED", "--newer-than", "1h", "--json")
     code, out, err = await dawsos(gateway, "executions", "list", *options)
     assert code == 0 and name in {each["execution_id"] for each in json.loads(out)}, err

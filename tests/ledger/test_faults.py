@@ -258,3 +258,20 @@ def test_popmeta_needs_its_pushmeta() -> None:
     assert [fault.line for fault in faults] == [1, 2]
     assert "without its pushmeta" in faults[0].message
     assert "expected pushmeta key: value" in faults[1].message
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        ('2004-13-01 * "lunch"', "no such day: 2004-13-01"),
+        ('31.12.2004 * "lunch"', "expected a date and a directive"),
+        ('O4-01-05 * "lunch"', "expected a date, an option or an include"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_one_fault_and_its_postings_are_none(head: str, said: str) -> None:
+    lines = ("2004-01-01 open Assets:Cash", head, '  receipt: "7"', "  Assets:Cash  5 USD", "  Assets:Cash  abc USD")
+    [fault] = parse("\n".join(lines)).faults
+    assert (fault.line, said in str(fault)) == (2, True)
+    # Without any line above, the first says it for all.
+    [fault] = parse("  Assets:Cash  5 USD\n  Assets:Cash  -5 USD\n").faults
+    assert (fault.line, "belongs to no directive" in str(fault)) == (1, True)

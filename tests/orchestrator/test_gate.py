@@ -1,6 +1,7 @@
 """The freshness gate: three policies, every pack status, before and after parking."""
 
 import json
+from datetime import date
 from uuid import UUID
 
 import pytest
@@ -211,6 +212,40 @@ def test_stale_labels_every_panel() -> None:
     ]
     assert trace.warnings[0].startswith("stale:")
     assert all(step.stale for step in trace.steps)
+
+
+@pytest.mark.parametrize(
+    ("asked", "pack_status", "requested", "asof"),
+    [
+        # The resolution answers Friday 2 January; the fresh pack before it is of 31 December.
+        ("2026-01-04", "fresh", "2026-01-04", "2026-01-02"),
+        ("2026-01-04", "warming", "2026-01-04", "2025-12-31"),
+        ("2026-01-02", "fresh", "2026-01-02", "2026-01-02"),
+        (None, "fresh", "2026-01-02", "2026-01-02"),
+    ],
+)
+def test_the_day_asked_for_is_the_request_s_own(asked: str | None, pack_status: str, requested: str, asof: str) -> None:
+    one = Player(pattern_of(PINNED))
+    one.request(asof=asked and date.fromisoformat(asked), gate=Gate(policy=GatePolicy.SERVE_STALE))
+    assert one.state is not None
+    assert one.state.asof_requested == (asked and date.fromisoformat(asked))
+    one.resolved(resolution(pack_status))
+    assert str(one.state.asof_requested) == requested
+    one.answer("charts", [])
+    trace = one.result.trace
+    assert (str(trace.asof_requested), str(trace.asof)) == (requested, asof)
+    if trace.stale:
+        assert trace.per_panel_staleness[0].reason == "the pack of 2026-01-02 is warming", "Sundays have none"
+        assert trace.warnings == ("stale: valued at the pack of 2025-12-31; that of 2026-01-02 is warming",)
+
+
+def test_who_waits_for_a_pack_still_asked_for_their_own_day() -> None:
+    one = Player(pattern_of(PINNED))
+    one.request(asof=date(2026, 1, 4), gate=Gate(policy=GatePolicy.WAIT, wait_s=45.0))
+    one.resolved(resolution("warming"))
+    assert one.state is not None and one.state.asof_requested == date(2026, 1, 4)
+    one.timer(START_MS + 45_000)
+    assert (one.result.trace.asof, one.result.trace.asof_requested) == (None, date(2026, 1, 4))
 
 
 @pytest.mark.parametrize(

@@ -117,3 +117,21 @@ def test_bookings_are_compared_by_what_they_say() -> None:
 @pytest.mark.parametrize("value", [{}, {"trace": 3}, {"trace": {"steps": [3]}, "data": []}])
 def test_nonsense_has_no_figures(value: dict[str, Any]) -> None:
     assert diff(value, value).figures == ()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "delta"),
+    [
+        # By hand, digit by digit; in binary: 0.19999999999999998, 0.0014496837580000033, -4.5468061000009e-05 …
+        (0.1, 0.3, "0.2"),
+        (0.120697432146, 0.122147115904, "0.001449683758"),
+        (1.000045468061, 1.0, "-4.5468061e-05"),
+        (1, 1.1, "0.1"),
+        (7, 5, "-2"),
+    ],
+)
+def test_figures_differ_by_what_their_digits_say(before: float, after: float, delta: str) -> None:
+    digests = ({"digest": "a"}, {"digest": "b"})
+    one, two = ({**each, "data": {"x": value}} for each, value in zip(digests, (before, after), strict=True))
+    [figure] = diff(one, two).figures
+    assert repr(figure.delta) == delta

@@ -31,6 +31,39 @@ async def test_which_day_answers(asof: date | None, expected: date, warned: bool
     assert (found.asof, found.pack.asof_date, bool(found.warnings)) == (expected, expected, warned)
 
 
+HOLED: list[PriceRow] = [
+    (date.fromisoformat(on), "A", Decimal(100), "EUR")
+    # Thursday and Friday, Monday and Tuesday, then nothing for six weeks.
+    for on in ("2020-01-02", "2020-01-03", "2020-01-06", "2020-01-07", "2020-02-20")
+]
+
+
+@pytest.mark.parametrize(
+    ("asof", "expected", "warnings"),
+    [
+        ("2020-01-04", "2020-01-03", ()),  # Saturday
+        ("2020-01-05", "2020-01-03", ()),  # Sunday
+        ("2020-01-08", "2020-01-07", ("asked for 2020-01-08; the prices have none between 2020-01-07 and 2020-02-20",)),
+        # The Sunday after, five days on: a weekend, but not only one.
+        ("2020-01-12", "2020-01-07", ("asked for 2020-01-12; the prices have none between 2020-01-07 and 2020-02-20",)),
+        ("2020-02-20", "2020-02-20", ()),
+        ("2020-04-01", "2020-02-20", ("asked for 2020-04-01; the prices end on 2020-02-20",)),
+    ],
+)
+async def test_an_older_day_that_answers_is_named_unless_only_a_weekend_lies_between(
+    asof: str, expected: str, warnings: tuple[str, ...]
+) -> None:
+    found = await LocalPacks(HOLED, RATES).resolve("files", date.fromisoformat(asof), None)
+    assert (found.asof.isoformat(), found.pack.asof_date, found.warnings) == (expected, found.asof, warnings)
+
+
+@pytest.mark.parametrize("asof", ["2020-01-13", "2020-02-10", "2020-02-19"])
+async def test_no_pack_in_a_hole_longer_than_a_price_may_be_carried(asof: str) -> None:
+    with pytest.raises(TerminalError, match="none between 2020-01-07 and 2020-02-20") as caught:
+        await LocalPacks(HOLED, RATES).resolve("files", date.fromisoformat(asof), None)
+    assert caught.value.code is Code.NO_PACK and asof in str(caught.value)
+
+
 async def test_no_day_no_pack() -> None:
     with pytest.raises(TerminalError, match="the prices begin on 2020-01-02") as caught:
         await LocalPacks(PRICES, RATES).resolve("files", date(2020, 1, 1), None)

@@ -14,13 +14,15 @@ from uuid import UUID
 import pytest
 from typer.testing import CliRunner, Result
 
+from cli.exits import Exit
 from cli.main import app
-from db.identifiers import IdentifierRepository
+from db.identifiers import Identifier, IdentifierRepository, UnknownSecurities
 from db.macro import MacroRepository, MacroRow
 from db.pack_watch import PackWatchRepository
 from db.pack_writer import PackWriter
 from db.packs import PackRepository
 from db.postgres import Pool, open_pool
+from services.identifier_files import parse_identifiers
 from services.macro import RecordedMacro, StoredMacro
 from services.market_files import PRICE_COLUMNS, MarketFile, ParquetMissing, market_text, prices_of, rates_of
 from services.pack_import import (
@@ -117,16 +119,16 @@ async def test_half_an_import_keeps_the_other_half(owner_of_packs: Pool) -> None
 async def test_codes_are_looked_up_on_the_day_of_the_price(owner_of_packs: Pool) -> None:
     # The code moves from one security to another over the weekend.
     codes = (
-        GivenIdentifier(symbol="SYN-A", scheme="isin", value="XS0000000001", valid_to=FRIDAY),
-        GivenIdentifier(symbol="SYN-B", scheme="isin", value="XS0000000001", valid_from=MONDAY),
-        GivenIdentifier(symbol="SYN-A", scheme="figi", value="BBG000000001"),
+        GivenIdentifier(symbol="SYN-A", scheme="isin", value="XS0000000009", valid_to=FRIDAY),
+        GivenIdentifier(symbol="SYN-B", scheme="isin", value="XS0000000009", valid_from=MONDAY),
+        GivenIdentifier(symbol="SYN-A", scheme="figi", value="BBG000000007"),
     )
     both = (price(THURSDAY), price(THURSDAY, "5", "SYN-B"))
     seeded = request(prices=both, identifiers=codes, securities=(GivenSecurity(symbol="SYN-A", name="Synthetic A"),))
     report = await import_packs(owner_of_packs, seeded, NOW)
     assert report.identifiers == 3
     assert (await import_packs(owner_of_packs, seeded, NOW)).identifiers == 0
-    coded = tuple(price(on, "7", "XS0000000001") for on in (FRIDAY, MONDAY))
+    coded = tuple(price(on, "7", "XS0000000009") for on in (FRIDAY, MONDAY))
     await import_packs(owner_of_packs, request(prices=coded, identify_by="isin"), NOW)
     packs = PackWriter(owner_of_packs)
     named = [
@@ -138,9 +140,122 @@ async def test_codes_are_looked_up_on_the_day_of_the_price(owner_of_packs: Pool)
     assert [(row.scheme, row.valid_to) for row in found] == [("figi", date.max), ("isin", FRIDAY)]
     with pytest.raises(TerminalError, match="XS9 on 2024-01-08"):
         await import_packs(owner_of_packs, request(prices=(price(MONDAY, "1", "XS9"),), identify_by="isin"), NOW)
-    clash = GivenIdentifier(symbol="SYN-B", scheme="figi", value="BBG000000001", valid_from=FRIDAY)
+    clash = GivenIdentifier(symbol="SYN-B", scheme="figi", value="BBG000000007", valid_from=FRIDAY)
     with pytest.raises(TerminalError, match="already in use"):
         await import_packs(owner_of_packs, request(prices=both, identifiers=(clash,)), NOW)
+
+
+@pytestmark_db
+async def test_two_codes_of_one_standard_on_one_day_are_named(owner_of_packs: Pool) -> None:
+    both = (price(THURSDAY), price(THURSDAY, "5", "SYN-B"))
+
+    def isin(value: str, **days: date) -> GivenIdentifier:
+        return GivenIdentifier(symbol="SYN-A", scheme="isin", value=value, **days)
+
+    # A code that ends before the next begins, and a second vendor's code, are nothing odd.
+    fine = (isin("US0378331005", valid_to=FRIDAY), GivenIdentifier(symbol="SYN-A", scheme="mine", value="1"))
+    more = (GivenIdentifier(symbol="SYN-A", scheme="mine", value="2"), isin("US4592001014", valid_from=MONDAY))
+    report = await import_packs(owner_of_packs, request(prices=both, identifiers=(*fine, *more)), NOW)
+    assert report.doubtful == []
+    # One of an earlier import counts, too.
+    report = await import_packs(owner_of_packs, request(identifiers=(isin("US5949181045", valid_from=FRIDAY),)), NOW)
+    assert [str(each) for each in report.doubtful] == [
+        "SYN-A: isin US0378331005 and US5949181045 both mean it from 2024-01-05 to 2024-01-05",
+        "SYN-A: isin US5949181045 and US4592001014 both mean it from 2024-01-08",
+    ]
+    assert report.as_json()["doubtful"][0]["symbol"] == "SYN-A"
+
+
+@pytestmark_db
+async def test_identifiers_of_unknown_securities_write_nothing(owner_of_packs: Pool) -> None:
+    strange = GivenIdentifier(symbol="NOSUCH", scheme="mine", value="1")
+    with pytest.raises(UnknownSecurities, match="there is no security NOSUCH") as refused:
+        await import_packs(owner_of_packs, request(prices=(price(THURSDAY),), identifiers=(strange,)), NOW)
+    assert (refused.value.code, list(refused.value.symbols)) == (Code.INVALID_INPUT, ["NOSUCH"])
+    assert await PackWriter(owner_of_packs).securities(["SYN-A"]) == {}
+    twice = [Identifier("SYN-A", "mine", "1"), Identifier("SYN-A", "mine", "1", valid_to=FRIDAY)]
+    with pytest.raises(TerminalError, match="given twice from the same day: mine 1"):
+        await IdentifierRepository(owner_of_packs).add(twice, "syn")
+
+
+BAD_IDENTIFIERS = """symbol,scheme,value,valid_from,valid_to
+AAPL,isin,US02079K3059,xx,
+AAPL,isin,US0378331005,31.12.2004,
+AAPL,isin,
+AAPL,isin,,,
+AAPL,isin,US0378331006,,
+AAPL,figi,not-a-figi,,
+AAPL,ISIN,US0378331005,,
+AAPL,mine,1,2005-01-03,2004-12-31
+,mine,2,,
+AAPL,mine,3,,2004-12-31
+FB,mine,3,2004-12-31,
+"""
+IDENTIFIER_FAULTS = [
+    "idx.csv:2: expected a date like 2005-12-30, got 'xx'",
+    "idx.csv:3: expected a date like 2005-12-30, got '31.12.2004'",
+    "idx.csv:4: expected 5 cells, got 3",
+    "idx.csv:5: expected a code of at most 200 characters, got nothing",
+    "idx.csv:6: ISIN 'US0378331006' has check digit 6, expected 5",
+    "idx.csv:7: expected a FIGI, twelve capital consonants or digits with G as the third, got 'not-a-figi'",
+    "idx.csv:8: expected a scheme in lower case like isin, figi or polygon, got 'ISIN'",
+    "idx.csv:9: expected valid_from up to valid_to, got 2005-01-03 to 2004-12-31",
+    "idx.csv:10: expected a symbol of at most 200 characters, got nothing",
+    "idx.csv:12: mine 3 stands on line 11 for the same days",
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        (BAD_IDENTIFIERS, IDENTIFIER_FAULTS),
+        (
+            "symbol,scheme\nAAPL,isin\n",
+            ["idx.csv:1: missing column(s) value; expected symbol,scheme,value,valid_from,valid_to"],
+        ),
+        ("symbol,scheme,value\n", ["idx.csv:1: expected at least one identifier, got none"]),
+    ],
+)
+def test_every_fault_of_an_identifier_file_comes_at_once(
+    text: str, faults: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "idx.csv"
+    path.write_text(text)
+    monkeypatch.setenv("DAWSOS_HOME", str(tmp_path))
+    done = CliRunner().invoke(app, ["packs", "import", "--policy", "mine", "--identifiers", str(path)])
+    counted = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    assert done.stderr.splitlines() == [*faults, f"error: {counted}, nothing was imported"]
+    assert done.exit_code == Exit.ERROR
+
+
+def test_an_identifier_file_may_leave_the_days_out() -> None:
+    found = parse_identifiers("value,symbol,scheme\nUS0378331005,AAPL,isin\n", "idx.csv")
+    assert found.identifiers == (GivenIdentifier(symbol="AAPL", scheme="isin", value="US0378331005"),)
+
+
+@pytestmark_db
+def test_the_command_names_the_line_of_an_unknown_security_and_how_far_the_calendar_reaches(
+    pack_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dawsos = command(monkeypatch, pack_database)
+    path = tmp_path / "idx.csv"
+    path.write_text("symbol,scheme,value\nNOSUCH,isin,US0378331005\nSYN-A,figi,BBG000000007\nNOSUCH,mine,1\n")
+    given = ("import", "--policy", "mine", "--prices", closes(tmp_path / "closes.csv", date(2026, 11, 23)))
+    refused = dawsos(*given, "--identifiers", str(path))
+    assert refused.stderr.splitlines() == [
+        "idx.csv:2: there is no security NOSUCH",
+        "idx.csv:4: there is no security NOSUCH",
+        "error: 2 faults, nothing was imported",
+    ]
+    assert refused.exit_code == Exit.ERROR
+    path.write_text("symbol,scheme,value\nSYN-A,figi,BBG000000007\n")
+    done = dawsos(*given, "--identifiers", str(path), "--calendar", "XNYS")
+    assert done.exit_code == 0, done.stderr
+    assert "1 identifier new or changed" in done.stderr
+    # 366 days past the last price is Wednesday, 24 November 2027, a session.
+    assert "calendar XNYS known until 2027-11-24" in done.stderr
+    report = json.loads(dawsos(*given, "--json").stdout)
+    assert report["calendar"] == {"name": "XNYS", "known_until": "2027-11-24"}
 
 
 @pytestmark_db
