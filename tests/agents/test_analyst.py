@@ -453,8 +453,7 @@ async def test_booked_rows_say_what_they_are_and_no_units_where_none_moved() -> 
   Assets:Stock  -3 SYN-A {{60 CAD}} @ 120 CAD
   Equity:In
 2020-01-06 * "Dividend"
-  Income:Dividends  -5 CAD
-    symbol: "SYN-A"
+  Income:Dividends:SYN-A  -5 CAD
   Assets:Cash  5 CAD
 """
     booked = await ask(Desk(local_data(ledger, IN_KIND_PRICES, "")), "position.transactions", symbol="SYN-A")
