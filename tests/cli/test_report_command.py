@@ -164,7 +164,8 @@ async def test_macro_figures_have_units_and_the_page_no_portfolio(settings: Any)
         assert row in text, row
     later = result.model_copy(update={"trace": result.trace.model_copy(update={"asof": date(2012, 12, 31)})})
     text = " ".join(Page(render(later, hints=hints)).texts)
-    assert text.count("ends 2005-07-01") == 3
+    # Three charts, and the regime, its shifts and its history; indicators end in November.
+    assert text.count("ends 2005-07-01") == 6
 
 
 async def test_the_worst_scenario_is_named(settings: Any) -> None:
