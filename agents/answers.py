@@ -49,7 +49,7 @@ class PositionRow(Part):
     kind: Kind
     symbol: str
     name: str
-    qty_open: Exact
+    qty_open: Exact = Field(description="q: Σ units of the open lots; for cash and dividends owed the amount")
     trading_currency: str
     cost_local: Exact | None = None
     cost_currency: str | None = None
@@ -72,7 +72,7 @@ class ValuedRow(PositionRow):
         gain: unrealised P/L over |cost|; null for zero cost.
     """
 
-    price: Exact | None = None
+    price: Exact | None = Field(None, description="P: close of the pack, per unit in the price currency")
     price_currency: str | None = None
     fx_rate: Exact | None = None
     value_local: Money | None = Field(None, description="q·P")
@@ -125,16 +125,17 @@ class PerformanceMetrics(Part):
         total_value: NAV with cash, receivables and shorts.
         total_cost: cost of securities at trade-date FX, cash and receivables at value.
         net_flows: null when some flows fell on days without a value since.
+        starts: field → the close it is measured from, of `mtd`, `qtd`, `ytd` and `one_year` that are known.
         reasons: field → why it is null.
         reconciliation_bp: distance between the positions' value and the series' end.
     """
 
     twr: Ratio | None = Field(description="Π(1 + r_t) − 1, r_t = (V_t − F_t)/V_{t−1} − 1, flows at the end of the day")
     annualised: Ratio | None = Field(description="(1 + twr)^(365/days) − 1; null below one year")
-    mtd: Ratio | None = Field(description="Π(1 + r_t) − 1 since the last close before the month")
-    qtd: Ratio | None = Field(description="Π(1 + r_t) − 1 since the last close before the quarter")
-    ytd: Ratio | None = Field(description="Π(1 + r_t) − 1 since the last close before the year")
-    one_year: Ratio | None = Field(description="Π(1 + r_t) − 1 since the close a year before")
+    mtd: Ratio | None = Field(description="Π(1 + r_t) − 1 since the last close before the month, ≤ 6 days old")
+    qtd: Ratio | None = Field(description="Π(1 + r_t) − 1 since the last close before the quarter, ≤ 6 days old")
+    ytd: Ratio | None = Field(description="Π(1 + r_t) − 1 since the last close before the year, ≤ 6 days old")
+    one_year: Ratio | None = Field(description="Π(1 + r_t) − 1 since the close a year before, ≤ 6 days old")
     inception: Ratio | None = Field(description="Π(1 + r_t) − 1 since the first close")
     since_restart: Ratio | None = Field(description="Π(1 + r_t) − 1 since the return index last started at 1")
     total_value: Money | None = Field(description="Σ q·P·S with cash, dividends owed and shorts")
@@ -144,6 +145,7 @@ class PerformanceMetrics(Part):
     base_currency: str
     asof: date
     start: date | None
+    starts: dict[str, date] = Field(default_factory=dict)
     drawdown: DrawdownRow = Field(description="min(index / running high − 1) on the return index that starts at 1")
     series: DailySeries
     gaps: tuple[GapRow, ...] = Field(strict=False)

@@ -16,7 +16,14 @@ from agents.fields import Part
 Kind = Literal["line", "area", "bars", "waterfall", "heatmap", "histogram"]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 _WIDTH, _HEIGHT = 680, 240
+_TICKS = 3
 _INK, _GREEN, _RED, _BLUE = "#1f2933", "#15803d", "#b91c1c", "#2563eb"
+_SIGNS = {
+    "field": "sign",
+    "type": "nominal",
+    "legend": None,
+    "scale": {"domain": ["up", "down"], "range": [_GREEN, _RED]},
+}
 _RANGE = [_BLUE, "#b45309", _GREEN, "#64748b", "#7c3aed", "#0e7490", "#be185d", "#4d7c0f"]
 
 
@@ -31,6 +38,7 @@ class ChartForm(Part):
             `month` and `value`, histogram `low`, `high` and `value`.
         apart: field that tells bars of one label apart, where there are such; they are numbered else.
         order: of bars: the largest value first, or as the rows stand.
+        signed: whether bars are gains and losses, in green and red; others have one colour.
         total: label of a waterfall's closing bar; none without.
         names: field → what people read.
         format: d3 format of values.
@@ -51,6 +59,7 @@ class ChartForm(Part):
     value: str = "value"
     apart: str | None = None
     order: Literal["value", "rows"] = "value"
+    signed: bool = True
     total: str | None = None
     names: dict[str, str] = Field(default_factory=dict)
     format: str = ",.2f"
@@ -157,15 +166,11 @@ def _bars(form: ChartForm, rows: Sequence[Mapping[str, Any]]) -> Any:
                 "field": "value",
                 "type": "quantitative",
                 "title": form.names.get(form.value),
-                "axis": {"format": form.format},
+                # Few enough to stand side by side: Vega would leave out labels, zero among them.
+                "axis": {"format": form.format, "tickCount": _TICKS},
                 **({"scale": {"domain": list(form.domain)}} if form.domain else {}),
             },
-            "color": {
-                "field": "sign",
-                "type": "nominal",
-                "legend": None,
-                "scale": {"domain": ["up", "down"], "range": [_GREEN, _RED]},
-            },
+            "color": _SIGNS if form.signed else {"value": _BLUE},
             "tooltip": [
                 {"field": "label", "type": "nominal", "title": "Name"},
                 {"field": "value", "type": "quantitative", "title": "Value", "format": form.format},
@@ -298,7 +303,12 @@ def _histogram(form: ChartForm, rows: Sequence[Mapping[str, Any]]) -> Any:
                 "axis": {"format": form.format},
             },
             "x2": {"field": "high"},
-            "y": {"field": "value", "type": "quantitative", "title": form.names.get(form.value)},
+            "y": {
+                "field": "value",
+                "type": "quantitative",
+                "title": form.names.get(form.value),
+                "axis": {"format": ".0%"},
+            },
             "tooltip": [
                 {"field": "low", "type": "quantitative", "title": "From", "format": form.format},
                 {"field": "high", "type": "quantitative", "title": "to", "format": form.format},

@@ -31,4 +31,4 @@ class FinancialAnalyst(
     """Portfolio analytics on pinned packs and ledger commits; for the services see `agents.analyst.desk.Desk`."""
 
     name = "financial_analyst"
-    version = "1.3.0"
+    version = "1.4.0"

@@ -23,7 +23,7 @@ class FilingRow(Part):
     fiscal_year: int
     period_end: date
     filed: date
-    facts: dict[str, float]
+    facts: dict[str, float] = Field(description="as filed, in whole units of the reporting currency")
 
 
 class RatioRow(Part):

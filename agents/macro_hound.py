@@ -13,4 +13,4 @@ class MacroHound(EconomyGroup, StressGroup, BaseAgent):
     """Macroeconomics and stress; for the services see `agents.macro.desk.MacroDesk`."""
 
     name = "macro_hound"
-    version = "1.1.0"
+    version = "1.2.0"

@@ -75,6 +75,8 @@ class BookingRow(Protocol):
     @property
     def price(self) -> Decimal | None: ...  # noqa: D102
     @property
+    def price_currency(self) -> str | None: ...  # noqa: D102
+    @property
     def ratio(self) -> Decimal | None: ...  # noqa: D102
     @property
     def gain(self) -> Decimal | None: ...  # noqa: D102

@@ -9,6 +9,8 @@ from pydantic import Field
 from agents.answers import ValuedRow
 from agents.fields import Part, Ratio
 from agents.ports import CompanyFacts
+from agents.positions import total, unvalued
+from analytics.numbers import ZERO
 from analytics.ratings import aggregate, rate
 from analytics.rubric import Rubric
 
@@ -56,8 +58,9 @@ class RatingBadges(Part):
     """Scores from 0 to 10, weighted by value over rated long equity.
 
     Attributes:
-        coverage: per score; below 60% the score is null.
-        reasons: score → why it is null.
+        coverage: per score; below 60% the score is null. Unknown, as are scores and weights, when a long security has
+            no value.
+        reasons: score → why it, or its coverage, is null; `weight` → why holdings have none.
     """
 
     avg_dividend_safety: Ratio | None = Field(description="Σ w·s / Σ w over rated long equity")
@@ -80,22 +83,18 @@ def badges(
     """Rate every long security and weigh the scores by value.
 
     Args:
-        positions: valued; those without a value count with their cost in base currency, so that a missing price
-            does not make the coverage look better than it is.
+        positions: valued; when a long security has no value, companies are rated and the portfolio is not.
         companies: figures public on `asof`, by symbol.
         rubric: how companies are scored.
         asof: the day.
     """
-    values: dict[str, Decimal] = {}
-    for row in positions:
-        if row.kind != "security":
-            continue
-        worth = row.value_base if row.value_base is not None else row.cost_base
-        values[row.symbol] = values.get(row.symbol, Decimal(0)) + (worth or Decimal(0))
+    long = [row for row in positions if row.kind == "security" and row.qty_open > 0]
     ratings = {
         symbol: rate(symbol, companies[symbol].filings, companies[symbol].dividends, rubric, asof)
-        for symbol, worth in sorted(values.items())
-        if symbol in companies and worth > 0
+        for symbol in sorted({row.symbol for row in long} & companies.keys())
     }
-    found = aggregate(values, ratings, rubric, asof).as_json()
+    values: dict[str, Decimal | None] = {}
+    for row in long:
+        values[row.symbol] = total((values.get(row.symbol, ZERO), row.value_base))
+    found = aggregate(values, ratings, rubric, asof, unvalued=unvalued(long)).as_json()
     return RatingBadges(**{**found, "asof": asof})

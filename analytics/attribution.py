@@ -7,7 +7,9 @@ dividends. With beginning base weights w the three effects
 
 sum over holdings exactly to the return of what was held. Trades enter at trade price and trade
 FX as a separate `trading` effect (close value of units traded plus the money they moved, fees
-included), so local + fx + interaction + trading is the day's return. Days are linked after
+included), so local + fx + interaction + trading is the day's return. What trades without a price
+of their own (a merger, a spin-off) brought beyond the closes they count at is theirs, no cost: of
+one security its trading effect, of several a row together. Days are linked after
 Carino (1999): with k_t = ln(1 + R_t)/R_t and K = ln(1 + R)/R, each effect is Σ (k_t / K)·c_t and
 the linked effects sum to the geometrically linked return R without residual. Intervals that open
 without a value above zero have no return and are left out; a loss of everything cannot be linked.
@@ -24,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytics.history import Floats, History, day_before, no_rate
+from analytics.leftovers import UNPRICED
 from analytics.numbers import ratio
 from analytics.returns import Twr
 
@@ -42,7 +45,7 @@ class Effects:
     """Linked effects of one holding, currency or the whole portfolio; ratios of value.
 
     Attributes:
-        name: symbol, `cash:CUR`, `costs and exchange`, a currency, or `total`.
+        name: symbol, `cash:CUR`, `costs and exchange`, `trades without a price`, a currency, or `total`.
         weight: average beginning base weight.
         trading: trades at their price against the close; 0 for cash. Fees and the spread of
             currency exchanges are the row named `costs and exchange`.
@@ -81,7 +84,7 @@ class Attribution:
 
     Attributes:
         total: None with a `reason` when there is no return to attribute.
-        by_position: securities, cash per currency, then costs; zero rows left out.
+        by_position: securities, cash per currency, then trades without a price and costs; zero rows left out.
         by_currency: positions and cash of each currency together.
         twr: the return they sum to, computed from NAV alone.
         residual_bp: |total − twr| in basis points.
@@ -160,14 +163,14 @@ def attribute(history: History, twr: Twr, *, start: date | None = None) -> Attri
     width = names + len(history.currencies)
     sums = [np.zeros(width) for _ in range(4)]
     weight_sum, held = np.zeros(width), np.zeros(width, dtype=bool)
-    daily, costs_by_day = np.zeros(len(days)), np.zeros(len(days))
+    daily, costs_by_day, unpriced_by_day = np.zeros(len(days)), np.zeros(len(days)), np.zeros(len(days))
     # Block by block, so that memory does not grow with the years; the divisor K of the linking comes last.
     for first_day in range(0, len(days), _BLOCK_DAYS):
         block = slice(first_day, first_day + _BLOCK_DAYS)
-        *parts, costs, weight = _daily(history, twr, days[block])
+        *parts, unpriced, costs, weight = _daily(history, twr, days[block])
         daily[block] = parts[0].sum(axis=1) + parts[1].sum(axis=1) + parts[2].sum(axis=1)
-        daily[block] += parts[3].sum(axis=1) + costs
-        costs_by_day[block] = costs
+        daily[block] += parts[3].sum(axis=1) + unpriced + costs
+        unpriced_by_day[block], costs_by_day[block] = unpriced, costs
         tied = _carino_day(daily[block])[:, np.newaxis]
         for at, part in enumerate(parts):
             sums[at][: part.shape[1]] += (part * tied).sum(axis=0)
@@ -193,9 +196,10 @@ def attribute(history: History, twr: Twr, *, start: date | None = None) -> Attri
         for at in range(len(weights))
         if held[at] or any(part[at] for part in sums)
     ]
-    spent = float((costs_by_day * _carino_day(daily)).sum()) / whole
-    if spent:
-        rows.append(Effects(COSTS, history.base, 0.0, 0.0, 0.0, 0.0, spent))
+    for name, by_day in ((UNPRICED, unpriced_by_day), (COSTS, costs_by_day)):
+        effect = float((by_day * _carino_day(daily)).sum()) / whole
+        if ratio(effect):
+            rows.append(Effects(name, history.base, 0.0, 0.0, 0.0, 0.0, effect))
     total = _sum("total", history.base, rows)
     # What is left is the noise of float64; its digits beyond a millionth would differ between machines.
     residual_bp = round(abs(total.total - expected) * 10_000, RESIDUAL_PLACES)
@@ -235,8 +239,8 @@ def _rate_missing(history: History, days: NDArray[np.intp]) -> str:
     return no_rate(history, int(column), int(days[at]))
 
 
-def _daily(history: History, twr: Twr, days: NDArray[np.intp]) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats]:
-    """Return per interval: local, fx, interaction (securities then cash), trading, costs, w.
+def _daily(history: History, twr: Twr, days: NDArray[np.intp]) -> tuple[Floats, ...]:
+    """Return per interval: local, fx, interaction (securities then cash), trading, unpriced together, costs, w.
 
     Contributions are formed from amounts, w·r = change / opening value, so that a cash account
     that starts a day empty needs no return of its own.
@@ -276,7 +280,17 @@ def _daily(history: History, twr: Twr, days: NDArray[np.intp]) -> tuple[Floats, 
     trading = (in_base - history.paid_base[days]) / opening
     moved_money = (history.trade_cash[days] * fx_now).sum(axis=1)
     costs = (moved_money + history.paid_base[days].sum(axis=1)) / opening[:, 0]
-    return local, fx, interaction, trading, costs, values * then / opening
+    unpriced = np.zeros(len(days))
+    by_day = {trades.at: trades for trades in history.unpriced}
+    for at, day in enumerate(days.tolist()):
+        if day in by_day:
+            symbols, brought = by_day[day].symbols, by_day[day].amount / opening[at, 0]
+            costs[at] -= brought
+            if len(symbols) == 1:
+                trading[at, history.symbols.index(symbols[0])] += brought
+            else:
+                unpriced[at] = brought
+    return local, fx, interaction, trading, unpriced, costs, values * then / opening
 
 
 def _carino_day(daily: Floats) -> Floats:

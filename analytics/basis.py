@@ -13,7 +13,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
 
-from analytics.bookings import BookingRow
+from analytics.bookings import BookingRow, sold
 from analytics.numbers import ZERO
 
 # (currency, day) → base units per 1, None when there is no rate.
@@ -83,9 +83,9 @@ class Lots:
                 return
             yield from self._apply(transaction)
 
-    def rate(self, row: BookingRow) -> Decimal | None:
-        """Return the base rate of a row's currency on its day."""
-        return Decimal(1) if row.currency == self.base else self.rate_on(row.currency, row.on)
+    def rate(self, currency: str, on: date) -> Decimal | None:
+        """Return the base rate of a currency on a day."""
+        return Decimal(1) if currency == self.base else self.rate_on(currency, on)
 
     def _apply(self, rows: Iterable[BookingRow]) -> Iterator[Closed]:
         """Apply one transaction; what comes in waits for what goes out, whichever is written first."""
@@ -102,7 +102,7 @@ class Lots:
                 waiting.append(row)
             else:
                 closed = self._close(lot, row)
-                if row.gain is None:
+                if not sold(row):
                     gone.append(_Gone(closed.acquired, row.currency, row.amount, closed.cost_base))
                 yield closed
         self._open(waiting, gone)
@@ -121,7 +121,7 @@ class Lots:
         for row in waiting:
             lot = self.open.setdefault(row.lot, OpenLot(row))
             kept, left = _come_back(row, gone)
-            rate = self.rate(row) if left else ZERO
+            rate = self.rate(row.currency, row.on) if left else ZERO
             if rate is None:
                 self.warnings.append(
                     f"no {row.currency}/{self.base} rate on {row.on}: base cost of {row.symbol} unknown"

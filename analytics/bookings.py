@@ -49,12 +49,17 @@ class BookingRow(Protocol):
 
     @property
     def price(self) -> Decimal | None:
-        """Price per unit in `currency` (lot rows), None when not known; also of units that go in kind at one."""
+        """Price per unit in `price_currency` (lot rows), None when not known; also of units that go in kind at one."""
+        ...
+
+    @property
+    def price_currency(self) -> str | None:
+        """Currency of `price`, None without one; a sale's may be another than `currency`, which is the cost's."""
         ...
 
     @property
     def gain(self) -> Decimal | None:
-        """Realised gain in `currency`; None unless the row closes units that were traded at a known price."""
+        """Realised gain in `currency`; None unless the row closes units that were traded at a known price in it."""
         ...
 
     @property
@@ -81,3 +86,16 @@ class BookingRow(Protocol):
     def source(self) -> str:
         """Where its transaction stands; rows of one transaction share it."""
         ...
+
+
+def sold(row: BookingRow) -> bool:
+    """Return whether a closing row sold the units, or covered a short, for a known price; units that only go have none.
+
+    A sale has a gain, or a price in another currency than its cost's, where the ledger cannot say the gain.
+    """
+    return row.gain is not None or row.price_currency not in (None, row.currency)
+
+
+def currencies_of(row: BookingRow) -> set[str]:
+    """Return the currencies a row needs a rate of."""
+    return {row.currency, row.price_currency or row.currency}

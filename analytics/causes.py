@@ -31,12 +31,12 @@ from numpy.typing import NDArray
 
 from analytics.bookings import BookingRow
 from analytics.entries import Entries
-from analytics.history import History, no_rate
+from analytics.history import History, Unpriced, no_rate
+from analytics.leftovers import UNPRICED, left_over, priced
 from analytics.numbers import CONTEXT, MONEY_PLACES, ZERO
 
 RowKind = Literal["security", "cash", "exchange", "unpriced"]
 EXCHANGE = "currency exchange"
-UNPRICED = "trades without a price"
 RESIDUAL_MAX = Decimal("0.01")
 # Above ten billion the digits of float64 end before the cent.
 _RESIDUAL_RATIO_MAX = Decimal("1e-12")
@@ -149,9 +149,6 @@ class _Fold:
         self.symbol_column = {name: at for at, name in enumerate(history.symbols)}
         self.terms: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
         self.unknown: list[str] = []
-        # Per interval: what trades are known to have moved beyond units × price, and securities traded without one.
-        self.moved: defaultdict[int, list[float]] = defaultdict(list)
-        self.unpriced: defaultdict[int, set[str]] = defaultdict(set)
 
     def cash(self) -> None:
         for name, money in self.column.items():
@@ -167,8 +164,8 @@ class _Fold:
             for _, transaction in groupby(interval, attrgetter("on", "source")):
                 self._transaction(at, list(transaction))
         entries.finish()
-        for at, symbols in self.unpriced.items():
-            self._unpriced(at, symbols)
+        for trades in self.history.unpriced:
+            self._unpriced(trades)
 
     def causes(self) -> tuple[Causes, ...]:
         added: defaultdict[str, dict[str, Decimal]] = defaultdict(dict)
@@ -182,9 +179,7 @@ class _Fold:
 
     def _transaction(self, at: int, rows: Sequence[BookingRow]) -> None:
         """Book what a transaction earned and spent on one day, and what its trades leave over."""
-        kinds = {row.kind for row in rows}
-        lots = [row for row in rows if row.kind == "lot"]
-        traded = {row.symbol for row in lots}
+        traded = {row.symbol for row in rows if row.kind == "lot"}
         # A fee belongs to the security it was paid for, if there is one.
         of = min(traded) if len(traded) == 1 else ""
         for row in rows:
@@ -193,33 +188,26 @@ class _Fold:
             amount = self._base(at, row.currency, row.amount)
             name = row.symbol or (of if row.kind == "commission" else "")
             self.terms[name or f"cash:{row.currency}", _COLUMN[row.kind]].append(amount)
-            if row.kind == "commission":
-                self.moved[at].append(amount)
-        if any(row.price is None for row in lots):
-            # In kind (against Equity) or from one account to another nothing is paid, so nothing is left over.
-            if kinds - {"lot", "external"} or (len(traded) > 1 and "external" not in kinds):
-                self.unpriced[at] |= {row.symbol for row in lots if row.price is None}
+        if not priced(rows):
             return
-        left = _left(rows)
+        left = left_over(rows)
         for currency, amount in left.items():
             in_base = self._base(at, currency, amount)
-            self.moved[at].append(in_base)
             if len(left) > 1:
                 self.terms[EXCHANGE, "fx"].append(in_base)
             else:
                 self.terms[of or f"cash:{currency}", "costs"].append(in_base)
 
-    def _unpriced(self, at: int, symbols: set[str]) -> None:
-        """Book trades that count at the close: what they really moved is the rest of the interval's cash."""
+    def _unpriced(self, trades: Unpriced) -> None:
+        """Book what trades without a price brought beyond the closes they count at."""
         history = self.history
-        for symbol in sorted(symbols):
-            if not history.price[at, self.symbol_column[symbol]]:
+        for symbol in trades.symbols:
+            if not history.price[trades.at, self.symbol_column[symbol]]:
                 self.unknown.append(
-                    f"no price of {symbol} on {history.dates[at]}, when it was traded for a price nobody booked"
+                    f"no price of {symbol} on {history.dates[trades.at]}, when it was traded for a price nobody booked"
                 )
-        every = [*(history.trade_cash[at] * self.rates[at]).tolist(), *history.paid_base[at].tolist()]
-        rest = fsum([*every, *(-amount for amount in self.moved[at])])
-        self.terms[min(symbols) if len(symbols) == 1 else UNPRICED, "realised"].append(rest)
+        name = trades.symbols[0] if len(trades.symbols) == 1 else UNPRICED
+        self.terms[name, "realised"].append(trades.amount)
 
     def _base(self, at: int, currency: str, amount: Decimal) -> float:
         return float(amount) * self._rate(at, currency) if amount else 0.0
@@ -249,16 +237,3 @@ class _Fold:
         if name in (EXCHANGE, UNPRICED):
             return "exchange" if name == EXCHANGE else "unpriced", self.history.base
         return "security", self.history.base  # paid a dividend and was never held
-
-
-def _left(rows: Iterable[BookingRow]) -> dict[str, Decimal]:
-    """Return per currency the money a transaction moved that neither trades, flows, income nor costs explain."""
-    left: dict[str, Decimal] = {}
-    for row in rows:
-        amount = -row.amount
-        if row.kind in ("cash", "receivable"):
-            amount = row.amount
-        elif row.kind in ("lot", "split"):
-            amount = row.qty * (row.price or ZERO) if row.kind == "lot" else ZERO
-        left[row.currency] = left.get(row.currency, ZERO) + amount
-    return {currency: amount for currency, amount in left.items() if amount}

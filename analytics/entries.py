@@ -5,9 +5,10 @@ With entry value e and exit value x of a lot in its currency, S₀ and S the rat
     realised (x − e)·S      unrealised v·S₁ − e·S₁      currency e·(S − S₀), of what is still held e·(S₁ − S₀)
 
 so they sum to what came out and is there less what went in, and for lots that were bought and sold, to the gains of
-the tax lots. Units enter and leave at units × price; where nobody booked one (brought in, given away, exchanged for
-another security), at the close of the day they count on. A deposit in kind therefore enters at the value it is
-a deposit of, not at its cost: what it gained before was not gained here. Moved units keep their entry.
+the tax lots. Units enter and leave at units × price, x·S being at the price's own rate where it is in another currency;
+where nobody booked one (brought in, given away, exchanged for another security), at the close of the day they count on.
+A deposit in kind therefore enters at the value it is a deposit of, not at its cost: what it gained before was not
+gained here. Moved units keep their entry.
 """
 
 from collections import defaultdict
@@ -111,10 +112,11 @@ class Entries:
                 entry.qty += row.qty
             return
         value = float(row.qty * (row.price or ZERO))
+        in_base = value * self._rate(at, row.price_currency or row.currency)
         if self._opens(row, row.qty):
-            self._enter(row, row.qty, value, value * self._rate(at, row.currency))
+            self._enter(row, row.qty, value, in_base)
         else:
-            self._leave(at, row, -value, *self._take(row, row.qty))
+            self._leave(at, row, -in_base, *self._take(row, row.qty))
 
     def _unpriced(self, at: int, legs: Sequence[_Leg], close: float, *, outside: bool) -> None:
         """Book units of one security that moved without a price: what comes back in keeps the entry it had.
@@ -144,8 +146,7 @@ class Entries:
             self._enter(leg.row, leg.qty, local, base)
         if out:
             row = out[0].row
-            rate = self._rate(at, row.currency)
-            value = -float(net) * close / rate if rate else 0.0
+            value = -float(net) * close
             self._leave(at, row, value, fsum(leg.local for leg in out), fsum(leg.base for leg in out))
 
     def _opens(self, row: BookingRow, qty: Decimal) -> bool:
@@ -171,9 +172,10 @@ class Entries:
         return local, base
 
     def _leave(self, at: int, row: BookingRow, value: float, local: float, base: float) -> None:
-        rate = self._rate(at, row.currency)
-        self._add(row.symbol, "realised", (value - local) * rate)
-        self._add(row.symbol, "fx", local * rate - base)
+        """Book what units gained that went for a value in base currency; their entry is in the lot's and in base."""
+        entered = local * self._rate(at, row.currency)
+        self._add(row.symbol, "realised", value - entered)
+        self._add(row.symbol, "fx", entered - base)
 
     def _close(self, at: int, symbol: str) -> float:
         column = self._column[symbol]

@@ -58,7 +58,11 @@ def gain_of(history: History, symbol: str) -> Gain | None:
     moved, changed = closing - opening, rate - then
     # Nothing is held before the first day, so its rate change moves nothing.
     bought = history.traded[:, at] * price * rate
-    paid = history.paid_base[:, at]
+    paid = history.paid_base[:, at].copy()
+    for trades in history.unpriced:
+        # Counted at the close; what they brought beyond it is this security's where no other was traded so.
+        if trades.symbols == (symbol,):
+            paid[trades.at] -= trades.amount
     held = float(history.begin[-1, at] + history.traded[-1, at])
     return Gain(
         symbol=symbol,

@@ -17,12 +17,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, localcontext
+from itertools import groupby
+from math import fsum
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics.bookings import BookingRow
+from analytics.bookings import BookingRow, currencies_of
 from analytics.fx import CARRY_DAYS_MAX
+from analytics.leftovers import left_over, priced, unpriced_symbols
 from analytics.market import Market
 from analytics.numbers import CONTEXT, ZERO
 
@@ -52,6 +56,22 @@ class Flow:
 
 
 @dataclass(frozen=True, slots=True)
+class Unpriced:
+    """Trades of one interval without a price of their own: a merger, a spin-off, several lots sold for one amount.
+
+    Attributes:
+        at: row of the valued day they count on.
+        symbols: traded so, ascending.
+        amount: what they brought beyond the closes they count at, base currency: money received + value received −
+            value given; known only together.
+    """
+
+    at: int
+    symbols: tuple[str, ...]
+    amount: float
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """The portfolio on its valued days.
 
@@ -71,7 +91,7 @@ class History:
         flows: every external flow on its own day, ascending: what `flow` counts at the close that follows.
         flow_after: days with external flows after the last valued day: part of no `flow`.
         symbols, currencies: column names.
-        symbol_currency: per security, the column of its price currency.
+        symbol_currency: per security, the column of its price currency; without prices, of the one it was traded in.
         price: K×N, on the share basis of the day; 0 where nothing is held then or before.
         fx: K×C, base per 1; NaN where not needed and unknown.
         begin: K×N units at the start of the interval, in end-of-interval share basis.
@@ -82,6 +102,7 @@ class History:
         income_base: K×N, base currency at the end of the interval.
         money: K×C, cash plus receivables at the end of the day.
         external, earned, trade_cash: K×C, changes within the interval.
+        unpriced: trades without a price, by interval, ascending.
         funded: base-currency value of the first day.
     """
 
@@ -108,6 +129,7 @@ class History:
     external: Floats
     earned: Floats
     trade_cash: Floats
+    unpriced: tuple[Unpriced, ...]
     warnings: tuple[str, ...]
 
 
@@ -179,7 +201,7 @@ class _Folder:
         self.market = market
         self.days = [on for on in market.dates if on <= last]
         self.symbols = tuple(sorted({row.symbol for row in self.rows if row.kind == "lot"}))
-        currencies = {row.currency for row in self.rows}
+        currencies = {name for row in self.rows for name in currencies_of(row)}
         currencies |= {series.currency for name, series in market.prices.items() if name in self.symbols}
         self.currencies = tuple(sorted(currencies | {market.base}))
         self.column = {name: at for at, name in enumerate(self.symbols)}
@@ -189,9 +211,10 @@ class _Folder:
         self.cash = [ZERO] * count
         self.held: dict[int, None] = {}
         self.closes = [market.prices[name].closes if name in market.prices else None for name in self.symbols]
-        self.price_money = [
-            self.money_column[market.prices[name].currency] if name in market.prices else 0 for name in self.symbols
-        ]
+        # Without a price the currency a security was first traded in has to do.
+        quoted = {row.symbol: row.currency for row in reversed(self.rows) if row.kind == "lot"}
+        quoted |= {name: series.currency for name, series in market.prices.items()}
+        self.price_money = [self.money_column[quoted[name]] for name in self.symbols]
         self.rates = [market.fx.get(name) for name in self.currencies]
         self.splits: dict[int, list[tuple[date, Decimal]]] = {}
         # Columns, one entry per valued day (or sparse: (row, column, value)).
@@ -205,13 +228,15 @@ class _Folder:
         self.flows: list[Flow] = []
         self.qty_changes: list[list[tuple[int, Decimal]]] = [[] for _ in self.symbols]
         self.money_rows: list[list[Decimal]] = []
+        # Per row with trades without a price: their symbols, and what all else moved beyond units × price.
+        self.unpriced: dict[int, tuple[tuple[str, ...], Decimal]] = {}
         self.sparse: dict[str, list[tuple[int, int, Decimal]]] = {
             name: [] for name in ("scale", "traded", "paid", "income", "external", "earned", "trade_cash")
         }
 
     def run(self) -> None:
         interval = _Interval()
-        at_row = 0
+        at_row = begun = 0
         changed: set[int] = set()
         pending_gaps: list[Gap] = []
         for at, on in enumerate(self.days):
@@ -233,9 +258,12 @@ class _Folder:
             else:
                 self.flow_between.extend(early)
             pending_gaps = []
+            if interval.unpriced:
+                self._set_apart(at, self.rows[begun:at_row])
             self._keep(at, nav, interval, changed)
             interval = _Interval()
             changed = set()
+            begun = at_row
         self.gaps.extend(pending_gaps)
         if pending_gaps:
             self.flow_after = sorted(interval.days_with_flow)
@@ -249,7 +277,7 @@ class _Folder:
             if row.price is None:
                 interval.unpriced[at] = interval.unpriced.get(at, ZERO) + row.qty
             else:
-                key = (at, self.money_column[row.currency])
+                key = (at, self.money_column[row.price_currency or row.currency])
                 interval.paid[key] = interval.paid.get(key, ZERO) + row.qty * row.price
             return
         if kind == "split":
@@ -359,6 +387,24 @@ class _Folder:
         rates = self.rates[money]
         return None if rates is None else rates[day]
 
+    def _set_apart(self, day: int, rows: Sequence[BookingRow]) -> None:
+        """Note what an interval trades without a price; the rest of what its trades moved is theirs."""
+        symbols: set[str] = set()
+        known = ZERO
+        for _, group in groupby(rows, attrgetter("on", "source")):
+            transaction = list(group)
+            symbols |= unpriced_symbols(transaction)
+            moved = left_over(transaction) if priced(transaction) else {}
+            known += sum((amount * self._known(money, day) for money, amount in moved.items()), ZERO)
+            fees = (row for row in transaction if row.kind == "commission")
+            known += sum((row.amount * self._known(row.currency, day) for row in fees), ZERO)
+        if symbols:
+            self.unpriced[len(self.kept)] = tuple(sorted(symbols)), known
+
+    def _known(self, currency: str, day: int) -> Decimal:
+        """Return a rate where a missing one is noticed by whoever uses the figure."""
+        return self._rate(self.money_column[currency], day) or ZERO
+
     def _keep(self, day: int, nav: Decimal, interval: _Interval, changed: set[int]) -> None:
         row = len(self.kept)
         flow = ZERO
@@ -425,6 +471,12 @@ class _Folder:
             if rates is not None and rows:
                 fx[:, money] = np.array(rates, dtype=np.float64)[days]
         money = np.array(self.money_rows, dtype=np.float64).reshape(rows, monies)
+        paid = self._dense("paid", rows, names)
+        trade_cash = self._dense("trade_cash", rows, monies)
+        unpriced: list[Unpriced] = []
+        for row, (symbols, known) in self.unpriced.items():
+            moved = (*(trade_cash[row] * np.nan_to_num(fx[row])).tolist(), *paid[row].tolist())
+            unpriced.append(Unpriced(row, symbols, fsum((*moved, -float(known)))))
         return History(
             base=self.market.base,
             dates=tuple(self.days[day] for day in self.kept),
@@ -443,12 +495,13 @@ class _Folder:
             begin=before * scale,
             before=before,
             traded=self._dense("traded", rows, names),
-            paid_base=self._dense("paid", rows, names),
+            paid_base=paid,
             income_base=self._dense("income", rows, names),
             money=money,
             external=self._dense("external", rows, monies),
             earned=self._dense("earned", rows, monies),
-            trade_cash=self._dense("trade_cash", rows, monies),
+            trade_cash=trade_cash,
+            unpriced=tuple(unpriced),
             warnings=self.market.warnings,
         )
 

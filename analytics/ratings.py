@@ -90,8 +90,8 @@ class PortfolioRating:
 
     Attributes:
         averages: per score name and `overall`: Σw·s / Σw over rated holdings it applies to.
-        coverage: per score, rated over all long equity it applies to; None without any.
-        weights: share of long equity per symbol.
+        coverage: per score, rated over all long equity it applies to; None without any, or when a value is missing.
+        weights: share of long equity per symbol; none when a value is missing.
     """
 
     asof: date
@@ -159,25 +159,30 @@ def rate(
 
 
 def aggregate(
-    values: Mapping[str, Decimal],
+    values: Mapping[str, Decimal | None],
     ratings: Mapping[str, Rating],
     rubric: Rubric,
     asof: date,
+    *,
+    unvalued: str = "",
 ) -> PortfolioRating:
     """Weigh ratings over long equity.
 
     Args:
-        values: value per security in one currency; shorts (negative) do not take part.
+        values: value per security in one currency; shorts (negative) do not take part; None of a long one without.
         ratings: by symbol; a held symbol may be missing.
         rubric: the one the ratings were made with.
         asof: the day of the values.
+        unvalued: which long securities have no value, and why: then nothing that weighs by value is known.
     """
-    held = {symbol: float(value) for symbol, value in sorted(values.items()) if value > 0}
+    long = {symbol: value for symbol, value in sorted(values.items()) if value is None or value > 0}
+    held = {symbol: float(value) for symbol, value in long.items() if value is not None}
     total = fsum(held.values())
-    averages: dict[str, float | None] = {}
-    coverage: dict[str, float | None] = {}
-    reasons: dict[str, str] = {}
-    for name in (*(score.name for score in rubric.scores), "overall"):
+    names = (*(score.name for score in rubric.scores), "overall")
+    averages: dict[str, float | None] = dict.fromkeys(names)
+    coverage: dict[str, float | None] = dict.fromkeys(names)
+    reasons = dict.fromkeys((*names, "weight"), unvalued)
+    for name in () if unvalued else names:
         rated = applicable = points = 0.0
         for symbol, value in held.items():
             score, applies = _of(ratings.get(symbol), name)
@@ -205,14 +210,14 @@ def aggregate(
         reasons=reasons,
         holdings=tuple(
             ratings.get(symbol) or Rating(symbol, asof, {}, None, 0.0, None, f"no fundamentals of {symbol} at hand")
-            for symbol in held
+            for symbol in long
         ),
-        weights={symbol: value / total for symbol, value in held.items()},
+        weights={} if unvalued else {symbol: value / total for symbol, value in held.items()},
         rubric_id=rubric.id,
         rubric_version=rubric.version,
         warnings=(
             "ratings are editorial heuristics, not investment advice",
-            *(ratings[symbol].warning for symbol in held if symbol in ratings and ratings[symbol].warning),
+            *(ratings[symbol].warning for symbol in long if symbol in ratings and ratings[symbol].warning),
         ),
     )
 

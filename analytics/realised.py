@@ -6,6 +6,9 @@ of the cost's:
 
     gain base = proceeds·S − cost·S₀ = (proceeds − cost)·S  [price]  +  cost·(S − S₀)  [currency]
 
+A sale priced in another currency P than its lot's cost is proceeds·P in base, and that / S in the lot's currency, both
+at the rates of its day; the rest holds as it stands.
+
 Only the ledger knows what was traded: units that are given away, moved or exchanged realise nothing, also when a price
 is written (their rows have no gain), and what comes back keeps its cost in base currency; see `analytics.basis`.
 """
@@ -16,7 +19,7 @@ from datetime import date
 from decimal import Decimal, localcontext
 
 from analytics.basis import Closed, Lots, RateOn
-from analytics.bookings import BookingRow
+from analytics.bookings import BookingRow, sold
 from analytics.fees import Fees
 from analytics.numbers import CONTEXT
 
@@ -29,7 +32,10 @@ class Disposal:
 
     Attributes:
         qty: units closed, positive for a sale, negative for covering a short.
-        proceeds, cost, gain: in `currency`, signed: covering a short has negative proceeds and cost.
+        currency: of cost and gain.
+        price, proceeds: in `price_currency`, which may be another. Proceeds, cost and gain are signed: covering a short
+            has negative proceeds and cost.
+        gain: None with a `reason` when it needs a rate between the two that is missing.
         gain_base: None with a `reason` when a rate is missing.
         gain_price_base, gain_currency_base: sum to `gain_base`.
         days_held: calendar days.
@@ -45,9 +51,10 @@ class Disposal:
     qty: Decimal
     currency: str
     price: Decimal
+    price_currency: str
     proceeds: Decimal
     cost: Decimal
-    gain: Decimal
+    gain: Decimal | None
     cost_base: Decimal | None
     proceeds_base: Decimal | None
     gain_base: Decimal | None
@@ -79,19 +86,24 @@ def disposals(rows: Iterable[BookingRow], asof: date, base: str, rate_on: RateOn
         return tuple(
             _disposal(closed, price, lots, fees)
             for closed in lots.fold(every, asof)
-            if closed.row.gain is not None and (price := closed.row.price) is not None
+            if sold(closed.row) and (price := closed.row.price) is not None
         )
 
 
 def _disposal(closed: Closed, price: Decimal, lots: Lots, fees: Fees) -> Disposal:
     row, removed = closed.row, closed.cost_base
-    rate = lots.rate(row)
+    paid_in = row.price_currency or row.currency
+    rate, paid_rate = lots.rate(row.currency, row.on), lots.rate(paid_in, row.on)
     proceeds, cost = -row.qty * price, -row.amount
-    gain = proceeds - cost
-    in_base = None if rate is None else proceeds * rate
+    in_base = None if paid_rate is None else proceeds * paid_rate
     whole = None if in_base is None or removed is None else in_base - removed
-    by_price = None if rate is None or whole is None else gain * rate
-    missing = row.on if rate is None else closed.acquired
+    gain = proceeds - cost if paid_in == row.currency else None
+    if gain is None and in_base is not None and rate:
+        gain = in_base / rate - cost
+    by_price = None if rate is None or in_base is None or whole is None else in_base - cost * rate
+    lacks, missing = row.currency, closed.acquired
+    if paid_rate is None or rate is None:
+        lacks, missing = paid_in if paid_rate is None else row.currency, row.on
     return Disposal(
         lot=row.lot,
         symbol=row.symbol,
@@ -102,6 +114,7 @@ def _disposal(closed: Closed, price: Decimal, lots: Lots, fees: Fees) -> Disposa
         qty=-row.qty,
         currency=row.currency,
         price=price,
+        price_currency=paid_in,
         proceeds=proceeds,
         cost=cost,
         gain=gain,
@@ -111,5 +124,5 @@ def _disposal(closed: Closed, price: Decimal, lots: Lots, fees: Fees) -> Disposa
         gain_price_base=by_price,
         gain_currency_base=None if whole is None or by_price is None else whole - by_price,
         fees=fees.of(row),
-        reason="" if whole is not None else f"no {row.currency}/{lots.base} rate on {missing}",
+        reason="" if whole is not None and by_price is not None else f"no {lacks}/{lots.base} rate on {missing}",
     )

@@ -31,6 +31,8 @@ FlowTiming = Literal["end_of_day", "start_of_day"]
 DAYS_PER_YEAR = 365
 RECONCILE_BP_MAX = Decimal(1)
 _ROUNDING = 1e-9
+# A weekly series has a close this near to any day; an older one would measure another period than the one named.
+_BOUNDARY_AGE_MAX = timedelta(days=6)
 
 
 class NotReconciled(ValueError):
@@ -43,7 +45,7 @@ class Period:
 
     Attributes:
         start: valued day the return is measured from (its close).
-        value: None with a `reason` when the history does not reach back to `start`.
+        value: None with a `reason` when there is no close near enough to measure from, or nothing links it to now.
     """
 
     name: str
@@ -231,7 +233,7 @@ def reconcile(result: Twr, total_value: Decimal) -> Decimal:
     if gap > RECONCILE_BP_MAX:
         raise NotReconciled(
             f"the series ends at {last} {result.base} on {result.asof}, the valued positions sum"
-            f" to {total_value}: {gap:.4f} bp apart, at most {RECONCILE_BP_MAX} allowed"
+            f" to {total_value}: {gap:.4f} bp apart; {RECONCILE_BP_MAX} are allowed"
         )
     return gap
 
@@ -289,7 +291,7 @@ def _periods(
     itd: float | None,
     reason: str,
 ) -> tuple[Period, ...]:
-    """Return MTD, QTD, YTD, 1Y and ITD, each from the last valued day before it starts."""
+    """Return MTD, QTD, YTD, 1Y and ITD, each from the last valued day before it starts, if that is near."""
     if not history.dates:
         return tuple(Period(name, None, None, reason) for name in PERIOD_NAMES)
     dates = history.dates[origin:]
@@ -306,6 +308,10 @@ def _periods(
         near = _last_on_or_before(dates, boundary)
         if near is None:
             found.append(Period(name, None, None, f"history starts on {dates[0]}, after {boundary}"))
+            continue
+        if boundary - dates[near] > _BOUNDARY_AGE_MAX:
+            why = f"no value near {boundary}: the last before it is of {dates[near]}"
+            found.append(Period(name, None, None, why))
             continue
         at = origin + near
         on, after = history.dates[at], returns[at + 1 :]

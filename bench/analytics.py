@@ -37,6 +37,7 @@ class _Row:
     qty: Decimal
     amount: Decimal
     price: Decimal | None = None
+    price_currency: str | None = None
     lot: str = ""
     account: str = "Assets:Shares"
     acquired: date | None = None

@@ -46,7 +46,8 @@ PATTERN_ID = "portfolio_overview"
 SYMBOLS = tuple(f"SYN-{letter}" for letter in "ABCDEFGHIJ")
 RUNS = 40
 _HISTORY_DAYS = 504
-_WARM_UP = 5
+# Days valued before it counts; Java needs some to optimize the broker.
+_WARM_UP = 60
 _POLICY, _CALENDAR, _SOURCE = "bench", "bench", "made-up"
 _PATH = "bench/main.beancount"
 _FIRST_DAY = date(2020, 1, 1)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 NOT_AVAILABLE = "–"
 _MINUS = "−"
+_PRICE_DECIMALS_MIN, _PRICE_DECIMALS_MAX = 2, 6
 _NEGATIVE = re.compile(r"(?<![^\s(])-(?=\d[\d,.]*(?:%|\s|[;),]|$))")
 
 Sign = Literal["up", "down", "flat"]
@@ -29,6 +30,15 @@ def quantity(value: Any) -> str:
         return NOT_AVAILABLE
     text = f"{number:,f}"
     return _signed(text.rstrip("0").rstrip(".") if "." in text else text)
+
+
+def price(value: Any) -> str:
+    """Return a price with its own decimals, but at least two and at most six; a dash for None and what is no number."""
+    number = decimal(value)
+    if number is None:
+        return NOT_AVAILABLE
+    written = f"{number:.{_PRICE_DECIMALS_MAX}f}".rstrip("0").partition(".")[2]
+    return amount(number, max(len(written), _PRICE_DECIMALS_MIN))
 
 
 def percent(value: Any, decimals: int = 2, *, plus: bool = False) -> str:

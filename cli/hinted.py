@@ -12,20 +12,27 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from cli.figures import counted
+from cli.figures import NOT_AVAILABLE, counted
 from cli.hints import (
     TEXT_FORMATS,
     Hints,
+    days_since,
     fields_of,
     figure_at,
     form_of,
+    newest_day,
     reason_of,
+    said_once,
+    scale_of,
     text_of,
     title_of,
     tone_of,
     totals_of,
+    unit_of,
     value_at,
+    why_none,
     why_not,
+    with_unit,
     word_of,
 )
 from cli.report.labels import LABELS
@@ -49,6 +56,9 @@ def hinted(result: ExecutionResult, hints: Hints, width: int) -> Iterator[Render
         if output not in result.data or panel.get("kind") == "none":
             continue
         value, title = result.data[output], title_of(panel)
+        last = newest_day(result, panel)
+        if days_since(result, last) is not None:
+            title += f" (ends {last})"
         if not isinstance(value, Mapping):
             yield Group(Text(title, "bold"), Text(why_not(result, output), "dim"), Text())
         elif panel.get("kind") == "table":
@@ -62,14 +72,17 @@ def _figures(panel: Mapping[str, Any], value: Mapping[str, Any], title: str) -> 
     grid.add_column(style="dim")
     grid.add_column(justify="right")
     grid.add_column(style="dim", overflow="fold")
-    for item in fields_of(panel.get("fields")):
+    fields = fields_of(panel.get("fields"))
+    reasons = [why_none(value, item) for item in fields]
+    once = said_once(reasons)
+    for item, why in zip(fields, reasons, strict=True):
         path, form = str(item.get("path")), str(item.get("format") or "text")
         found = figure_at(value, item)
-        unit = "" if found is None or "unit" not in item else str(value_at(value, str(item["unit"])) or "")
-        why = reason_of(value, path, str(item.get("reason") or "")) if found is None else ""
-        shown = f"{text_of(found, form)} {unit}".rstrip()
-        grid.add_row(escape(str(item.get("label") or path)), _toned(found, shown, form, item), escape(why))
-    return Group(Text(title, "bold"), grid, Text())
+        shown = with_unit(text_of(found, form), scale_of(value, item, found))
+        told = "" if why in once else why
+        grid.add_row(escape(str(item.get("label") or path)), _toned(found, shown, form, item), escape(told))
+    notes = [Text(f"{NOT_AVAILABLE} {why}", "dim") for why in once]
+    return Group(Text(title, "bold"), grid, *notes, Text())
 
 
 def _table(panel: Mapping[str, Any], value: Mapping[str, Any], title: str, width: int) -> RenderableType:
@@ -112,8 +125,8 @@ def _fitting(rows: Sequence[Sequence[str]], width: int) -> int:
 def _cell(item: Mapping[str, Any], column: Mapping[str, Any]) -> Text:
     found, form = value_at(item, str(column.get("path"))), form_of(item, column)
     shown = word_of(found, column) or text_of(found, form)
-    if found is not None and form not in (*TEXT_FORMATS, "percent") and "unit" in column:
-        shown = f"{shown} {value_at(item, str(column['unit'])) or ''}".rstrip()
+    if form not in (*TEXT_FORMATS, "percent"):
+        shown = with_unit(shown, unit_of(item, column, found))
     return _toned(found, shown, form, column)
 
 

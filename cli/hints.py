@@ -6,11 +6,13 @@ decided here; how it looks is the reader's.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from cli.figures import NOT_AVAILABLE, amount, decimal, percent, quantity, score
+from cli.figures import NOT_AVAILABLE, amount, decimal, percent, price, quantity, score
 from cli.report.labels import position_label
 from topics.messages import ExecutionResult
 
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 
 TEXT_FORMATS = ("text", "date")
 _TONED = ("percent", "money")
+# A newest quarter may be that old.
+_DAYS_MAX = 200
+# That often a reason stands beside its figure.
+_SAID_MAX = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,7 @@ class Hints:
         panels: of the pattern's `presentation`.
         capability: output → name of the capability that made it.
         schemas: output → that capability's output schema.
+        reads: output → those its step reads, nearest first, then what they read.
         portfolio: whether it concerns a portfolio, whatever the request named.
     """
 
@@ -37,6 +44,7 @@ class Hints:
     capability: Mapping[str, str] = field(default_factory=dict)
     schemas: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     portfolio: bool = True
+    reads: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def outputs(self) -> set[str]:
@@ -63,7 +71,17 @@ def hints_of(pattern: CompiledPattern, catalogue: Catalogue) -> Hints:
             schemas[output] = spec.output_schema
     kept = [each for each in panels if isinstance(each, Mapping)] if isinstance(panels, list) else []
     asked = "portfolio_id" in pattern.inputs_schema.get("properties", {})
-    return Hints(kept, made, schemas, asked or any("portfolio" in step.needs for step in pattern.steps))
+    concerned = asked or any("portfolio" in step.needs for step in pattern.steps)
+    reads = {output: _read_by(pattern, step_id) for output, step_id in shown.items()}
+    return Hints(kept, made, schemas, concerned, reads)
+
+
+def _read_by(pattern: CompiledPattern, step_id: str) -> list[str]:
+    """Return the outputs a step reads, and those of the steps that made them; each once, nearest first."""
+    found = [step_id]
+    for each in found:
+        found += [before for before in pattern.step_by_id[each].after if before not in found]
+    return [pattern.step_by_id[each].as_ for each in found[1:]]
 
 
 def form_of(item: Mapping[str, Any], column: Mapping[str, Any]) -> str:
@@ -96,6 +114,10 @@ def text_of(value: Any, form: str) -> str:
         return amount(value)
     if form == "score":
         return score(value)
+    if form == "price":
+        return price(value) if number is not None else str(value)
+    if form == "ratio":
+        return amount(value, 3)
     if form == "bp":
         return NOT_AVAILABLE if number is None else f"{abs(number):.6f} bp"
     if form == "number":
@@ -103,6 +125,22 @@ def text_of(value: Any, form: str) -> str:
     if form == "text" and isinstance(value, str) and len(value) < 40:
         return position_label(value).replace("_", " ")
     return str(value)
+
+
+def unit_of(item: Mapping[str, Any], hint: Mapping[str, Any], value: Any) -> str:
+    """Return the unit of a figure, which stands at the path its hint names; `%` for percent, empty without any."""
+    unit = "" if value is None or "unit" not in hint else str(value_at(item, str(hint["unit"])) or "")
+    return "%" if unit == "percent" else unit
+
+
+def scale_of(item: Mapping[str, Any], hint: Mapping[str, Any], value: Any) -> str:
+    """Return what stands behind a figure that stands alone: its unit, or what a score is out of."""
+    return "/ 10" if value is not None and hint.get("format") == "score" else unit_of(item, hint, value)
+
+
+def with_unit(shown: str, unit: str) -> str:
+    """Return a figure with its unit behind it."""
+    return f"{shown}%" if unit == "%" else f"{shown} {unit}".rstrip()
 
 
 def tone_of(value: Any, shown: str, form: str, hint: Mapping[str, Any]) -> str:
@@ -160,6 +198,41 @@ def value_at(value: Any, path: str) -> Any:
 def is_index(part: str) -> bool:
     """Whether a part of a path is a place in a list."""
     return part.removeprefix("-").isdecimal()
+
+
+def why_none(value: Mapping[str, Any], field: Mapping[str, Any]) -> str:
+    """Return why a figure of a panel is null; empty where it is not, or nobody says."""
+    found = figure_at(value, field)
+    return reason_of(value, str(field.get("path")), str(field.get("reason") or "")) if found is None else ""
+
+
+def said_once(reasons: Sequence[str]) -> list[str]:
+    """Return the reasons that many figures of a panel share: they are said once, below them."""
+    return [why for why, count in Counter(filter(None, reasons)).items() if count > _SAID_MAX]
+
+
+def newest_day(result: ExecutionResult, panel: Mapping[str, Any]) -> str:
+    """Return the newest day of what a panel shows, at the path of the result's data in its `ends`; empty without any.
+
+    A list on the way stands for all its items.
+    """
+    found: list[Any] = [result.data] if "ends" in panel else []
+    for part in str(panel.get("ends")).split("."):
+        found = [each.get(part) for each in found if isinstance(each, Mapping)]
+        found = [item for each in found for item in (each if isinstance(each, list | tuple) else [each])]
+    return max((each for each in found if isinstance(each, str)), default="")
+
+
+def days_since(result: ExecutionResult, last: str) -> int | None:
+    """Return how many days before the day of the answer figures ended; None when that is not long ago, or unknown.
+
+    An answer is made on the prices of its day, but what it shows may have ended years before.
+    """
+    try:
+        age = None if result.trace.asof is None else (result.trace.asof - date.fromisoformat(last)).days
+    except ValueError:
+        return None
+    return age if age is not None and age > _DAYS_MAX else None
 
 
 def why_not(result: ExecutionResult, output: str) -> str:

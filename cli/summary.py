@@ -16,6 +16,7 @@ from rich.text import Text
 from cli.figures import amount, counted, day, decimal, duration, percent, quantity, score, sign
 from cli.hinted import hinted
 from cli.hints import NO_HINTS, Hints
+from cli.report.evidence import inputs_of
 from cli.report.panels import is_attribution, is_performance, is_ratings, total_gain
 from topics.messages import ExecutionResult
 
@@ -198,6 +199,9 @@ def _pins(result: ExecutionResult) -> RenderableType:
     stale = any(panel.stale for panel in trace.per_panel_staleness)
     if trace.pricing_pack_id:
         grid.add_row("pack", f"{trace.pricing_pack_id} {'[yellow]stale[/]' if stale else '[green]fresh[/]'}")
+    asked = inputs_of(result)
+    if asked:
+        grid.add_row("inputs", escape(", ".join(f"{name} {value}" for name, value in asked.items())))
     if trace.ledger_commit_hash:
         grid.add_row("ledger", trace.ledger_commit_hash)
     version = f" version {trace.pattern_version}" if trace.pattern_version else ""

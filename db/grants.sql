@@ -14,7 +14,9 @@ GRANT EXECUTE ON FUNCTION freeze_packs, fail_pack TO "app_role";
 GRANT SELECT, UPDATE (published_at) ON pack_outbox TO "app_role";
 -- Ledger path and booking method stay: booked ledgers are kept per commit.
 GRANT SELECT, INSERT, UPDATE (name, base_ccy, benchmark_id, policy), DELETE ON portfolios TO "app_role";
-GRANT SELECT, INSERT ON ledger_snapshot, bookings, effects TO "app_role";
+-- Ledgers booked by former rules are dropped with their rows and booked again.
+GRANT SELECT, INSERT, DELETE ON ledger_snapshot TO "app_role";
+GRANT SELECT, INSERT ON bookings, effects TO "app_role";
 GRANT SELECT, INSERT ON executions, pattern_texts TO "app_role";
 GRANT SELECT, INSERT, DELETE ON requests TO "app_role";
 GRANT SELECT, INSERT, UPDATE (expires_at), DELETE ON artifacts TO "app_role";

@@ -337,11 +337,14 @@ ON CONFLICT (id) DO NOTHING
 RETURNING id
 
 -- name: snapshot_get
-SELECT content_hash FROM ledger_snapshot WHERE portfolio_id = $1 AND commit_hash = $2
+SELECT content_hash FROM ledger_snapshot WHERE portfolio_id = $1 AND commit_hash = $2 AND rows_version = $3
+
+-- name: snapshot_drop_former
+DELETE FROM ledger_snapshot WHERE portfolio_id = $1 AND commit_hash = $2 AND rows_version < $3
 
 -- name: snapshot_put
-INSERT INTO ledger_snapshot (portfolio_id, commit_hash, tenant, user_id, content_hash, row_count)
-VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO ledger_snapshot (portfolio_id, commit_hash, tenant, user_id, content_hash, row_count, rows_version)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (portfolio_id, commit_hash) DO NOTHING
 RETURNING row_count
 
@@ -349,7 +352,7 @@ RETURNING row_count
 SELECT
     seq, to_char("on", 'YYYY-MM-DD') AS "on", kind, account, symbol, currency,
     trim_scale(qty)::text AS qty, trim_scale(amount)::text AS amount, trim_scale(price)::text AS price,
-    trim_scale(ratio)::text AS ratio, lot, to_char(acquired, 'YYYY-MM-DD') AS acquired,
+    price_currency, trim_scale(ratio)::text AS ratio, lot, to_char(acquired, 'YYYY-MM-DD') AS acquired,
     trim_scale(lot_qty)::text AS lot_qty, trim_scale(lot_cost)::text AS lot_cost, trim_scale(gain)::text AS gain,
     to_char(pay_date, 'YYYY-MM-DD') AS pay_date, source, text
 FROM bookings
@@ -359,13 +362,13 @@ ORDER BY seq
 -- name: snapshot_put_rows
 INSERT INTO bookings (
     portfolio_id, commit_hash, tenant, user_id,
-    seq, "on", kind, account, symbol, currency, qty, amount, price, ratio, lot, acquired, lot_qty, lot_cost, gain,
-    pay_date, source, text
+    seq, "on", kind, account, symbol, currency, qty, amount, price, price_currency, ratio, lot, acquired, lot_qty,
+    lot_cost, gain, pay_date, source, text
 )
 SELECT $1, $2, $3, $4, booked.*
 FROM json_to_recordset($5::json) AS booked (
     seq integer, "on" date, kind text, account text, symbol text, currency text, qty numeric, amount numeric,
-    price numeric, ratio numeric, lot text, acquired date, lot_qty numeric, lot_cost numeric, gain numeric,
+    price numeric, price_currency text, ratio numeric, lot text, acquired date, lot_qty numeric, lot_cost numeric, gain numeric,
     pay_date date, source text, text text
 )
 

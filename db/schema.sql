@@ -51,9 +51,11 @@ CREATE TABLE bookings (
     gain numeric,
     pay_date date,
     source text NOT NULL,
-    text text NOT NULL
+    text text NOT NULL,
+    price_currency text
 );
 COMMENT ON TABLE bookings IS 'The booked ledger of a portfolio at a commit: lots, cash and flows by day, in ledger order. Positions as of a day are the last state of each lot up to it.';
+COMMENT ON COLUMN bookings.price_currency IS 'Of price; for a sale it may be another than currency, the cost''s.';
 
 CREATE TABLE calendar_sessions (
     calendar text NOT NULL,
@@ -136,8 +138,10 @@ CREATE TABLE ledger_snapshot (
     tenant text NOT NULL,
     user_id uuid NOT NULL,
     content_hash text NOT NULL,
-    row_count integer NOT NULL
+    row_count integer NOT NULL,
+    rows_version integer NOT NULL DEFAULT 1
 );
+COMMENT ON COLUMN ledger_snapshot.rows_version IS 'Of the rules a ledger is booked by (ROWS_VERSION); rows of a former version are replaced.';
 
 CREATE TABLE macro_series (
     series_id text NOT NULL,

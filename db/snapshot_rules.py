@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 from topics.errors import Code, TerminalError
 
+# Of the rows a ledger is booked to: raise it when the same ledger text books to other rows. What was stored with a
+# lower one is booked again.
+ROWS_VERSION = 2
 Row = Mapping[str, str | int | None]
 COLUMNS = (
     "seq",
@@ -15,6 +18,7 @@ COLUMNS = (
     "qty",
     "amount",
     "price",
+    "price_currency",
     "ratio",
     "lot",
     "acquired",

@@ -63,13 +63,14 @@ class Booking(NamedTuple):
         currency: of `amount` (for lots, the cost currency).
         qty: see the module's table.
         amount: see the module's table.
-        price: trade price per unit in `currency`; lot and in-kind rows only, None when not known.
+        price: trade price per unit in `price_currency`; lot and in-kind rows only, None when not known.
+        price_currency: of `price`, None without one; for a sale it may be another than the cost's.
         ratio: new units per old; split rows only.
         lot: stable lot id, `file:line` of the opening posting plus a counter; empty otherwise.
         acquired: the lot's acquisition date.
         lot_qty: the lot's units after this row.
         lot_cost: the lot's total cost after this row, in `currency`.
-        gain: realised gain in `currency`; None unless units were closed at a known price.
+        gain: realised gain in `currency`; None unless units were closed at a known price in it.
         pay_date: of a receivable or a dividend, when its cash arrives.
         source: `file:line` of the transaction.
         text: its narration.
@@ -84,6 +85,7 @@ class Booking(NamedTuple):
     qty: Decimal
     amount: Decimal
     price: Decimal | None
+    price_currency: str | None
     ratio: Decimal | None
     lot: str
     acquired: date | None
@@ -244,7 +246,7 @@ def _cells(row: Booking) -> tuple[str, ...]:
         row.currency,
         plain(row.qty) if row.qty else "0",
         plain(row.amount),
-        "" if row.price is None else plain(row.price),
+        _price(row),
         "" if row.ratio is None else plain(row.ratio),
         row.lot,
         "" if row.acquired is None else row.acquired.isoformat(),
@@ -255,6 +257,14 @@ def _cells(row: Booking) -> tuple[str, ...]:
         row.source,
         row.text,
     )
+
+
+def _price(row: Booking) -> str:
+    """Return the price; its currency only where it is not the row's, so that all other rows keep the hash they had."""
+    if row.price is None:
+        return ""
+    foreign = row.price_currency if row.price_currency != row.currency else None
+    return f"{plain(row.price)} {foreign}" if foreign else plain(row.price)
 
 
 def _cell(value: object) -> str | int | None:

@@ -2,11 +2,14 @@
 
 Lots and cash are what the postings to `Assets:` and `Liabilities:` say. Why they moved is read from the other side:
 `Equity:` is money or securities from outside, `Income:` is earned, `Expenses:` is spent, as part of a trade or a
-dividend where there is one. Units that move with nothing but lots and `Equity:` against them were not traded: they
-were brought in, taken out, moved between accounts or exchanged in a merger. Such a move realises no gain. What comes
-from outside or goes there counts at market value, not at cost: at the price written, else at the day's close. What
-stays inside has no price at all, for none was paid, whatever is written; nor have units that come back at their cost,
-rounded as it is written, also when the broker takes a fee for moving them.
+dividend where there is one. Beside a sale `Income:` mirrors the gain, which its lots say already, or is earned with
+it, as accrued interest is; see `ledger.mirrored`.
+
+Units that move with nothing but lots and `Equity:` against them were not traded: they were brought in, taken out, moved
+between accounts or exchanged in a merger. Such a move realises no gain. What comes from outside or goes there counts at
+market value, not at cost: at the price written, else at the day's close. What stays inside has no price at all, for
+none was paid, whatever is written; nor have units that come back at their cost, rounded as it is written, also when the
+broker takes a fee for moving them.
 """
 
 from collections.abc import Sequence
@@ -15,6 +18,7 @@ from decimal import Decimal
 
 from ledger.directives import Amount, Transaction
 from ledger.legs import Leg, Refused
+from ledger.mirrored import Sale, mirrored
 from ledger.rows import RowWriter
 
 ZERO = Decimal(0)
@@ -29,14 +33,13 @@ def write(out: RowWriter, entry: Transaction, legs: Sequence[Leg]) -> None:
     source = f"{entry.file}:{entry.line}"
     trades = [leg for leg in legs if leg.changes and leg.holds]
     in_kind = bool(trades) and all(leg.changes or leg.root == "Equity" for leg in legs)
-    if trades:
-        _trades(out, entry, source, legs, trades, in_kind=in_kind)
+    sales = _trades(out, entry, source, legs, trades, in_kind=in_kind) if trades else []
+    mirrors = mirrored(legs, sales)
     ex_date = _ex_date(entry) if entry.meta else None
     symbol = dividend_symbol(legs)
     dividend = symbol is not None
     if ex_date is not None:
         _accrue(out, entry, source, legs, ex_date, symbol or "")
-    closes = any(change.closes for leg in trades for change in leg.changes)
     exchange = any(leg.posting.price is not None and leg.posting.cost is None for leg in legs)
     pay_date = entry.on if ex_date is not None else None
     for leg in legs:
@@ -54,7 +57,7 @@ def write(out: RowWriter, entry: Transaction, legs: Sequence[Leg]) -> None:
             if account.startswith("Income:Dividends"):
                 of = account.split(":")[2] if account.count(":") > 1 else ""
                 out.money(entry, source, "dividend", gained, account=account, symbol=of, on=ex_date, pay_date=pay_date)
-            elif not closes:  # beside a sale it only mirrors the realised gain
+            elif leg not in mirrors:
                 out.money(entry, source, "income", gained, account=account, on=ex_date, pay_date=pay_date)
         elif dividend:
             out.money(entry, source, "tax", gained, account=account, symbol=symbol or "", on=ex_date, pay_date=pay_date)
@@ -65,7 +68,9 @@ def write(out: RowWriter, entry: Transaction, legs: Sequence[Leg]) -> None:
 
 def _trades(
     out: RowWriter, entry: Transaction, source: str, legs: Sequence[Leg], trades: Sequence[Leg], *, in_kind: bool
-) -> None:
+) -> list[Sale]:
+    """Write the rows of trades and return those that closed lots."""
+    sales: list[Sale] = []
     implied = None if in_kind else _implied_price(legs, trades)
     outside = in_kind and any(leg.root == "Equity" for leg in legs)
     stays = _moved(trades)
@@ -77,6 +82,8 @@ def _trades(
             price = _trade_price(leg, implied) if not in_kind else _price_in_kind(leg) if outside else None
         realises = not in_kind and symbol not in stays
         out.lots(entry, source, account, symbol, leg.changes, price, realises=realises)
+        if realises and any(change.closes for change in leg.changes):
+            sales.append(Sale(leg, price))
         if outside and symbol not in stays:
             amount = leg.weight
             if price is not None:
@@ -91,6 +98,7 @@ def _trades(
                 units=leg.units.number,
                 price=price.number if price is not None else None,
             )
+    return sales
 
 
 def _moved(trades: Sequence[Leg]) -> set[str]:
@@ -181,19 +189,19 @@ def _written_price(leg: Leg) -> Amount | None:
 
 
 def _price_in_kind(leg: Leg) -> Amount | None:
-    """Return the price units go outside at. Rows hold prices in the lot's currency: another one leaves the close."""
+    """Return the price units go outside at, if it is in the lot's currency: another one leaves the close."""
     price = _written_price(leg)
     return price if price is not None and leg.weight is not None and price.currency == leg.weight.currency else None
 
 
 def _trade_price(leg: Leg, implied: Amount | None) -> Amount | None:
     written = _written_price(leg)
-    if written is not None:
-        return written
     opens = not any(change.closes for change in leg.changes)
     if opens and leg.weight is not None and leg.units is not None:
-        return Amount(leg.weight.number / leg.units.number, leg.weight.currency)
-    return implied
+        # Units come in at their cost; a price in another currency beside it is no money that moved.
+        if written is None or written.currency != leg.weight.currency:
+            return Amount(leg.weight.number / leg.units.number, leg.weight.currency)
+    return implied if written is None else written
 
 
 def dividend_symbol(legs: Sequence[Leg]) -> str | None:

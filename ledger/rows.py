@@ -52,14 +52,13 @@ class RowWriter:
             price: per unit; None when the units moved without one.
             realises: closing them realises a gain; not so when units only change hands or account.
         """
-        number = price.number if price is not None else None
         for change in changes:
             lot = change.lot
-            unit = number if price is not None and price.currency == lot.currency else None
             gain = None
-            if change.closes and realises and unit is not None:
-                # Money received less the cost given up; both signs turn for a short.
-                gain = change.cost - change.qty * unit
+            if change.closes and realises and price is not None and price.currency == lot.currency:
+                # Money received less the cost given up; both signs turn for a short. Of money in another currency only
+                # readers with a rate can tell.
+                gain = change.cost - change.qty * price.number
             self._rows.append(
                 (
                     entry.on,
@@ -69,7 +68,8 @@ class RowWriter:
                     lot.currency,
                     change.qty,
                     change.cost,
-                    unit,
+                    None if price is None else price.number,
+                    None if price is None else price.currency,
                     None,
                     lot.lot,
                     lot.acquired,
@@ -101,6 +101,7 @@ class RowWriter:
                 lot.currency,
                 change.qty,
                 change.cost,
+                None,
                 None,
                 ratio,
                 lot.lot,
@@ -140,7 +141,7 @@ class RowWriter:
             on: day it takes effect; the entry's when None.
             pay_date: of a dividend that is owed before.
             units: moved in kind.
-            price: per unit moved in kind.
+            price: per unit moved in kind, in the amount's currency.
         """
         self._rows.append(
             (
@@ -152,6 +153,7 @@ class RowWriter:
                 units,
                 amount.number,
                 price,
+                None if price is None else amount.currency,
                 None,
                 "",
                 None,

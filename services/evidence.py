@@ -19,7 +19,7 @@ from services.replay import PatternTexts
 from topics.errors import RetryableError, TerminalError
 
 LINES_MAX = 50
-_BOOKED = ("on", "kind", "account", "symbol", "currency", "qty", "amount", "price", "text")
+_BOOKED = ("on", "kind", "account", "symbol", "currency", "qty", "amount", "price", "price_currency", "text")
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -135,7 +135,8 @@ async def _pack_changes(
         return None
     symbols = sorted({str(row["symbol"]) for row in rows if row.get("symbol")})
     currencies = sorted(
-        {str(row["currency"]) for row in rows if row.get("currency")} | {left["base_ccy"], right["base_ccy"]}
+        {str(row[name]) for row in rows for name in ("currency", "price_currency") if row.get(name)}
+        | {left["base_ccy"], right["base_ccy"]}
     )
     try:
         series = [

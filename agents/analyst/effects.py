@@ -15,6 +15,7 @@ from agents.positions import total, unvalued
 from analytics.attribution import COSTS, Attribution
 from analytics.brinson import attribute
 from analytics.history import History
+from analytics.leftovers import UNPRICED
 from analytics.numbers import ZERO
 from topics.messages import Pins
 
@@ -77,7 +78,7 @@ class BrinsonAttribution(Stamped):
     """Brinson–Fachler attribution; allocation + selection + interaction + other = active return.
 
     Attributes:
-        other: costs and what average weights leave over.
+        other: costs, trades without a price, and what average weights leave over.
     """
 
     benchmark: str | None
@@ -162,7 +163,7 @@ def brinson_of(
     unclassified: list[str] = []
     costs = 0.0
     for row in found.by_position:
-        if row.name == COSTS:
+        if row.name in (COSTS, UNPRICED):  # of no sector
             costs += row.total
             continue
         sector = CASH if row.name.startswith("cash:") else sectors.get(row.name)

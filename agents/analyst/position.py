@@ -19,7 +19,9 @@ from agents.ports import BookingRow
 from agents.positions import total, unvalued
 from analytics.allocation import concentration, grouped
 from analytics.attribution import NotAdditive, attribute
+from analytics.bookings import sold
 from analytics.fees import Fees
+from analytics.fx import FxHistory
 from analytics.gains import Gain, gain_of
 from analytics.history import History
 from analytics.numbers import ZERO, money
@@ -27,13 +29,17 @@ from topics.errors import Code, TerminalError
 from topics.messages import Pins
 
 _TRANSACTIONS_MAX = 10_000
+_METHOD_DEEP_DIVE = (
+    "gains per day at the day's units, prices and rates, before costs; they sum to value − invested + income."
+    " Those of portfolio.gains are measured against the cost instead: price and currency divide differently"
+)
 
 
 class ShareRow(Part):
     """One group's value and share of NAV."""
 
     name: str
-    value: Money
+    value: Money = Field(description="Σ q·P·S")
     weight: Ratio = Field(description="value / NAV with cash, receivables and shorts")
     holdings: int
 
@@ -59,22 +65,27 @@ class TransactionRow(Part):
     """One booked row about a security; `amount` as in the ledger's rows, plus is more wealth.
 
     Attributes:
+        price_currency: of price and proceeds; a sale's may be another than `currency`.
         proceeds, gain: of what was sold; null where nothing was paid for units that went.
         cost: of the lot that came or went; both signs turn for a short.
+        action: `buy`, `sell`, `short` or `cover` of a lot's row that trades at a price; else the kind, as for a move.
+        qty: null where no units moved, as for a dividend.
         income: `amount` of what moves no lot: dividends, tax, what is owed, flows in kind.
     """
 
     on: date
     kind: str
-    qty: Exact
-    price: Exact | None
+    action: str
+    qty: Exact | None = Field(description="units that came (+) or went (−), on the share basis of that day")
+    price: Exact | None = Field(description="per unit, as traded")
+    price_currency: str | None
     amount: Exact
     currency: str
     account: str
     lot: str
     proceeds: Money | None = Field(description="units sold × trade price, before commission")
     cost: Money | None = Field(description="what the lot cost, or gave up")
-    gain: Money | None = Field(description="proceeds − cost")
+    gain: Money | None = Field(description="proceeds − cost, proceeds at the rate of the sale if in another currency")
     fees: dict[str, Money] = Field(description="commissions by currency, spread by units; not part of the gain")
     income: Money | None = Field(description="amount of dividends, tax withheld, dividends owed and flows in kind")
 
@@ -119,8 +130,8 @@ class DeepDive(Stamped):
     symbol: str
     name: str
     state: Literal["held", "closed", "unknown"]
-    qty: Exact | None
-    price: Exact | None
+    qty: Exact | None = Field(description="q: Σ units of the open lots")
+    price: Exact | None = Field(description="P: close of the pack, per unit, on the share basis of the day")
     price_currency: str | None
     value: Money | None = Field(description="q·P·S")
     cost: Money | None = Field(description="Σ cost × trade-date rate")
@@ -150,7 +161,7 @@ class PositionGroup(Desk):
         pins = pinned(context)
         book = await self._books.load(context)
         cite(context, book)
-        rows = _transactions([row for row in book.snapshot.rows if row.on <= pins.asof], symbol)
+        rows, missing = _transactions([row for row in book.snapshot.rows if row.on <= pins.asof], symbol, book.fx)
         warnings = []
         if len(rows) > _TRANSACTIONS_MAX:
             warnings.append(f"the last {_TRANSACTIONS_MAX} of {len(rows)} rows")
@@ -158,7 +169,13 @@ class PositionGroup(Desk):
         return Transactions(
             symbol=symbol,
             rows=tuple(kept),
-            **stamp(pins, "booked rows at the pinned commit", len(kept), warnings=warnings),
+            **stamp(
+                pins,
+                "booked rows at the pinned commit",
+                len(kept),
+                reasons={"gain": "; ".join(dict.fromkeys(missing))},
+                warnings=warnings,
+            ),
         )
 
     @capability("position.deep_dive", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
@@ -171,6 +188,7 @@ class PositionGroup(Desk):
         gain = gain_of(performance.history, symbol)
         if row is None and gain is None:
             raise unknown_symbol(symbol, performance.history.symbols)
+        why = unvalued_end(performance.twr, pins)
         reasons: dict[str, str] = {}
         if row is not None and row.value_base is None:
             reasons = dict.fromkeys(("value", "unrealized_pl", "weight", "gains"), row.reason or "no value")
@@ -179,7 +197,11 @@ class PositionGroup(Desk):
             reasons = dict.fromkeys(("qty", "price", "value", "cost", "unrealized_pl", "weight"), "no longer held")
         elif gain is None:
             reasons["gains"] = performance.twr.reason or "no valued day"
-        added, why = None, unvalued_end(performance.twr, pins)
+        if why:
+            # The history ends on an earlier day; its gains would pass for those of this one.
+            gain = None
+            reasons.setdefault("gains", why)
+        added = None
         if not why:
             try:
                 effects = attribute(performance.history, performance.twr)
@@ -207,7 +229,7 @@ class PositionGroup(Desk):
             series=series,
             **stamp(
                 pins,
-                "gains per day at the day's units, prices and rates; they sum to value − invested + income",
+                _METHOD_DEEP_DIVE,
                 len(series.dates),
                 reasons=reasons,
                 warnings=performance.twr.warnings,
@@ -274,8 +296,11 @@ def _kind(row: ValuedRow) -> str:
     return "cash" if row.kind == "cash" else "dividends owed"
 
 
-def _transactions(rows: Sequence[BookingRow], symbol: str) -> list[TransactionRow]:
+def _transactions(rows: Sequence[BookingRow], symbol: str, fx: FxHistory) -> tuple[list[TransactionRow], list[str]]:
+    """Return the rows of a security, and why gains of sales in another currency than the cost's are null."""
     fees = Fees(rows)
+    missing: list[str] = []
+    in_kind = {row.source for row in rows if row.kind == "external" and row.symbol == symbol}
     units: defaultdict[str, Decimal] = defaultdict(Decimal)
     found: list[TransactionRow] = []
     for row in rows:
@@ -285,24 +310,44 @@ def _transactions(rows: Sequence[BookingRow], symbol: str) -> list[TransactionRo
         goes = row.kind == "lot" and row.qty * units[row.lot] < 0
         if row.kind in ("lot", "split"):
             units[row.lot] += row.qty
+        proceeds = gain = None
+        if goes and sold(row) and row.price is not None:
+            proceeds, gain = -row.qty * row.price, row.gain
+            if gain is None and row.price_currency is not None:
+                rate = fx.rate(row.price_currency, row.currency, row.on)
+                if rate is None:
+                    missing.append(f"no {row.price_currency}/{row.currency} rate on {row.on}")
+                else:
+                    gain = proceeds * rate.rate + row.amount
         found.append(
             TransactionRow(
                 on=row.on,
                 kind=row.kind,
-                qty=row.qty,
+                action=row.kind if row.source in in_kind else _action(row, goes=goes),
+                qty=row.qty or None,
                 price=row.price,
+                price_currency=row.price_currency,
                 amount=row.amount,
                 currency=row.currency,
                 account=row.account,
                 lot=row.lot,
-                proceeds=None if row.gain is None else row.gain - row.amount,
+                proceeds=proceeds,
                 cost=None if row.kind != "lot" else -row.amount if goes else row.amount,
-                gain=row.gain,
+                gain=gain,
                 fees=fees.of(row),
                 income=None if row.kind in ("lot", "split") else row.amount,
             )
         )
-    return found
+    return found, missing
+
+
+def _action(row: BookingRow, *, goes: bool) -> str:
+    if row.kind != "lot" or row.price is None:
+        return row.kind
+    if goes:
+        # A move at a written price realises nothing.
+        return row.kind if not sold(row) else "sell" if row.qty < 0 else "cover"
+    return "buy" if row.qty > 0 else "short"
 
 
 def _split(gain: Gain) -> GainSplit:

@@ -17,7 +17,7 @@ from analytics.dietz import DietzReturn, modified_dietz
 from analytics.history import History
 from analytics.money_weighted import money_weighted
 from analytics.numbers import ZERO, money
-from analytics.returns import Period, Twr
+from analytics.returns import Twr
 from topics.messages import Pins
 
 _PERIODS = {"mtd": "MTD", "qtd": "QTD", "ytd": "YTD", "one_year": "1Y"}
@@ -148,7 +148,8 @@ def _metrics(
     cost = total(row.cost_base for row in positions)
     unpriced = unvalued(positions)
     reasons: dict[str, str] = {}
-    periods = {period.name: period for period in twr.periods}
+    by_name = {period.name: period for period in twr.periods}
+    periods = {name: by_name[key] for name, key in _PERIODS.items()}
 
     def figure(name: str, value: float | None, why: str) -> float | None:
         if unpriced:
@@ -157,9 +158,7 @@ def _metrics(
             reasons[name] = why or "not available"
         return value
 
-    def period(name: str, found: Period) -> float | None:
-        return figure(name, found.value, found.reason)
-
+    measured = {name: figure(name, period.value, period.reason) for name, period in periods.items()}
     if worth is None:
         reasons["total_value"] = unpriced
     if cost is None:
@@ -173,7 +172,7 @@ def _metrics(
     return PerformanceMetrics(
         twr=figure("twr", twr.twr, twr.reason),
         annualised=figure("annualised", twr.annualised, twr.reason or _not_annualised(twr)),
-        **{name: period(name, periods[key]) for name, key in _PERIODS.items()},
+        **measured,
         inception=figure("inception", twr.twr, twr.reason),
         since_restart=figure("since_restart", twr.since_restart, twr.reason or _no_return_since(twr)),
         total_value=worth,
@@ -183,6 +182,11 @@ def _metrics(
         base_currency=pins.base_ccy,
         asof=pins.asof,
         start=twr.dates[twr.origin] if twr.dates else None,
+        starts={
+            name: period.start
+            for name, period in periods.items()
+            if period.start is not None and measured[name] is not None
+        },
         drawdown=DrawdownRow(
             depth=figure("drawdown", twr.drawdown.depth, twr.reason),
             peak=twr.drawdown.peak,
@@ -233,10 +237,11 @@ def _no_rate_over_restarts(twr: Twr) -> str:
 
 
 def _before_the_first_close(before: Decimal | None, base: str) -> list[str]:
-    if not before:
+    said = money(abs(before or ZERO))
+    if before is None or said == "0":  # nothing, or less than the last digit shown
         return []
     what = "earned" if before > 0 else "lost"
-    return [f"{what} before the first close, and in no return: {money(abs(before))} {base}"]
+    return [f"{what} before the first close, and in no return: {said} {base}"]
 
 
 def _no_return_since(twr: Twr) -> str:

@@ -20,17 +20,18 @@ class DisposalRow(Part):
 
     closed: date
     symbol: str
-    qty: Exact
+    qty: Exact = Field(description="units sold of the lot (bought back, of a short), on the share basis of that day")
     lot: str
     account: str
     acquired: date
     days_held: int
     long_term: bool
-    currency: str
-    price: Exact
+    currency: str = Field(description="of cost and gain")
+    price: Exact = Field(description="trade price per unit")
+    price_currency: str = Field(description="of price and proceeds")
     proceeds: Money = Field(description="units × trade price, before commission")
     cost: Money = Field(description="what the lot gave up")
-    gain: Money = Field(description="proceeds − cost")
+    gain: Money | None = Field(description="proceeds − cost, proceeds at the rate of the sale if in another currency")
     fees: dict[str, Money] = Field(description="commissions of the sale by currency, by units; not part of the gain")
     cost_base: Money | None = Field(description="cost × rate of the purchase")
     proceeds_base: Money | None = Field(description="proceeds × rate of the sale")
@@ -82,12 +83,12 @@ class OpenLotRow(Part):
     acquired: date
     days_held: int
     long_term: bool
-    qty: Exact
+    qty: Exact = Field(description="q: open units of the lot, on the share basis of the day")
     currency: str
     cost_local: Money
     cost_per_unit: Exact | None = Field(description="cost / units")
     cost_base: Money | None = Field(description="cost × rate of the purchase")
-    price: Exact | None
+    price: Exact | None = Field(description="P: close of the pack, per unit")
     value_base: Money | None = Field(description="q·P·S")
     unrealized_pl: Money | None = Field(description="value − cost")
     reason: str | None

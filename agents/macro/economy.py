@@ -170,7 +170,7 @@ class EconomyGroup(MacroDesk):
         rows = persisted(signals(whole, *([series[on] for on in whole] for series in values)))
         ends = {each.on: each.end for each in used[0].observations}
         age = (asof - ends[whole[-1]]).days
-        reason = f"the newest quarter known is {age} days old, at most {_STALE_DAYS}" if age > _STALE_DAYS else ""
+        reason = f"the newest quarter known is {age} days old; {_STALE_DAYS} are allowed" if age > _STALE_DAYS else ""
         return rows, used, reason
 
     @staticmethod

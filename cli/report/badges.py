@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 from cli.figures import day
+from cli.hints import days_since
 from cli.report.markup import Html, tag
 from topics.messages import ExecutionResult
 from topics.trace import PanelStaleness
 
-# A newest quarter may be that old.
-_CHART_DAYS_MAX = 200
 _STATUS_TONE = {
     "succeeded": "good",
     "skipped": "",
@@ -51,14 +48,8 @@ def freshness_badge(result: ExecutionResult, output: str, *, short: bool = False
 
 
 def ended_badge(result: ExecutionResult, last: str) -> Html | None:
-    """Return the badge of a chart that ends long before the day of the answer; None for another.
-
-    A chart is made on the prices of the day, but what it shows may have ended years ago.
-    """
-    try:
-        age = None if result.trace.asof is None else (result.trace.asof - date.fromisoformat(last)).days
-    except ValueError:
-        return None
-    if age is None or age <= _CHART_DAYS_MAX:
+    """Return the badge of figures that end long before the day of the answer; None for others."""
+    age = days_since(result, last)
+    if age is None:
         return None
     return tag("span", f"ends {last}", class_="badge warn", title=f"its newest figure is {age} days old")

@@ -9,6 +9,7 @@ from typing import Any
 from cli.figures import NOT_AVAILABLE, STEP_TIME, counted, duration, moment, percent
 from cli.hints import NO_HINTS, Hints
 from cli.report.badges import status_badge
+from cli.report.labels import field_label
 from cli.report.markup import Child, Html, tag
 from cli.report.panels import is_ratings, panel
 from cli.report.tables import figure, heading, row, table, text, two_lines
@@ -55,6 +56,7 @@ def provenance(result: ExecutionResult) -> Html:
         ("Pricing pack", pack if trace.pricing_pack_id else None),
         ("Ledger commit", _code(trace.ledger_commit_hash)),
         ("Portfolio", _code(trace.portfolio_id)),
+        ("Inputs", _inputs(result)),
         ("Pattern", pattern),
         ("Capabilities", ", ".join(versions)),
         ("Agents", ", ".join(sorted({f"{s.agent} {s.agent_version or ''}".strip() for s in trace.steps if s.agent}))),
@@ -70,6 +72,21 @@ def provenance(result: ExecutionResult) -> Html:
         tag("p", "Run again on the same pins, the same pattern gives the same digest.", class_="footnote"),
         subtitle="the data, the code and the pattern this answer is pinned to",
     )
+
+
+def inputs_of(result: ExecutionResult) -> dict[str, str]:
+    """Return what was asked for by its label, defaults too; not the portfolio, which has a place of its own."""
+    asked = {name: value for name, value in result.trace.inputs.items() if name != "portfolio_id"}
+    return {
+        field_label(name): value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in asked.items()
+        if value not in (None, "")
+    }
+
+
+def _inputs(result: ExecutionResult) -> Html | None:
+    lines = [tag("li", f"{name} ", _code(value)) for name, value in inputs_of(result).items()]
+    return tag("ul", lines, class_="plain") if lines else None
 
 
 def trace_panel(result: ExecutionResult) -> Html:

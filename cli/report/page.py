@@ -19,7 +19,7 @@ from cli.figures import day, moment, with_minus
 from cli.hints import NO_HINTS, Hints
 from cli.report.badges import ended_badge, freshness_badge, status_badge
 from cli.report.charts import Chart, prepare
-from cli.report.evidence import problem, provenance, trace_panel, warnings
+from cli.report.evidence import inputs_of, problem, provenance, trace_panel, warnings
 from cli.report.labels import NOTHING, field_label
 from cli.report.markup import Child, Html, json_script, tag
 from cli.report.panels import (
@@ -40,6 +40,8 @@ from topics.messages import ExecutionResult
 VENDORED = ("vega-6.4.0.min.js", "vega-lite-6.4.3.min.js", "vega-embed-7.3.0.min.js")
 _SOURCE_MAP = re.compile(r"\n//# sourceMappingURL=\S+\s*$")
 _ROWS_SHOWN_MAX = 500
+# Characters of all inputs together; longer ones stand in the provenance only.
+_INPUTS_SHOWN_MAX = 80
 _LOGO = Html(
     '<svg width="20" height="20" viewBox="0 0 20 20" aria-hidden="true"><rect width="20" height="20" rx="5" '
     'fill="var(--accent)"/><path d="M4.5 13.5 8 9.2l2.8 2.6 4.7-5.6" fill="none" stroke="var(--surface)" '
@@ -99,6 +101,9 @@ def _masthead(result: ExecutionResult, name: str, pattern: str) -> Html:
         facts.append(tag("span", "As of ", tag("strong", day(trace.asof))))
     if trace.base_ccy:
         facts.append(tag("span", "Base currency ", tag("strong", trace.base_ccy)))
+    asked = inputs_of(result)
+    if sum(map(len, (*asked, *asked.values()))) <= _INPUTS_SHOWN_MAX:
+        facts += [tag("span", f"{name} ", tag("strong", value)) for name, value in asked.items()]
     facts.append(tag("span", "Finished ", tag("strong", moment(result.finished_at_ms))))
     stale = any(panel.stale for panel in trace.per_panel_staleness)
     pills = [status_badge(result.status)]

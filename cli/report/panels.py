@@ -105,7 +105,7 @@ def key_figures(metrics: Mapping[str, Any], badge: Html | None = None, hover: Ho
             tag("div", name, class_="label"),
             tag("div", percent(metrics.get(key), plus=True), class_=f"figure {_tone(metrics.get(key))}"),
             class_="period",
-            title=_why(reasons, key) or hover(key, metrics.get(key)) or None,
+            title=_why(reasons, key) or _measured_since(metrics, key, hover(key, metrics.get(key))) or None,
         )
         for key, name in _PERIODS.items()
     ]
@@ -366,6 +366,12 @@ def _since(metrics: Mapping[str, Any]) -> str:
     flows = metrics.get("net_flows")
     start = f"since {day(metrics['start'])}" if metrics.get("start") else ""
     return f"net deposits {amount(flows, 0)} {start}".strip() if decimal(flows) is not None else start
+
+
+def _measured_since(metrics: Mapping[str, Any], name: str, said: str) -> str:
+    """Return a hover text with the close its figure is measured from; answers of former versions do not say it."""
+    since = _mapping(metrics.get("starts")).get(name)
+    return f"since {day(since)}\n{said}".strip() if since else said
 
 
 def _why(reasons: Mapping[str, Any], name: str) -> str:

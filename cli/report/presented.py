@@ -17,25 +17,32 @@ from cli.hints import (
     figure_at,
     form_of,
     is_index,
+    newest_day,
     reason_of,
+    said_once,
+    scale_of,
     text_of,
     title_of,
     tone_of,
     totals_of,
+    unit_of,
     value_at,
+    why_none,
     why_not,
+    with_unit,
     word_of,
 )
-from cli.report.badges import freshness_badge
+from cli.report.badges import ended_badge, freshness_badge
 from cli.report.labels import LABELS
 from cli.report.markup import Child, Html, tag
 from cli.report.panels import panel, tile_figure
-from cli.report.tables import heading, row, sum_row, table
+from cli.report.tables import heading, row, sum_row, table, two_lines
 from topics.messages import ExecutionResult
 
 _ROWS_MAX = 500
 _WORDS_LINE_MAX = 10
 _WORD_WHOLE_MAX = 15
+_UNIT_LINE_MAX = 5
 _MARKET = ("prices:", "rates:")
 
 
@@ -48,7 +55,8 @@ def presented(result: ExecutionResult, hints: Hints) -> list[Child]:
             continue
         value = result.data[output]
         title = title_of(each)
-        badge = freshness_badge(result, output, short=each.get("kind") == "figures")
+        ended = ended_badge(result, newest_day(result, each))
+        badge = ended or freshness_badge(result, output, short=each.get("kind") == "figures")
         if not isinstance(value, Mapping):
             found.append(panel(title, tag("p", why_not(result, output), class_="muted"), badge=badge))
         elif each.get("kind") == "table":
@@ -68,12 +76,14 @@ def _figures(
     badge: Html | None,
 ) -> Html:
     cards: list[Child] = []
-    for item in fields_of(each.get("fields")):
+    fields = fields_of(each.get("fields"))
+    reasons = [why_none(value, item) for item in fields]
+    once = said_once(reasons)
+    for item, why in zip(fields, reasons, strict=True):
         path, form = str(item.get("path")), str(item.get("format") or "text")
         found = figure_at(value, item)
         shown = text_of(found, form)
-        why = reason_of(value, path, str(item.get("reason") or "")) if found is None else ""
-        unit = "" if found is None or "unit" not in item else str(value_at(value, str(item["unit"])) or "")
+        unit = scale_of(value, item, found)
         tone = tone_of(found, shown, form, item)
         # Words wrap, figures shrink.
         words = form in TEXT_FORMATS and len(shown) > _WORDS_LINE_MAX
@@ -82,15 +92,15 @@ def _figures(
                 "div",
                 tag("div", tag("span", str(item.get("label") or path)), class_="label"),
                 tag("div", shown, class_="figure long") if words else tile_figure(shown, unit, tone=tone),
-                tag("div", why, class_="note") if why else None,
+                tag("div", why, class_="note") if why and why not in once else None,
                 class_="card",
-                title=hover_of(result, hints, output, path, found),
+                title="\n".join(filter(None, (why, hover_of(result, hints, output, path, found)))),
             )
         )
-    note = str(value.get("method") or "")
-    return panel(
-        title, tag("div", cards, class_="cards plain"), tag("p", note, class_="footnote") if note else None, badge=badge
-    )
+    notes = [tag("p", f"{NOT_AVAILABLE} {why}", class_="footnote") for why in once]
+    if value.get("method"):
+        notes.append(tag("p", str(value["method"]), class_="footnote"))
+    return panel(title, tag("div", cards, class_="cards plain"), notes, badge=badge)
 
 
 def _table(
@@ -135,9 +145,10 @@ def _cell(item: Mapping[str, Any], column: Mapping[str, Any], hover: str) -> Htm
         kind = "text day" if form == "date" else "text wrap" if len(shown) > 40 else "text long" if long else "text"
         return tag("td", shown, class_=kind, title=hover)
     tone = tone_of(value, shown, form, column) or None
-    if value is not None and form != "percent" and "unit" in column:
-        shown = f"{shown} {value_at(item, str(column['unit'])) or ''}".rstrip()
-    return tag("td", shown, class_="muted" if shown == NOT_AVAILABLE else tone, title=hover)
+    unit = "" if form == "percent" else unit_of(item, column, value)
+    # In a line of its own, where it wraps: a figure does not.
+    cell = two_lines(shown, unit) if len(unit) > _UNIT_LINE_MAX else with_unit(shown, unit)
+    return tag("td", cell, class_="muted" if shown == NOT_AVAILABLE else tone, title=hover)
 
 
 def _total(
@@ -175,6 +186,10 @@ def hover_of(result: ExecutionResult, hints: Hints, output: str, path: str, valu
     if pins:
         lines.append(", ".join(pins))
     own = step.sources if step else ()
+    if not own:
+        # A step that only rearranges what others found rests on their sources.
+        before = hints.reads.get(output, ())
+        own = tuple(dict.fromkeys(each for name in before for each in sources_of(result, name)))
     # What is in the pack stands in the trace where a step read it; whoever rests on the pack rests on that.
     market = trace.sources if any(each.startswith("pricing_pack:") for each in own) else ()
     sources = [each for each in own if not each.startswith(("pricing_pack:", "ledger:", *_MARKET))]
@@ -182,6 +197,12 @@ def hover_of(result: ExecutionResult, hints: Hints, output: str, path: str, valu
     if sources:
         lines.append(f"sources {', '.join(sources)}")
     return "\n".join(lines)
+
+
+def sources_of(result: ExecutionResult, output: str) -> tuple[str, ...]:
+    """Return the sources of the step that made an output; empty when it is not in the trace, or used none itself."""
+    step = next((each for each in result.trace.steps if each.as_ == output), None)
+    return step.sources if step else ()
 
 
 def _formula(schema: Mapping[str, Any], path: str) -> str:

@@ -270,8 +270,9 @@ async def test_gains_of_a_holding_are_split_and_reconcile_with_money(desk: Desk)
     }  # fmt: skip
     assert D(found["value"]) - D(found["gains"]["invested"]) == D(found["gains"]["total"])
     assert found["series"]["units"] == [50.0, 50.0, 40.0] and found["series"]["value"] == ["650", "726", "600"]
-    kinds = [(row["kind"], row["qty"]) for row in (await ask(desk, "position.transactions", symbol="SYN-A"))["rows"]]
-    assert kinds == [("lot", "50"), ("lot", "-10")]
+    booked = (await ask(desk, "position.transactions", symbol="SYN-A"))["rows"]
+    kinds = [(row["kind"], row["action"], row["qty"]) for row in booked]
+    assert kinds == [("lot", "buy", "50"), ("lot", "sell", "-10")]
 
 
 async def test_the_whole_gain_is_split_into_causes(desk: Desk) -> None:
@@ -430,6 +431,40 @@ async def test_a_sale_shows_proceeds_cost_gain_and_fees_by_lot() -> None:
     assert {"on", "qty", "proceeds", "cost", "gain", "fees", "currency", "lot"} <= set(shown)
 
 
+async def test_booked_rows_say_what_they_are_and_no_units_where_none_moved() -> None:
+    ledger = f"""{OPEN}
+2020-01-02 * "in"
+  Assets:Cash  5000 CAD
+  Equity:In
+2020-01-02 * "Buy"
+  Assets:Stock  10 SYN-A {{60 CAD}}
+  Assets:Cash
+2020-01-03 * "Move"
+  Assets:Stock  -4 SYN-A {{60 CAD}}
+  Assets:Other  4 SYN-A {{60 CAD}}
+2020-01-03 * "Move at a written price"
+  Assets:Stock  -1 SYN-A {{60 CAD}} @ 90 CAD
+  Assets:Other  1 SYN-A {{60 CAD}}
+2020-01-03 * "Sell"
+  Assets:Stock  -2 SYN-A {{60 CAD}} @ 90 CAD
+  Assets:Cash  180 CAD
+  Income:Gains
+2020-01-06 * "Given away"
+  Assets:Stock  -3 SYN-A {{60 CAD}} @ 120 CAD
+  Equity:In
+2020-01-06 * "Dividend"
+  Income:Dividends:SYN-A  -5 CAD
+  Assets:Cash  5 CAD
+"""
+    booked = await ask(Desk(local_data(ledger, IN_KIND_PRICES, "")), "position.transactions", symbol="SYN-A")
+    rows = [(row["action"], row["qty"]) for row in booked["rows"]]
+    assert rows[:1] == [("buy", "10")], rows
+    assert sorted(rows[1:6], key=str) == sorted(
+        [("lot", "-4"), ("lot", "4"), ("lot", "-1"), ("lot", "1"), ("sell", "-2")], key=str
+    )
+    assert ("lot", "-3") in rows and ("external", "-3") in rows and rows[-1] == ("dividend", None)
+
+
 @pytest.mark.parametrize(
     ("booking", "gain", "lots"), [("FIFO", "6000", 2), ("LIFO", "4500", 2)]
 )  # Beancount's documentation, "How Inventories Work": 100 at 150 and 100 at 180, 150 sold at 200.
@@ -544,6 +579,102 @@ async def test_a_series_that_ends_before_the_day_asked_for_is_no_figure_of_that_
     assert currencies["warnings"] == [f"{why}, so the series ends on 2020-01-06"]
     dar = (await desk.step("macro.compute_dar", {"history": history}, await desk.pins())).value
     assert dar["at_risk"] is None and "the history ends on 2020-01-06" in dar["reasons"]["at_risk"]
+
+
+async def test_gains_of_what_was_sold_in_days_without_a_value_are_no_figures_of_today() -> None:
+    # SYN-X rises from 100 to 110 with the last value of the whole, and is sold for 150 when SYN-Y has no price.
+    ledger = f"""{OPEN}
+2020-01-02 * "in"
+  Assets:Stock  10 SYN-X {{100 USD}}
+  Assets:Other  10 SYN-Y {{100 USD}}
+  Equity:In
+2020-01-15 * "sell"
+  Assets:Stock  -10 SYN-X {{100 USD}} @ 150 USD
+  Assets:Cash   1500 USD
+  Income:Gains
+"""
+    prices = [f"2020-01-{day},SYN-{name},{close},USD" for day, close in (("02", 100), ("03", 110)) for name in "XY"]
+    prices += ["2020-01-15,SYN-X,150,USD", "2020-01-16,SYN-X,151,USD", ""]
+    desk = Desk(local_data(ledger, "\n".join(prices), "", base="USD"))
+    why = "no value on 2020-01-16: no price for SYN-Y"
+    found = await ask(desk, "position.deep_dive", positions=..., symbol="SYN-X")
+    assert (found["state"], found["gains"], found["contribution"]) == ("closed", None, None)
+    assert found["reasons"]["gains"] == found["reasons"]["contribution"] == why
+    assert found["series"]["dates"] == ["2020-01-02", "2020-01-03"]
+    # SYN-Y is without a price itself, and its own row says so.
+    held = await ask(desk, "position.deep_dive", positions=..., symbol="SYN-Y")
+    assert held["gains"] is None and "no price for SYN-Y" in held["reasons"]["gains"]
+
+
+async def test_a_security_without_prices_is_of_the_currency_it_was_traded_in() -> None:
+    # 3,000 USD and 1,000 EUR at 1.10 are 4,100; SYN-Y is bought for 100 USD, sold for 50, and never had a price.
+    ledger = f"""{OPEN}
+2020-01-02 * "in"
+  Assets:Cash  3000 USD
+  Equity:In
+2020-01-02 * "in"
+  Assets:Cash  1000 EUR
+  Equity:In
+2020-01-03 * "buy"
+  Assets:Stock  1 SYN-Y {{100 USD}}
+  Assets:Cash
+2020-01-03 * "sell"
+  Assets:Stock  -1 SYN-Y {{100 USD}} @ 50 USD
+  Assets:Cash   50 USD
+  Income:Gains
+"""
+    prices = "2020-01-02,SYN-X,1,USD\n2020-01-03,SYN-X,1,USD\n"
+    desk = Desk(local_data(ledger, prices, "2020-01-02,EUR,USD,1.10\n2020-01-03,EUR,USD,1.10\n", base="USD"))
+    found = await desk.attribution(await desk.pins())
+    assert {row["name"]: row["total"] for row in found["by_currency"]} == {"EUR": 0.0, "USD": round(-50 / 4100, 12)}
+    (row,) = (await ask(desk, "portfolio.gains", positions=...))["rows"]
+    assert (row["name"], row["currency"], row["total"]) == ("SYN-Y", "USD", "-50")
+
+
+async def test_a_cost_below_the_last_digit_is_not_named() -> None:
+    # 0.00000001 × 0.12 is lost before the first close: 0.0000000012.
+    ledger = f"""{OPEN}
+2020-01-02 * "in"
+  Assets:Cash  1000 USD
+  Equity:In
+2020-01-02 * "buy"
+  Assets:Stock  0.00000001 SYN-X {{60000.12 USD}}
+  Assets:Cash
+"""
+    desk = Desk(local_data(ledger, "2020-01-02,SYN-X,60000,USD\n2020-01-03,SYN-X,60000,USD\n", "", base="USD"))
+    warnings = (await ask(desk, "metrics.compute_mwr", positions=...))["warnings"]
+    assert not [text for text in warnings if "before the first close" in text]
+
+
+async def test_a_period_says_from_which_close_it_is_measured() -> None:
+    ledger = f"""{OPEN}
+2018-12-31 * "in kind"
+  Assets:Stock  10 SYN-X {{100 USD}}
+  Equity:In
+"""
+    prices = "2018-12-31,SYN-X,100,USD\n2019-12-30,SYN-X,110,USD\n2020-12-31,SYN-X,132,USD\n"
+    desk = Desk(local_data(ledger, prices, "", base="USD"))
+    found = await desk.metrics(await desk.pins())
+    assert found["starts"] == {"ytd": "2019-12-30", "one_year": "2019-12-30"}
+    assert (found["mtd"], found["ytd"], found["one_year"]) == (None, pytest.approx(0.2), pytest.approx(0.2))
+    assert found["reasons"]["mtd"] == "no value near 2020-11-30: the last before it is of 2019-12-30"
+
+
+async def test_no_rating_of_the_whole_weighs_a_holding_by_its_cost() -> None:
+    # AAPL's only price is seventeen months old: 10,000 paid for it are no value beside 100 SYN-X at 50.
+    ledger = f"""{OPEN}
+2010-01-04 * "in kind"
+  Assets:Stock  10 AAPL {{1000 USD}}
+  Assets:Other  100 SYN-X {{40 USD}}
+  Equity:In
+"""
+    prices = "2010-01-04,AAPL,200,USD\n2010-01-04,SYN-X,40,USD\n2011-06-15,SYN-X,50,USD\n"
+    found = await ask(Desk(local_data(ledger, prices, "", base="USD")), "ratings.aggregate", positions=...)
+    assert found["overall"] is None and set(found["coverage"].values()) == {None}
+    assert "AAPL: no price" in found["reasons"]["overall"] and found["reasons"]["weight"] == found["reasons"]["moat"]
+    apple, other = found["holdings"]
+    assert apple["symbol"] == "AAPL" and apple["overall"] is not None and other["overall"] is None
+    assert apple["weight"] is other["weight"] is None
 
 
 async def test_a_gain_without_a_rate_is_null_not_one_to_one() -> None:
@@ -666,3 +797,48 @@ async def test_fundamentals_and_scores() -> None:
     for row in moat["companies"]:
         if by_badge.get(row["symbol"]):
             assert row["value"] == by_badge[row["symbol"]]["value"]
+
+
+CROSS = f"""{OPEN}
+2020-01-01 open Assets:Shares "FIFO"
+2020-01-02 * "in"
+  Assets:Cash  10000 USD
+  Equity:In
+2020-01-02 * "buy"
+  Assets:Shares  10 SYN-A {{100 USD}}
+  Assets:Cash
+2020-01-03 * "sell for CAD"
+  Assets:Shares  -10 SYN-A {{}} @ 143 CAD
+  Expenses:Fees  3 CAD
+  Assets:Cash  1427 CAD
+  Income:Gains
+"""
+CROSS_PRICES = "2020-01-02,SYN-A,100,USD\n2020-01-03,SYN-A,110,USD\n2020-01-06,SYN-A,120,USD\n"
+
+
+async def test_a_sale_in_another_currency_than_its_cost_is_a_tax_lot() -> None:
+    # In CAD: 1,430 for what cost 1,000 USD at 1.20, sold at 1.30: 1,430 − 1,300 price and 1,000·0.10 currency; the gain
+    # in USD is 1,430 / 1.30 − 1,000.
+    rates = "2020-01-02,USD,CAD,1.20\n2020-01-03,USD,CAD,1.30\n2020-01-06,USD,CAD,1.25\n"
+    desk = Desk(local_data(CROSS, CROSS_PRICES, rates))
+    found = await ask(desk, "tax.realized_gains")
+    [row] = found["rows"]
+    shown = ("price", "price_currency", "proceeds", "cost", "gain", "currency", "fees")
+    assert tuple(row[name] for name in shown) == ("143", "CAD", "1430", "1000", "100", "USD", {"CAD": "3"})
+    assert (row["proceeds_base"], row["cost_base"], row["gain_base"]) == ("1430", "1200", "230")
+    assert (row["gain_price_base"], row["gain_currency_base"], row["reason"]) == ("130", "100", None)
+    assert (found["gain_base"], found["fees"], found["n_obs"]) == ("230", {"CAD": "3"}, 1)
+    sold = (await ask(desk, "position.transactions", symbol="SYN-A"))["rows"][-1]
+    assert tuple(sold[name] for name in shown) == tuple(row[name] for name in shown)
+
+
+async def test_a_sale_in_another_currency_is_there_without_a_rate_too() -> None:
+    desk = Desk(local_data(CROSS, CROSS_PRICES, "2020-01-06,USD,CAD,1.25\n"))
+    found = await ask(desk, "tax.realized_gains")
+    [row] = found["rows"]
+    assert (row["proceeds"], row["proceeds_base"], row["cost"]) == ("1430", "1430", "1000")
+    assert row["gain"] is None and row["gain_base"] is None and row["reason"] == "no USD/CAD rate on 2020-01-03"
+    assert found["gain_base"] is None and "USD/CAD" in found["reasons"]["gain_base"]
+    booked = await ask(desk, "position.transactions", symbol="SYN-A")
+    assert (booked["rows"][-1]["proceeds"], booked["rows"][-1]["gain"]) == ("1430", None)
+    assert booked["reasons"] == {"gain": "no CAD/USD rate on 2020-01-03"}

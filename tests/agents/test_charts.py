@@ -140,3 +140,12 @@ def test_bars_are_named_by_several_fields_and_may_keep_the_order_of_rows() -> No
     drawn = draw(form)
     assert drawn is not None
     assert [bar["label"] for bar in drawn["data"]["values"]] == ["2006", "2007"]
+
+
+def test_what_is_no_gain_has_one_colour_and_shares_are_percentages() -> None:
+    form = ChartForm(kind="bars", name="s", title="S", rows=[{"name": "credit", "value": 0.7}])
+    signed, plain = draw(form), draw(form.model_copy(update={"signed": False}))
+    assert signed is not None and signed["encoding"]["color"]["field"] == "sign"
+    assert plain is not None and plain["encoding"]["color"] == {"value": "#2563eb"}
+    drawn = draw(ChartForm(kind="histogram", name="h", title="H", rows=[{"low": -0.2, "high": -0.1, "value": 0.2}]))
+    assert drawn is not None and drawn["encoding"]["y"]["axis"] == {"format": ".0%"}

@@ -1,5 +1,6 @@
 """Currency attribution: by hand, and that it always sums to the return made from NAV alone."""
 
+from datetime import date
 from decimal import Decimal
 
 import numpy as np
@@ -8,8 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.attribution import COSTS, attribute
+from analytics.causes import split_gain
+from analytics.gains import gain_of
 from analytics.history import build
+from analytics.leftovers import UNPRICED
+from analytics.market import align
 from analytics.returns import compute_twr
+from ledger.booking import book
+from ledger.sources import from_text
 from tests.analytics.worlds import OPEN, everything, single
 
 
@@ -61,6 +68,48 @@ def test_trading_is_trade_price_against_close_less_fees() -> None:
     assert by_name[COSTS].trading == pytest.approx(-0.005)
     assert found.total is not None
     assert found.total.total == pytest.approx(0.045)
+
+
+def test_what_a_spin_off_brings_is_no_cost() -> None:
+    # 10 SYN-A at 100 close at 82 beside 5 SYN-B at 38: 1,000 → 1,010, of which 5 went for a fee of the same day.
+    text = OPEN + (
+        '2004-01-01 * "in"\n  Assets:Stock  10 SYN-A {100 USD}\n  Equity:In\n'
+        '2004-01-02 * "spin-off"\n  Assets:Stock  -10 SYN-A {100 USD}\n'
+        "  Assets:Stock  10 SYN-A {80 USD, 2004-01-01}\n  Assets:Other  5 SYN-B {40 USD, 2004-01-01}\n"
+        '2004-01-02 * "buy at the close"\n  Assets:Stock  1 SYN-A {82 USD}\n  Expenses:Fees  5 USD\n  Assets:Cash\n'
+    )
+    booked = book(from_text(text))
+    days = [date(2004, 1, 1), date(2004, 1, 2), date(2004, 1, 5)]
+    closes = [("SYN-A", days[0], 100), *(("SYN-A", on, 82) for on in days[1:]), *(("SYN-B", on, 38) for on in days[1:])]
+    history = build(booked.rows, align("USD", [(on, name, Decimal(at), "USD") for name, on, at in closes], []))
+    found = attribute(history, compute_twr(history))
+    effects = {row.name: (row.local, row.trading) for row in found.by_position if row.total}
+    assert effects == {
+        "SYN-A": (pytest.approx(-0.18), pytest.approx(0)),
+        UNPRICED: (0.0, pytest.approx(0.19)),
+        COSTS: (0.0, pytest.approx(-0.005)),
+    }
+    assert found.twr == pytest.approx(0.005) and found.total is not None
+    assert found.total.total == pytest.approx(0.005, abs=1e-12)
+    # The gain in money calls it the same.
+    assert {row.name: row.realised for row in split_gain(history, booked.rows).rows}[UNPRICED] == 190
+
+
+def test_what_several_lots_of_one_security_brought_together_is_its_own() -> None:
+    # 5 at 10 and 5 at 12, worth 110, go for 150 less a fee of 1; the close of 14 counts them 140.
+    text = OPEN + (
+        '2004-01-05 * "two lots"\n  Assets:Stock  5 SYN-A {10 USD}\n  Assets:Stock  5 SYN-A {12 USD}\n  Equity:In\n'
+        '2004-01-06 * "both"\n  Assets:Stock  -5 SYN-A {10 USD}\n  Assets:Stock  -5 SYN-A {12 USD}\n'
+        "  Expenses:Fees  1 USD\n  Assets:Cash  149 USD\n  Income:Gains\n"
+    )
+    world = single(text, {"2004-01-05": "11", "2004-01-06": "14"})
+    history = build(world.booked.rows, world.market)
+    share, costs = attribute(history, compute_twr(history)).by_position
+    assert (share.name, share.local, share.trading) == ("SYN-A", pytest.approx(30 / 110), pytest.approx(10 / 110))
+    assert (costs.name, costs.trading) == (COSTS, pytest.approx(-1 / 110))
+    gain = gain_of(history, "SYN-A")
+    assert gain is not None and (gain.price, gain.trading, gain.total) == (30, 10, 40)
+    assert gain.invested == 110 - 150
 
 
 def test_a_dividend_is_local_return_on_its_ex_date_and_a_split_is_nothing() -> None:

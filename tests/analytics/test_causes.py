@@ -320,3 +320,38 @@ def test_causes_that_miss_the_gain_are_refused() -> None:
     history = build(world.booked.rows, world.market)
     with pytest.raises(NotReconciled, match=r"the causes sum to 100\S*, the gain is 100\.01"):
         split_gain(history, world.booked.rows, D("1100.01"))
+
+
+def test_interest_that_comes_with_a_sale_is_income() -> None:
+    # 1,150 come in for 100 × 10 at 11: 100 are gained, 50 are interest.
+    sale = (
+        '2004-01-06 * "sell"\n  Assets:Stock  -100 SYN-A {10 USD} @ 11 USD\n  Income:Interest  -50 USD\n'
+        "  Assets:Cash  1150 USD\n  Income:Gains\n"
+    )
+    found = split(single(OPEN + BUY + sale, {"2004-01-05": "10", "2004-01-06": "12"}))
+    assert parts(by_name(found)["SYN-A"]) == (D("100"), 0, 0, 0, 0, 0)
+    assert parts(by_name(found)["cash:USD"]) == (0, 0, 0, D("50"), 0, 0)
+
+
+def test_a_sale_in_another_currency_gains_what_the_tax_lots_say() -> None:
+    # Bought for 1,000 EUR at 1.20; 50 of 100 are sold for 550 USD when 1 EUR is 1.00: 550 − 500·1.00 price, and
+    # 500·(1.00 − 1.20) currency. The rest is at 11 EUR: 550 − 500, and −100.
+    sale = (
+        '2004-01-05 * "buy"\n  Assets:Stock  100 SYN-A {10 EUR}\n  Equity:In\n'
+        '2004-01-06 * "sell"\n  Assets:Stock  -50 SYN-A {} @ 11 USD\n  Expenses:Fees  3 USD\n'
+        "  Assets:Cash  547 USD\n  Income:Gains\n"
+    )
+    closes = {"2004-01-05": "10", "2004-01-06": "11"}
+    world = single(OPEN + sale, closes, {"2004-01-05": "1.20", "2004-01-06": "1.00"}, currency="EUR")
+    row = by_name(split(world))["SYN-A"]
+    assert (row.realised, row.unrealised, row.fx, row.costs) == (D("50"), D("50"), D("-200"), D("-3"))
+    assert tied_to_lots(world, build(world.booked.rows, world.market))["SYN-A"] == (50.0, 50.0, -200.0)
+
+
+def test_a_sale_paid_in_yet_another_currency_than_its_price_is_an_exchange() -> None:
+    # 100 at 11 USD are 1,100 USD; 1,050 EUR come, worth 1,155.
+    sale = '2004-01-06 * "sell"\n  Assets:Stock  -100 SYN-A {} @ 11 USD\n  Assets:Cash  1050 EUR\n  Income:Gains\n'
+    closes = {"2004-01-05": "10", "2004-01-06": "11"}
+    found = split(single(OPEN + BUY + sale, closes, {"2004-01-05": "1.10", "2004-01-06": "1.10"}))
+    assert by_name(found)["SYN-A"].realised == D("100")
+    assert by_name(found)[EXCHANGE].fx == D("55")

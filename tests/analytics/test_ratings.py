@@ -101,7 +101,7 @@ def test_a_rating_that_rests_on_an_old_report_says_so() -> None:
 def test_a_portfolio_is_weighted_over_rated_long_equity() -> None:
     day = date(2012, 12, 31)
     apple = rate("AAPL", FILINGS["AAPL"], APPLE_DIVIDENDS, RUBRIC, day)
-    values = {"AAPL": Decimal(70), "IBM": Decimal(30), "GOOG": Decimal(-50)}
+    values: dict[str, Decimal | None] = {"AAPL": Decimal(70), "IBM": Decimal(30), "GOOG": Decimal(-50)}
     found = aggregate(values, {"AAPL": apple}, RUBRIC, day).as_json()
     assert found["coverage"]["moat"] == pytest.approx(0.7)
     assert found["avg_moat_strength"] == pytest.approx(apple.scores["moat"].value)
@@ -110,6 +110,14 @@ def test_a_portfolio_is_weighted_over_rated_long_equity() -> None:
     thin = aggregate(values | {"IBM": Decimal(60)}, {"AAPL": apple}, RUBRIC, day).as_json()
     assert thin["avg_moat_strength"] is thin["overall"] is None
     assert thin["reasons"]["moat"] == "rated holdings are 54% of long equity, 60% needed"
+    # Without a value of one the shares of all are unknown; what the company's reports say is not.
+    lacking = aggregate(values | {"IBM": None}, {"AAPL": apple}, RUBRIC, day, unvalued="IBM: no price").as_json()
+    names = ("moat", "resilience", "dividend_safety", "overall")
+    assert lacking["coverage"] == dict.fromkeys(names)
+    assert lacking["avg_moat_strength"] is lacking["overall"] is None
+    assert lacking["reasons"] == dict.fromkeys((*names, "weight"), "IBM: no price")
+    assert [(row["symbol"], row["weight"]) for row in lacking["holdings"]] == [("AAPL", None), ("IBM", None)]
+    assert lacking["holdings"][0]["overall"] == pytest.approx(apple.overall)
     empty = aggregate({}, {}, RUBRIC, day).as_json()
     assert empty["reasons"]["overall"] == "no long equity it applies to"
 

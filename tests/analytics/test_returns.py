@@ -12,7 +12,7 @@ from analytics.drawdown import max_drawdown
 from analytics.history import build
 from analytics.months import monthly
 from analytics.numbers import CONTEXT
-from analytics.returns import NotReconciled, compute_twr, reconcile
+from analytics.returns import NotReconciled, Period, compute_twr, reconcile
 from tests.analytics.worlds import OPEN, World, everything, single
 
 D = Decimal
@@ -144,6 +144,29 @@ def test_periods_start_at_the_last_close_before_them() -> None:
     assert found["1Y"].reason == "history starts on 2003-11-28, after 2003-05-14"
     assert result.annualised is None
     assert "less than one year: not annualised" in result.warnings
+
+
+def test_a_period_is_not_measured_from_a_close_more_than_six_days_before_it() -> None:
+    def periods(closes: dict[str, str]) -> dict[str, Period]:
+        world = single(OPEN + units("2018-12-31", 10, "100"), closes)
+        return {each.name: each for each in compute_twr(build(world.booked.rows, world.market)).periods}
+
+    # Yearly closes know the year, 110 → 132, and nothing of its last quarter and month.
+    found = periods({"2018-12-31": "100", "2019-12-31": "110", "2020-12-31": "132"})
+    for name in ("YTD", "1Y"):
+        assert found[name].value == pytest.approx(0.2) and found[name].start == date(2019, 12, 31)
+    assert (found["MTD"].value, found["MTD"].start) == (None, None)
+    assert found["MTD"].reason == "no value near 2020-11-30: the last before it is of 2019-12-31"
+    assert found["QTD"].reason == "no value near 2020-09-30: the last before it is of 2019-12-31"
+    assert found["ITD"].value == pytest.approx(0.32)
+    # 2 January is two months before March began; the year before 16 March 2020 would have 441 days.
+    found = periods({"2018-12-31": "100", "2020-01-02": "110", "2020-03-16": "132"})
+    assert [found[name].value for name in ("MTD", "QTD", "YTD", "1Y")] == [None] * 4
+    assert found["1Y"].reason == "no value near 2019-03-16: the last before it is of 2018-12-31"
+    # Six days before 29 February is near enough, a week is not.
+    for day, value in ((23, 0.2), (22, None)):
+        month = periods({"2018-12-31": "100", f"2020-02-{day}": "110", "2020-03-16": "132"})["MTD"]
+        assert month.value == (value and pytest.approx(value))
 
 
 def test_a_full_year_is_annualised() -> None:

@@ -18,7 +18,7 @@ import psutil
 import pytest
 from playwright.async_api import Page, Route, async_playwright
 
-from cli.figures import amount, percent, quantity
+from cli.figures import amount, percent, price, quantity
 from db.breaker import RedisBreaker
 from db.circuit import FAILURES_MAX
 from db.redis_link import RedisLink
@@ -194,12 +194,14 @@ async def test_figures_are_rounded_and_signed_as_in_the_report(loaded: Instance,
     await browser.log_in(loaded)
     shown = await browser.page.evaluate(
         """async (values) => {
-          const { amount, percent, quantity } = await import("/console/js/format.js");
-          return values.map((each) => [amount(each), amount(each, 0, true), percent(each, 2, true), quantity(each)]);
+          const { amount, percent, price, quantity } = await import("/console/js/format.js");
+          return values.map((each) => [
+            amount(each), amount(each, 0, true), percent(each, 2, true), quantity(each), price(each)
+          ]);
         }""",
         values,
     )
-    assert shown == [[amount(v), amount(v, 0, plus=True), percent(v, plus=True), quantity(v)] for v in values]
+    assert shown == [[amount(v), amount(v, 0, plus=True), percent(v, plus=True), quantity(v), price(v)] for v in values]
 
 
 async def test_a_phone_shows_how_executions_ended(loaded: Instance, browser: Browser) -> None:

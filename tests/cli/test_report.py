@@ -15,6 +15,7 @@ from cli.report.charts import prepare
 from cli.report.labels import holding_label, position_label
 from cli.report.markup import json_script, tag
 from cli.report.page import VENDORED, render
+from cli.report.panels import key_figures
 from tests.cli.command import ROOT
 from topics.canonical import sha256_hex
 from topics.messages import ExecutionResult
@@ -95,6 +96,13 @@ def test_every_panel_says_how_fresh_it_is(example: ExecutionResult) -> None:
     badges = [a for _, a in Page(page_of(example)).tags if (a.get("class") or "").startswith("badge good")]
     outputs = len(example.data)
     assert len(badges) >= outputs
+
+
+def test_a_period_says_since_when_it_is_measured(example: ExecutionResult) -> None:
+    # The example ends on 31 December 2012; answers recorded before `starts` was told have none.
+    metrics = {**example.data["perf_metrics"], "starts": {"ytd": "2011-12-30"}}
+    titles = [a.get("title") or "" for _, a in Page(str(key_figures(metrics))).tags if a.get("class") == "period"]
+    assert [title for title in titles if title] == ["since 30 December 2011"]
 
 
 def test_a_stale_panel_is_labelled(example: ExecutionResult) -> None:

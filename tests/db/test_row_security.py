@@ -14,6 +14,7 @@ from db.portfolio import Portfolio
 from db.portfolios import PortfolioRepository
 from db.postgres import Pool, open_pool, tenant_transaction, transaction
 from db.requests import RequestRepository
+from db.snapshot_rules import ROWS_VERSION
 from tests.db.market import POLICY, open_market
 from tests.db.results import result_of
 from tests.services import Database
@@ -25,8 +26,8 @@ PORTFOLIO = Portfolio(UUID(int=10), "Core", "CAD", None, "FIFO", "main.beancount
 COMMIT = "c" * 40
 ROW = {
     "seq": 0, "on": "2024-01-02", "kind": "cash", "account": "Assets:Cash", "symbol": "", "currency": "CAD",
-    "qty": "0", "amount": "100.5", "price": None, "ratio": None, "lot": "", "acquired": None, "lot_qty": None,
-    "lot_cost": None, "gain": None, "pay_date": None, "source": "main.beancount:3", "text": "deposit",
+    "qty": "0", "amount": "100.5", "price": None, "price_currency": None, "ratio": None, "lot": "", "acquired": None,
+    "lot_qty": None, "lot_cost": None, "gain": None, "pay_date": None, "source": "main.beancount:3", "text": "deposit",
 }  # fmt: skip
 TABLES = ("portfolios", "ledger_snapshot", "bookings", "executions", "effects", "artifacts")
 
@@ -204,3 +205,21 @@ async def test_neither_role_bypasses_security(database: Database, owner: Pool) -
     assert {row["rolname"]: row["bypasses"] for row in roles} == {"dawsos_app": False, "dawsos_owner": False}
     assert not await owner.fetchval("SELECT pg_has_role('dawsos_app', 'dawsos_owner', 'MEMBER')")
     assert not await owner.fetchval("SELECT EXISTS (SELECT FROM pg_class WHERE relowner = 'dawsos_app'::regrole)")
+
+
+async def test_a_commit_booked_by_former_rules_is_booked_again(filled: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshots, newer = SnapshotRepository(filled), ROW | {"amount": "7"}
+    kept = await snapshots.load("acme", ALICE, PORTFOLIO.id, COMMIT)
+    assert kept is not None and kept[0] == "a" * 64
+    with monkeypatch.context() as patch:
+        patch.setattr("db.ledgers.ROWS_VERSION", ROWS_VERSION + 1)
+        assert await snapshots.load("acme", ALICE, PORTFOLIO.id, COMMIT) is None
+        await snapshots.store("acme", ALICE, PORTFOLIO.id, COMMIT, "b" * 64, [newer])
+        found = await snapshots.load("acme", ALICE, PORTFOLIO.id, COMMIT)
+        assert found is not None and (found[0], [row["amount"] for row in found[1]]) == ("b" * 64, ["7"])
+    # A worker of the former release books for itself and leaves the newer rows where they are.
+    assert await snapshots.load("acme", ALICE, PORTFOLIO.id, COMMIT) is None
+    await snapshots.store("acme", ALICE, PORTFOLIO.id, COMMIT, "a" * 64, [ROW])
+    async with tenant_transaction(filled, "acme", ALICE) as connection:
+        assert await connection.fetchval("SELECT content_hash FROM ledger_snapshot") == "b" * 64
+        assert await rows_seen(connection) == every(1)

@@ -90,6 +90,7 @@ LEDGER = """
 option "operating_currency" "CAD"
 2020-01-01 open Assets:Cash
 2020-01-01 open Assets:Broker
+2020-01-01 open Income:Gains
 2020-01-01 open Equity:Contributions
 2020-01-01 open Expenses:Commission
 2020-01-02 * "deposit"
@@ -103,6 +104,10 @@ option "operating_currency" "CAD"
 2020-03-01 * "sell"
   Assets:Broker  -2 SYN-A {} @ 20 USD
   Assets:Cash
+2020-03-02 * "sell in another currency than it cost"
+  Assets:Broker  -1 SYN-A {} @ 18 EUR
+  Assets:Cash  18 EUR
+  Income:Gains
 """
 
 

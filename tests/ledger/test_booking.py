@@ -246,3 +246,113 @@ def test_rows_survive_storage_and_give_the_same_hash() -> None:
     changed = text.replace("30,000 USD", "30,000.00 USD")
     assert book(from_text(changed)).content_hash == booked.content_hash
     assert book(from_text(text.replace("@ 200", "@ 201"))).content_hash != booked.content_hash
+
+
+@ledger()
+def test_a_sale_in_another_currency_than_its_cost_keeps_its_price(booked: Booked) -> None:
+    """
+    2004-02-02 * "buy"
+      Assets:Stock  10 SYN-A {100 USD}
+      Assets:Cash
+    2004-02-03 * "at a price"
+      Assets:Stock  -4 SYN-A {} @ 143 CAD
+      Assets:Cash  572 CAD
+      Income:Gains
+    2004-02-04 * "at the price that the money says"
+      Assets:Stock  -6 SYN-A {}
+      Assets:Cash  840 CAD
+      Income:Gains
+    """
+    rows = [row for row in booked.rows if row.kind == "lot"]
+    assert [(row.price, row.price_currency, row.currency, row.gain) for row in rows] == [
+        (100, "USD", "USD", None),
+        (143, "CAD", "USD", None),
+        (140, "CAD", "USD", None),
+    ]
+    assert not [row for row in booked.rows if row.kind == "income"]
+
+
+@ledger()
+def test_units_come_in_at_their_cost_whatever_price_in_another_currency_stands_beside(booked: Booked) -> None:
+    """
+    2004-02-02 * "buy"
+      Assets:Stock  10 SYN-A {100 USD} @ 130 CAD
+      Assets:Cash
+    """
+    [lot] = [row for row in booked.rows if row.kind == "lot"]
+    assert (lot.price, lot.price_currency) == (100, "USD")
+
+
+# Ten units that cost 100 USD each; at 110 the gain is 100.
+BESIDE = """
+2004-01-01 open Income:Gains:Long
+2004-01-01 open Income:Rebate
+2004-02-02 * "buy"
+  Assets:Stock  10 SYN-A {100 USD}
+  Assets:Cash
+2004-02-03 * "sell"
+  Assets:Stock  -10 SYN-A {} @ """
+
+
+@pytest.mark.parametrize(
+    ("sale", "income"),
+    [
+        # Accrued interest; the gain is whatever is left out.
+        ("110 USD\n  Income:Interest -50 USD\n  Assets:Cash 1150 USD\n  Income:Gains", {"Income:Interest": 50}),
+        # The gain is written, the interest is left out.
+        ("110 USD\n  Income:Gains -100 USD\n  Assets:Cash 1150 USD\n  Income:Interest", {"Income:Interest": 50}),
+        # A fee of 3 taken off the gain, which nobody booked: it stays a cost.
+        ("110 USD\n  Income:Interest -50 USD\n  Assets:Cash 1147 USD\n  Income:Gains", {"Income:Interest": 50}),
+        ("110 USD\n  Income:Gains -97 USD\n  Income:Interest -50 USD\n  Assets:Cash", {"Income:Interest": 50}),
+        ("110 USD\n  Assets:Cash 1097 USD\n  Income:Gains", {}),
+        ("101 USD\n  Assets:Cash 990 USD\n  Income:Gains 10 USD", {}),
+        # A booked fee changes nothing.
+        (
+            "110 USD\n  Income:Interest -50 USD\n  Expenses:Fees 3 USD\n  Assets:Cash 1147 USD\n  Income:Gains",
+            {"Income:Interest": 50},
+        ),
+        # Two accounts of gains, two of other income.
+        (
+            "110 USD\n  Income:Gains -60 USD\n  Income:Gains:Long -40 USD\n  Income:Interest -50 USD\n"
+            "  Income:Rebate -2 USD\n  Assets:Cash",
+            {"Income:Interest": 50, "Income:Rebate": 2},
+        ),
+        ("110 USD\n  Income:Gains -60 USD\n  Income:Gains:Long -40 USD\n  Assets:Cash", {}),
+        ("110 USD\n  Income:Gains -60 USD\n  Assets:Cash 1097 USD\n  Income:Gains:Long", {}),
+        # A loss; no gain at all, with interest and without a posting.
+        ("90 USD\n  Income:Gains 100 USD\n  Income:Interest -50 USD\n  Assets:Cash", {"Income:Interest": 50}),
+        ("100 USD\n  Income:Interest -50 USD\n  Assets:Cash", {"Income:Interest": 50}),
+        ("100 USD\n  Assets:Cash 997 USD\n  Income:Gains", {}),
+        ("100 USD\n  Assets:Cash 1000 USD", {}),
+        # The price is rounded: 1,100.04 came.
+        ("110 USD\n  Assets:Cash 1100.04 USD\n  Income:Gains", {}),
+        # 1,050 EUR for the 1,100 USD; interest in EUR.
+        ("110 USD\n  Assets:Cash 1050 EUR\n  Income:Gains", {}),
+        ("110 USD\n  Assets:Cash 1100 EUR\n  Income:Interest -50 EUR\n  Income:Gains", {"Income:Interest": 50}),
+        # Sold for 1,430 CAD: left out, the gain is −1,000 USD and 1,430 CAD; converted, it is 100 USD.
+        (
+            "143 CAD\n  Assets:Cash 1430 CAD\n  Income:Interest -50 USD\n  Assets:Cash 50 USD\n  Income:Gains",
+            {"Income:Interest": 50},
+        ),
+        (
+            "143 CAD\n  Assets:Cash 1430 CAD @@ 1100 USD\n  Income:Gains -100 USD\n  Income:Interest -50 USD\n"
+            "  Assets:Cash 50 USD",
+            {"Income:Interest": 50},
+        ),
+    ],
+)
+def test_income_beside_a_sale_is_its_gain_or_its_own(sale: str, income: dict[str, int]) -> None:
+    booked = book(from_text(ACCOUNTS.format(booking="") + BESIDE + sale + "\n"))
+    assert {row.account: row.amount for row in booked.rows if row.kind == "income"} == income
+
+
+def test_income_beside_a_sale_without_a_price_is_its_gain() -> None:
+    sale = BESIDE.replace(" @ ", "\n") + "  Income:Interest -50 USD\n  Assets:Cash 1150 USD\n  Income:Gains\n"
+    booked = book(from_text(ACCOUNTS.format(booking="") + sale))
+    assert gains(booked) == 150 and not [row for row in booked.rows if row.kind == "income"]
+
+
+def test_only_a_price_in_another_currency_changes_the_hash() -> None:
+    rows = book(from_text(ACCOUNTS.format(booking="") + EXAMPLE)).rows
+    assert content_hash(rows) == content_hash([row._replace(price_currency=None) for row in rows])
+    assert content_hash(rows) != content_hash([row._replace(price_currency="CAD") for row in rows])

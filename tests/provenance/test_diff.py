@@ -122,7 +122,7 @@ def test_nonsense_has_no_figures(value: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "delta"),
     [
-        # By hand, digit by digit; in binary: 0.19999999999999998, 0.0014496837580000033 and so on.
+        # By hand, digit by digit; in binary: 0.19999999999999998, 0.0014496837580000033, -4.5468061000009e-05 …
         (0.1, 0.3, "0.2"),
         (0.120697432146, 0.122147115904, "0.001449683758"),
         (1.000045468061, 1.0, "-4.5468061e-05"),

@@ -42,6 +42,14 @@ export function quantity(value, places = Infinity) {
   return signed(found.negative, text.includes(".") ? text.replace(/\.?0+$/, "") : text);
 }
 
+// A price with its own decimals, but at least two and at most six.
+export function price(value) {
+  const found = decimal(value);
+  if (!found) return MISSING;
+  const written = fixed(found, 6).replace(/0+$/, "").split(".")[1].length;
+  return signed(found.negative, fixed(found, Math.max(written, 2)));
+}
+
 export function percent(value, places = 2, plus = false) {
   const found = decimal(value);
   return found ? signed(found.negative, fixed({ ...found, decimals: found.decimals - 2 }, places), plus) + "%" : MISSING;

@@ -22,22 +22,22 @@ export const Freshness = ({ result, output, brief }) => {
   return html`<${Badge} status=${panel.status} title=${panel.reason || (panel.asof ? `data as of ${panel.asof}` : undefined)}>${text}<//>`;
 };
 
-// A chart that ends long before the day of the answer says so: it is made on that day's prices, but shows older figures.
-const CHART_DAYS_MAX = 200;
-const Ended = ({ result, chart }) => {
-  const days = (Date.parse(result.trace?.asof) - Date.parse(chart.last)) / 86_400_000;
-  return days > CHART_DAYS_MAX ? html`<${Badge} tone="warn" title=${`its newest figure is ${Math.round(days)} days old`}>ends ${chart.last}<//>` : html`<${Freshness} result=${result} output="charts" brief />`;
+// What ends long before the day of the answer says so: it is made on that day's prices, but shows older figures.
+const DAYS_MAX = 200;
+const Ended = ({ result, output, brief, last }) => {
+  const days = (Date.parse(result.trace?.asof) - Date.parse(last)) / 86_400_000;
+  return days > DAYS_MAX ? html`<${Badge} tone="warn" title=${`its newest figure is ${Math.round(days)} days old`}>ends ${last}<//>` : html`<${Freshness} result=${result} output=${output} brief=${brief} />`;
 };
 
 // `hints` are the panels of the pattern's presentation; outputs of a pattern without any are shown by their shape.
 export const Results = ({ result, hints }) => {
-  const freshness = (output, brief) => html`<${Freshness} result=${result} output=${output} brief=${brief} />`;
+  const freshness = (output, brief, last) => html`<${Ended} result=${result} output=${output} brief=${brief} last=${last} />`;
   const plain = ([output, value]) => html`<${Plain} output=${output} value=${value} badge=${freshness(output)} result=${result} />`;
   const charts = (result.charts || []).filter(isMap).map(prepare);
   const drawn = charts.length > 0 && html`
     <div class="panels" data-charts=${charts.length}>
       ${charts.map((chart) => html`
-        <${Panel} key=${chart.name} title=${chart.title} subtitle=${chart.subtitle} aside=${html`<${Ended} result=${result} chart=${chart} />`}><${Chart} chart=${chart} /><//>`)}
+        <${Panel} key=${chart.name} title=${chart.title} subtitle=${chart.subtitle} aside=${html`<${Ended} result=${result} output="charts" brief last=${chart.last} />`}><${Chart} chart=${chart} /><//>`)}
     </div>`;
   const outputs = Object.entries(result.data || {});
   if (hints.length) {

@@ -1,6 +1,6 @@
 // Panels that a pattern's own `presentation` asks for, as the HTML report shows them; see cli/report/presented.py.
 import { html } from "../vendor/htm-preact-3.1.1.module.js";
-import { MISSING, amount, percent, quantity, score, tone, withMinus, words } from "./format.js";
+import { MISSING, amount, percent, price, quantity, score, tone, withMinus, words } from "./format.js";
 import { LABELS, positionLabel } from "./labels.js";
 import { Figure, Panel } from "./ui.js";
 
@@ -28,6 +28,8 @@ function shown(value, format = "text") {
   if (format === "percent") return percent(value);
   if (format === "money") return amount(value);
   if (format === "score") return score(value);
+  if (format === "price") return price(value) === MISSING ? String(value) : price(value);
+  if (format === "ratio") return amount(value, 3);
   if (format === "bp") return amount(value, 6) === MISSING ? MISSING : `${amount(String(value).replace(/^-/, ""), 6)} bp`;
   if (format === "number") return quantity(value, 4) === MISSING ? String(value) : quantity(value, 4);
   const text = String(value);
@@ -53,6 +55,15 @@ function why(value, path, given) {
   return found.find((each) => typeof each === "string" && each) || "";
 }
 
+// A figure's unit stands at the path its hint names; a score that stands alone says what it is out of.
+const unitOf = (item, { unit }, value) => (value === null || !unit ? "" : String(at(item, unit) ?? "")).replace(/^percent$/, "%");
+const scaleOf = (item, hint, value) => (value !== null && hint.format === "score" ? "/ 10" : unitOf(item, hint, value));
+const withUnit = (text, unit) => (unit === "%" ? `${text}%` : `${text} ${unit}`.trimEnd());
+
+// The newest day at a path of the result's data, where a list stands for all its items; empty without any.
+const newestDay = (result, path) =>
+  path ? path.split(".").reduce((found, part) => found.flatMap((each) => (isMap(each) && Object.hasOwn(each, part) ? each[part] : [])), [result.data]).filter((each) => typeof each === "string").sort().at(-1) || "" : "";
+
 // Returns one panel for each hint whose output the result has, in the pattern's order.
 export function presented(result, hints, freshness) {
   return hints
@@ -60,7 +71,7 @@ export function presented(result, hints, freshness) {
     .map((hint) => {
       const value = result.data[hint.output];
       const title = hint.title || words(hint.output);
-      const aside = freshness(hint.output, hint.kind === "figures");
+      const aside = freshness(hint.output, hint.kind === "figures", newestDay(result, hint.ends));
       if (!isMap(value)) {
         const step = result.trace?.steps?.find((each) => each.as === hint.output);
         return html`<${Panel} title=${title} aside=${aside}><p class="muted">${step?.skip_reason || "not computed"}</p><//>`;
@@ -70,21 +81,31 @@ export function presented(result, hints, freshness) {
     });
 }
 
-const Figures = ({ hint, value }) => html`
+const SAID_MAX = 2; // A reason that more figures share is said once, below them.
+const figureAt = (value, { path, when }) => (when && at(value, when) === null ? null : at(value, path));
+
+const Figures = ({ hint, value }) => {
+  const fields = list(hint.fields);
+  const reasons = fields.map((field) => figureAt(value, field) === null && why(value, field.path, field.reason));
+  const once = [...new Set(reasons)].filter((each) => each && reasons.filter((other) => other === each).length > SAID_MAX);
+  return html`
   <div class="cards plain">
-    ${list(hint.fields).map(({ path, label, format, unit, when, tolerance, reason: given }) => {
-      const found = when && at(value, when) === null ? null : at(value, path);
+    ${fields.map((field, place) => {
+      const { path, label, format, tolerance } = field;
+      const found = figureAt(value, field);
       const text = withMinus(shown(found, format));
-      const reason = found === null && why(value, path, given);
+      const reason = !once.includes(reasons[place]) && reasons[place];
       return html`
-        <div class="card" title=${exactly(found)}>
+        <div class="card" title=${reasons[place] || exactly(found)}>
           <div class="label"><span>${label || path}</span></div>
-          ${TEXTS.includes(format ?? "text") && text.length > WORDS_LINE_MAX ? html`<div class="figure long">${text}</div>` : html`<${Figure} text=${text} unit=${found === null || !unit ? "" : String(at(value, unit) ?? "")} tone=${toned(found, format, tolerance)} />`}
+          ${TEXTS.includes(format ?? "text") && text.length > WORDS_LINE_MAX ? html`<div class="figure long">${text}</div>` : html`<${Figure} text=${text} unit=${scaleOf(value, field, found)} tone=${toned(found, format, tolerance)} />`}
           ${reason && html`<div class="note">${reason}</div>`}
         </div>`;
     })}
   </div>
+  ${once.map((each) => html`<p class="footnote">${MISSING} ${each}</p>`)}
   ${value.method && html`<p class="footnote">${value.method}</p>`}`;
+};
 
 const Table = ({ hint, value, title }) => {
   const place = hint.rows || "rows";
@@ -111,10 +132,13 @@ const Total = ({ columns, value }) =>
   })}</tr>`;
 
 // `formats` chooses a cell's format by another field of its row, `words` says what people read for a value.
-const Cell = ({ row, column: { path, formats, words: known, unit, tolerance, format: usual = "text" } }) => {
+const UNIT_LINE_MAX = 5; // A longer unit has a line of its own, where it wraps: a figure does not.
+const Cell = ({ row, column }) => {
+  const { path, formats, words: known, tolerance, format: usual = "text" } = column;
   const value = at(row, path);
   const format = formats?.[at(row, String(formats.by))] || usual;
   const text = (typeof value === "string" && known?.[value]) || shown(value, format);
   if (TEXTS.includes(format)) return html`<td class=${text.length > 40 ? "text wrap" : "text"}>${text}</td>`;
-  return html`<td class=${value === null ? "muted" : toned(value, format, tolerance)} title=${value === null ? row.reason || undefined : exactly(value)}>${text}${unit && value !== null && format !== "percent" ? ` ${at(row, unit) ?? ""}`.trimEnd() : ""}</td>`;
+  const unit = format === "percent" ? "" : unitOf(row, column, value);
+  return html`<td class=${value === null ? "muted" : toned(value, format, tolerance)} title=${value === null ? row.reason || undefined : exactly(value)}>${unit.length > UNIT_LINE_MAX ? html`${text}<span class="sub">${unit}</span>` : withUnit(text, unit)}</td>`;
 };

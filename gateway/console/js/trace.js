@@ -1,6 +1,7 @@
 // How an answer came about: the steps over time, one step in detail, and where the figures come from.
 import { html } from "../vendor/htm-preact-3.1.1.module.js";
 import { day, duration, moment, words } from "./format.js";
+import { fieldLabel } from "./labels.js";
 import { Reproduce } from "./reproduce.js";
 import { Badge, Copy, Drawer, Facts, useClock } from "./ui.js";
 
@@ -68,6 +69,9 @@ export const StepDrawer = ({ node, step, traced, onClose }) => {
 
 export const Provenance = ({ result, onClose }) => {
   const trace = result.trace;
+  const asked = Object.entries(trace.inputs || {})
+    .filter(([name, value]) => name !== "portfolio_id" && value !== null && value !== "")
+    .map(([name, value]) => [fieldLabel(name), typeof value === "string" ? value : JSON.stringify(value)]);
   return html`
     <${Drawer} title="Provenance" onClose=${onClose}>
       <p class="lead">Everything this answer rests on. The same pins give the same bytes.</p>
@@ -92,6 +96,7 @@ export const Provenance = ({ result, onClose }) => {
         ["Base currency", trace.base_ccy],
         ["Benchmark", trace.benchmark_id],
       ]} />
+      ${asked.length > 0 && html`<h3>Inputs</h3><${Facts} facts=${asked} />`}
       ${trace.per_panel_staleness?.length > 0 && html`
         <h3>Outputs</h3>
         <table class="compact"><tbody>${trace.per_panel_staleness.map((panel) => html`
