@@ -8,8 +8,9 @@ PATHS := $(wildcard topics orchestrator analytics ledger db agents services stre
 LOCK := $(BIN)/python -m uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11
 # Extra arguments: make test ARGS="tests/local -x", make demo ARGS=--json
 ARGS ?=
-# Test processes, each with a Kafka, a Postgres and a Valkey of its own; a file's tests stay in one of them.
-TEST_PROCESSES ?= 2
+# Test processes, each with a Kafka, a Postgres and a Valkey of its own; a file's tests stay in one of them. One more than
+# cores: a third of the time tests wait.
+TEST_PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint fmt type check bench simulate mutations up down status golden lock clean
