@@ -50,7 +50,7 @@ demo: setup ## Start everything, value the demo portfolios, write the report
 	@$(DAWSOS) demo $(ARGS)
 
 test: setup ## Run all tests (real Kafka, Postgres and Valkey are started by themselves)
-	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup ## Check style and formatting
 	@$(BIN)/ruff check $(PATHS)

@@ -16,7 +16,22 @@ from tests.services import Database, DatabaseMaker, environment_settings, servic
 # No broker of the tests lives long enough to earn back what optimizing costs.
 os.environ.setdefault("DAWSOS_KAFKA_OPTIMIZING", "false")
 
+# Begun first, so that no process is left alone with one of them at the end.
+_LONGEST = (
+    "tests/docs/test_commands.py",
+    "tests/bridge/test_console.py",
+    "tests/chaos/test_run.py",
+    "tests/gateway/test_cli.py",
+    "tests/simulation/test_seeds.py",
+)
+
 MakeDatabase = Callable[..., Awaitable[Database]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; the others keep their order."""
+    place = {name: at for at, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: place.get(item.nodeid.partition("::")[0], len(place)))
 
 
 @pytest.fixture(scope="session")
