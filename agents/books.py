@@ -129,7 +129,7 @@ class Books:
         snapshot = await self._ledgers.snapshot(context.tenant, context.user_id, portfolio, pins.ledger_commit_hash)
         rows = [row for row in snapshot.rows if row.on <= pins.asof]
         symbols = sorted({row.symbol for row in rows if row.kind == "lot"})
-        currencies = sorted({name for row in rows for name in currencies_of(row)} | {pins.base_ccy})
+        currencies = sorted(currencies_of(rows) | {pins.base_ccy})
         start = rows[0].on - _LEAD if rows else pins.asof
         series = await series_of(self._packs, pins.pricing_pack_id, symbols, currencies, start)
         # Only trade dates are looked up here, each with the days a rate may be carried from.
@@ -183,7 +183,7 @@ def _measured(book: Book) -> Performance:
         book.series.prices,
         book.series.rates,
         dates=book.series.dates,
-        currencies={name for row in rows if row.on <= book.pins.asof for name in currencies_of(row)},
+        currencies=currencies_of(row for row in rows if row.on <= book.pins.asof),
     )
     history = build(rows, market, asof=book.pins.asof)
     return Performance(history, compute_twr(history), unexplained_jumps(history), contradiction(book.series.rates))

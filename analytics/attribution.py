@@ -281,15 +281,14 @@ def _daily(history: History, twr: Twr, days: NDArray[np.intp]) -> tuple[Floats, 
     moved_money = (history.trade_cash[days] * fx_now).sum(axis=1)
     costs = (moved_money + history.paid_base[days].sum(axis=1)) / opening[:, 0]
     unpriced = np.zeros(len(days))
-    by_day = {trades.at: trades for trades in history.unpriced}
-    for at, day in enumerate(days.tolist()):
-        if day in by_day:
-            symbols, brought = by_day[day].symbols, by_day[day].amount / opening[at, 0]
+    for trades in history.unpriced:
+        for at in np.flatnonzero(days == trades.at):
+            brought = trades.amount / opening[at, 0]
             costs[at] -= brought
-            if len(symbols) == 1:
-                trading[at, history.symbols.index(symbols[0])] += brought
-            else:
+            if trades.symbol is None:
                 unpriced[at] = brought
+            else:
+                trading[at, history.symbols.index(trades.symbol)] += brought
     return local, fx, interaction, trading, unpriced, costs, values * then / opening
 
 

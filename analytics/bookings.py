@@ -4,6 +4,7 @@ The ledger's rows and database records both fit; the meaning of each kind and si
 where rows are made (plus is always more wealth). Rows must come ordered by `on`, then `seq`.
 """
 
+from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 from typing import Protocol
@@ -96,6 +97,6 @@ def sold(row: BookingRow) -> bool:
     return row.gain is not None or row.price_currency not in (None, row.currency)
 
 
-def currencies_of(row: BookingRow) -> set[str]:
-    """Return the currencies a row needs a rate of."""
-    return {row.currency, row.price_currency or row.currency}
+def currencies_of(rows: Iterable[BookingRow]) -> set[str]:
+    """Return the currencies that rows need a rate of."""
+    return {name for row in rows for name in (row.currency, row.price_currency or row.currency)}

@@ -206,8 +206,7 @@ class _Fold:
                 self.unknown.append(
                     f"no price of {symbol} on {history.dates[trades.at]}, when it was traded for a price nobody booked"
                 )
-        name = trades.symbols[0] if len(trades.symbols) == 1 else UNPRICED
-        self.terms[name, "realised"].append(trades.amount)
+        self.terms[trades.symbol or UNPRICED, "realised"].append(trades.amount)
 
     def _base(self, at: int, currency: str, amount: Decimal) -> float:
         return float(amount) * self._rate(at, currency) if amount else 0.0

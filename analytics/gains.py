@@ -61,7 +61,7 @@ def gain_of(history: History, symbol: str) -> Gain | None:
     paid = history.paid_base[:, at].copy()
     for trades in history.unpriced:
         # Counted at the close; what they brought beyond it is this security's where no other was traded so.
-        if trades.symbols == (symbol,):
+        if trades.symbol == symbol:
             paid[trades.at] -= trades.amount
     held = float(history.begin[-1, at] + history.traded[-1, at])
     return Gain(

@@ -70,6 +70,11 @@ class Unpriced:
     symbols: tuple[str, ...]
     amount: float
 
+    @property
+    def symbol(self) -> str | None:
+        """The one security the amount is of; None when it is of several together."""
+        return self.symbols[0] if len(self.symbols) == 1 else None
+
 
 @dataclass(frozen=True, slots=True)
 class History:
@@ -201,7 +206,7 @@ class _Folder:
         self.market = market
         self.days = [on for on in market.dates if on <= last]
         self.symbols = tuple(sorted({row.symbol for row in self.rows if row.kind == "lot"}))
-        currencies = {name for row in self.rows for name in currencies_of(row)}
+        currencies = currencies_of(self.rows)
         currencies |= {series.currency for name, series in market.prices.items() if name in self.symbols}
         self.currencies = tuple(sorted(currencies | {market.base}))
         self.column = {name: at for at, name in enumerate(self.symbols)}

@@ -6,6 +6,7 @@ decided here; how it looks is the reader's.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,8 +14,9 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from cli.figures import NOT_AVAILABLE, amount, decimal, percent, price, quantity, score
-from cli.report.labels import position_label
+from cli.report.labels import field_label, position_label
 from topics.messages import ExecutionResult
+from topics.trace import StepTrace
 
 if TYPE_CHECKING:
     from orchestrator.catalogue import Catalogue
@@ -237,8 +239,23 @@ def days_since(result: ExecutionResult, last: str) -> int | None:
 
 def why_not(result: ExecutionResult, output: str) -> str:
     """Return why an output is not there."""
-    step = next((each for each in result.trace.steps if each.as_ == output), None)
+    step = step_of(result, output)
     return (step.skip_reason if step else None) or "not computed"
+
+
+def step_of(result: ExecutionResult, output: str) -> StepTrace | None:
+    """Return the step that made an output; None when it is not in the trace."""
+    return next((each for each in result.trace.steps if each.as_ == output), None)
+
+
+def inputs_of(result: ExecutionResult) -> dict[str, str]:
+    """Return what was asked for by its label, defaults too; not the portfolio, which has a place of its own."""
+    asked = {name: value for name, value in result.trace.inputs.items() if name != "portfolio_id"}
+    return {
+        field_label(name): value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in asked.items()
+        if value not in (None, "")
+    }
 
 
 def totals_of(columns: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any] | None]:

@@ -15,8 +15,7 @@ from rich.text import Text
 
 from cli.figures import amount, counted, day, decimal, duration, percent, quantity, score, sign
 from cli.hinted import hinted
-from cli.hints import NO_HINTS, Hints
-from cli.report.evidence import inputs_of
+from cli.hints import NO_HINTS, Hints, inputs_of
 from cli.report.panels import is_attribution, is_performance, is_ratings, total_gain
 from topics.messages import ExecutionResult
 

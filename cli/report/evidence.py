@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from cli.figures import NOT_AVAILABLE, STEP_TIME, counted, duration, moment, percent
-from cli.hints import NO_HINTS, Hints
+from cli.hints import NO_HINTS, Hints, inputs_of
 from cli.report.badges import status_badge
-from cli.report.labels import field_label
 from cli.report.markup import Child, Html, tag
 from cli.report.panels import is_ratings, panel
 from cli.report.tables import figure, heading, row, table, text, two_lines
@@ -72,16 +71,6 @@ def provenance(result: ExecutionResult) -> Html:
         tag("p", "Run again on the same pins, the same pattern gives the same digest.", class_="footnote"),
         subtitle="the data, the code and the pattern this answer is pinned to",
     )
-
-
-def inputs_of(result: ExecutionResult) -> dict[str, str]:
-    """Return what was asked for by its label, defaults too; not the portfolio, which has a place of its own."""
-    asked = {name: value for name, value in result.trace.inputs.items() if name != "portfolio_id"}
-    return {
-        field_label(name): value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        for name, value in asked.items()
-        if value not in (None, "")
-    }
 
 
 def _inputs(result: ExecutionResult) -> Html | None:

@@ -16,10 +16,10 @@ from importlib.resources import files
 from typing import Any
 
 from cli.figures import day, moment, with_minus
-from cli.hints import NO_HINTS, Hints
+from cli.hints import NO_HINTS, Hints, inputs_of
 from cli.report.badges import ended_badge, freshness_badge, status_badge
 from cli.report.charts import Chart, prepare
-from cli.report.evidence import inputs_of, problem, provenance, trace_panel, warnings
+from cli.report.evidence import problem, provenance, trace_panel, warnings
 from cli.report.labels import NOTHING, field_label
 from cli.report.markup import Child, Html, json_script, tag
 from cli.report.panels import (

@@ -21,6 +21,7 @@ from cli.hints import (
     reason_of,
     said_once,
     scale_of,
+    step_of,
     text_of,
     title_of,
     tone_of,
@@ -177,7 +178,7 @@ def hover_of(result: ExecutionResult, hints: Hints, output: str, path: str, valu
     if value is not None and not isinstance(value, list | tuple | Mapping):
         lines.append(f"exactly {value}")
     name = hints.capability.get(output)
-    step = next((each for each in result.trace.steps if each.as_ == output), None)
+    step = step_of(result, output)
     if name is not None:
         lines.append(f"{name} v{step.version}" if step else name)
     trace = result.trace
@@ -188,8 +189,8 @@ def hover_of(result: ExecutionResult, hints: Hints, output: str, path: str, valu
     own = step.sources if step else ()
     if not own:
         # A step that only rearranges what others found rests on their sources.
-        before = hints.reads.get(output, ())
-        own = tuple(dict.fromkeys(each for name in before for each in sources_of(result, name)))
+        before = (step_of(result, each) for each in hints.reads.get(output, ()))
+        own = tuple(dict.fromkeys(source for each in before if each for source in each.sources))
     # What is in the pack stands in the trace where a step read it; whoever rests on the pack rests on that.
     market = trace.sources if any(each.startswith("pricing_pack:") for each in own) else ()
     sources = [each for each in own if not each.startswith(("pricing_pack:", "ledger:", *_MARKET))]
@@ -197,12 +198,6 @@ def hover_of(result: ExecutionResult, hints: Hints, output: str, path: str, valu
     if sources:
         lines.append(f"sources {', '.join(sources)}")
     return "\n".join(lines)
-
-
-def sources_of(result: ExecutionResult, output: str) -> tuple[str, ...]:
-    """Return the sources of the step that made an output; empty when it is not in the trace, or used none itself."""
-    step = next((each for each in result.trace.steps if each.as_ == output), None)
-    return step.sources if step else ()
 
 
 def _formula(schema: Mapping[str, Any], path: str) -> str:
