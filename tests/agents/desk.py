@@ -98,3 +98,14 @@ class Desk:
         answer = await self.step("metrics.currency_attribution", {"positions": await self.valued(pins)}, pins)
         assert answer.error is None, answer.error
         return answer.value
+
+
+async def ask(desk: Desk, capability: str, **args: Any) -> dict[str, Any]:
+    """Call a capability on the newest pins; `positions=...` stands for the valued positions."""
+    pins = await desk.pins()
+    if args.get("positions") is ...:
+        args["positions"] = await desk.valued(pins)
+    answer = await desk.step(capability, args, pins)
+    assert answer.error is None, answer.error
+    assert answer.metadata is not None and answer.metadata.sources
+    return answer.value

@@ -47,11 +47,6 @@ R2, R3 = Fraction(86, 1300), Fraction(-11, 1518)
 TWR = (1 + R2) * (1 + R3) - 1
 
 
-@pytest.fixture
-def desk() -> Desk:
-    return Desk(local_data(LEDGER, PRICES, RATES))
-
-
 async def test_positions_carry_cost_at_the_rate_of_the_trade_date(desk: Desk) -> None:
     share, cad, usd = await desk.positions(await desk.pins())
     assert (share["kind"], share["symbol"], share["qty_open"]) == ("security", "SYN-A", "40")
