@@ -12,11 +12,9 @@ import orjson
 from agents.store_ports import ArtifactStore
 from topics.canonical import canonical_bytes, sha256_hex
 from topics.errors import Code, TerminalError
-from topics.messages import Projection
+from topics.messages import ARTIFACT_BYTES_MIN, Projection
 from topics.paths import Missing, lookup
 
-ARTIFACT_BYTES_MIN = 8192
-"""Larger answers are kept as artifacts, so that steps that read them get a reference."""
 # Leases last for many hours: an artifact that is used all the time needs no renewal each time.
 _LEASE_RENEWED_MS = 300_000
 _LEASES_MAX = 10_000
@@ -140,6 +138,7 @@ async def pack(
     inline_bytes_max: int,
     paths: tuple[str, ...],
     *,
+    artifact_bytes_min: int = ARTIFACT_BYTES_MIN,
     known: bool = False,
 ) -> Packed:
     """Turn an answer into what travels: inline, by reference, or both.
@@ -152,10 +151,11 @@ async def pack(
         data: canonical bytes of `value`.
         inline_bytes_max: longer values travel by reference only, with the projections asked for.
         paths: dotted paths into the value.
+        artifact_bytes_min: longer values are kept as artifacts, also when they travel inline.
         known: the artifact was written before (a cache hit): renew its lease instead of writing it.
     """
     refs: dict[str, str] = {}
-    if len(data) > min(ARTIFACT_BYTES_MIN, inline_bytes_max):
+    if len(data) > min(artifact_bytes_min, inline_bytes_max):
         if known:
             sha = sha256_hex(data)
             await artifacts.keep(tenant, user_id, sha, data)

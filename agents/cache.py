@@ -5,6 +5,7 @@ the pins the capability declared to need, and (unless it declared its data share
 the answer's canonical bytes with their digest and provenance; whatever does not check out is a miss.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ _PREFIX = "dawsos:answer:"
 _ENTRY_BYTES_MAX = 4 * 1024 * 1024
 # After a failure the cache is left alone for this long: a Redis that is down must cost little time per call.
 _REST_MS = 1_000
+# Entries on their way to the cache; while it is slow, further answers are not remembered.
+_WRITING_MAX = 64
 
 _LOG = logging.getLogger(__name__)
 
@@ -77,6 +80,7 @@ class AnswerCache:
         self._store = store
         self._clock = clock
         self._rest_until_ms = 0
+        self._writing: dict[str, asyncio.Task[None]] = {}
 
     @property
     def on(self) -> bool:
@@ -87,6 +91,8 @@ class AnswerCache:
         """Return what is remembered; None for a miss, a corrupted entry or an unreachable cache."""
         if self._store is None or self._clock() < self._rest_until_ms:
             return None
+        if key in self._writing:
+            await asyncio.shield(self._writing[key])
         try:
             entry = await self._store.get(key)
         except Exception as error:
@@ -94,11 +100,14 @@ class AnswerCache:
             return None
         return None if entry is None else _read(entry)
 
-    async def set(self, key: str, data: bytes, notes: Notes, ttl_s: int | None) -> None:
-        """Remember an answer for `ttl_s` seconds; 0 means not at all, and too large ones are not either."""
+    def remember(self, key: str, data: bytes, notes: Notes, ttl_s: int | None) -> None:
+        """Remember an answer for `ttl_s` seconds; 0 means not at all, and too large ones are not either.
+
+        Returns at once: nobody waits for an answer to be written where it is only looked up.
+        """
         if self._store is None or self._clock() < self._rest_until_ms or len(data) > _ENTRY_BYTES_MAX:
             return
-        if ttl_s is not None and ttl_s <= 0:
+        if (ttl_s is not None and ttl_s <= 0) or len(self._writing) >= _WRITING_MAX:
             return
         head = {
             "sha256": sha256_hex(data),
@@ -108,12 +117,27 @@ class AnswerCache:
             "confidence": notes.confidence,
             "warnings": notes.warnings,
         }
+        task = asyncio.create_task(self._write(self._store, key, orjson.dumps(head) + b"\n" + data, ttl_s))
+        self._writing[key] = task
+        task.add_done_callback(lambda done: self._written(key, done))
+
+    async def drain(self) -> None:
+        """Wait until everything to be remembered is, or has failed to be."""
+        await asyncio.gather(*self._writing.values())
+
+    async def _write(self, store: Cache, key: str, entry: bytes, ttl_s: int | None) -> None:
         try:
-            await self._store.set(key, orjson.dumps(head) + b"\n" + data, ttl_s)
+            await store.set(key, entry, ttl_s)
         except Exception as error:
             self._rest(error)
 
+    def _written(self, key: str, task: asyncio.Task[None]) -> None:
+        if self._writing.get(key) is task:
+            del self._writing[key]
+
     def _rest(self, error: Exception) -> None:
+        if self._clock() < self._rest_until_ms:
+            return
         self._rest_until_ms = self._clock() + _REST_MS
         _LOG.warning("cache unreachable, answers are computed instead: %s", type(error).__name__)
 

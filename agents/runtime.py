@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from agents.artifacts import ARTIFACT_BYTES_MIN, Artifacts, Packed, join_refs, pack
+from agents.artifacts import Artifacts, Packed, join_refs, pack
 from agents.base import BaseAgent
 from agents.breaker import MemoryBreaker
 from agents.cache import AnswerCache, Remembered, cache_key
@@ -167,6 +167,10 @@ class AgentRuntime:
             metadata=self._metadata(bound, answer.notes, answer.cache, started_at_ms),
         )
 
+    async def drain(self) -> None:
+        """Wait for what answers left to be done: that they are remembered."""
+        await self._cache.drain()
+
     def _route(self, request: CapabilityRequest) -> _Bound:
         bound = self._bound.get(request.capability)
         if bound is None:
@@ -220,7 +224,8 @@ class AgentRuntime:
             return _Answer(await self._pack(request, data, value), sha256_hex(data), notes, "off")
         declared = notes.ttl_s if notes.ttl_s is not None else description.terms.ttl_s
         ttl_s = self._cache_ttl_s if declared is None else declared
-        packed, _ = await asyncio.gather(self._pack(request, data, value), self._cache.set(key, data, notes, ttl_s))
+        packed = await self._pack(request, data, value)
+        self._cache.remember(key, data, notes, ttl_s)
         return _Answer(packed, sha256_hex(data), notes, "miss")
 
     async def _arguments(self, description: Description, request: CapabilityRequest) -> BaseModel:
@@ -237,8 +242,6 @@ class AgentRuntime:
         return _Answer(packed, remembered.digest, remembered.notes, "hit")
 
     async def _pack(self, request: CapabilityRequest, data: bytes, value: Any, *, known: bool = False) -> Packed:
-        if len(data) <= ARTIFACT_BYTES_MIN and len(data) <= request.inline_bytes_max:
-            return Packed(value)
         return await pack(
             self._artifacts,
             request.tenant,
@@ -247,6 +250,7 @@ class AgentRuntime:
             value,
             request.inline_bytes_max,
             request.projections,
+            artifact_bytes_min=request.artifact_bytes_min,
             known=known,
         )
 

@@ -60,7 +60,7 @@ def compile_pattern(
     inputs, outputs = frame.inputs, frame.outputs
     try:
         call = Call("", None, False, None, (str(document.get("id")),))
-        compiled = joined(StepCompiler(frame, work, call).compile(frozenset(outputs.values())))
+        compiled = joined(StepCompiler(frame, work, call).compile(frozenset(outputs.values())), outputs)
     except TooManySteps:
         faults.append(Fault(where, "/steps", f"expected at most {limits.steps_max} steps with those of sub-patterns"))
         raise PatternFaults(_ordered(faults)) from None

@@ -8,7 +8,7 @@ from orchestrator.execution import Outstanding
 from orchestrator.pattern import RESOLVE_STEP, UNDO, CompiledStep, Target, item_name
 from orchestrator.references import ItemScope
 from orchestrator.turn import Turn
-from topics.messages import CapabilityRequest
+from topics.messages import ARTIFACT_BYTES_MIN, CapabilityRequest
 
 _MS = 1000
 
@@ -62,6 +62,7 @@ def request_of(turn: Turn, step: CompiledStep, command: Outstanding) -> SendRequ
         idempotency_key=f"{execution_id}/{step.id}",
         projections=step.projections,
         inline_bytes_max=turn.limits.output_bytes if step.output else turn.limits.inline_bytes,
+        artifact_bytes_min=max(ARTIFACT_BYTES_MIN, turn.limits.output_bytes // step.places if step.places else 0),
     )
     return SendRequest(step.agent, request, step.compensate is not None)
 

@@ -176,9 +176,11 @@ async def open_runtime(settings: Settings, clock: NowClock | None = None) -> Asy
     prefix = f"{settings.topic_prefix}dawsos."
     cache, breaker = RedisCache(link, prefix), RedisBreaker(link, prefix)
     pipeline = OwnerPool(settings.postgres_pipeline_url())
+    runtime = build_runtime_postgres(pool, cache, breaker, settings, clock=clock, pipeline=pipeline)
     try:
-        yield build_runtime_postgres(pool, cache, breaker, settings, clock=clock, pipeline=pipeline)
+        yield runtime
     finally:
+        await runtime.drain()
         await pipeline.close()
         await link.close()
         await pool.close()

@@ -325,6 +325,7 @@ class _Recorded:
             orjson.loads(data),
             request.inline_bytes_max,
             request.projections,
+            artifact_bytes_min=request.artifact_bytes_min,
         )
         return _answered(request, packed.value, sha256_hex(data), packed.refs, packed.projections)
 

@@ -204,6 +204,8 @@ class ResultMetadata(Wire):
     finished_at_ms: int
 
 
+ARTIFACT_BYTES_MIN = 8192
+"""What is longer becomes an artifact, unless a request says otherwise."""
 Picks = dict[str, str]
 """JSON pointer of an artifact in `refs` → dotted path inside it: not the whole is meant, but what stands there."""
 
@@ -221,6 +223,8 @@ class CapabilityRequest(Wire):
             of what it undoes: `<execution_id>/$undo:<step_id>`.
         projections: dotted paths the engine will read from the answer if the answer is too large to be inline.
         inline_bytes_max: answers up to this many canonical bytes come inline.
+        artifact_bytes_min: longer answers are kept as artifacts, also when they come inline: steps read them by
+            reference. Greater where no step does.
         reply_partition: partition of `capability-results` that owns the execution.
     """
 
@@ -241,6 +245,7 @@ class CapabilityRequest(Wire):
     idempotency_key: str
     projections: tuple[str, ...] = ()
     inline_bytes_max: int = 8192
+    artifact_bytes_min: int = ARTIFACT_BYTES_MIN
     reply_partition: int = 0
 
 

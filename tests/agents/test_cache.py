@@ -1,3 +1,4 @@
+import asyncio
 from datetime import date
 from typing import Any
 from uuid import UUID, uuid4
@@ -25,7 +26,9 @@ def how(answer: CapabilityResult) -> str:
 
 
 async def read(serve: Any, pins: Pins = PINS, label: str = "a", **fields: Any) -> CapabilityResult:
-    return await serve.handle(request("probe.read", {"label": label}, version=3, pins=pins, **fields))
+    answer = await serve.handle(request("probe.read", {"label": label}, version=3, pins=pins, **fields))
+    await serve.drain()
+    return answer
 
 
 async def test_a_hit_keeps_the_answer_and_its_provenance() -> None:
@@ -94,7 +97,9 @@ async def test_only_pure_capabilities_are_remembered() -> None:
 async def test_an_answer_may_say_how_long_it_lasts(reported: int | None, kept: list[int]) -> None:
     cache = MemoryCache()
     agent = ProbeAgent(lambda context: context.report(ttl_s=reported) or "answer")
-    await runtime(agent, cache=cache).handle(request("probe.private"))
+    serve = runtime(agent, cache=cache)
+    await serve.handle(request("probe.private"))
+    await serve.drain()
     assert list(cache.ttls.values()) == kept
 
 
@@ -144,9 +149,50 @@ async def test_a_hit_on_a_large_answer_has_its_artifact() -> None:
     from services.local_artifacts import LocalArtifacts
 
     agent, cache = ProbeAgent(lambda context: ["x" * 9000]), MemoryCache()
-    first = await runtime(agent, cache=cache).handle(request("probe.private"))
+    serve = runtime(agent, cache=cache)
+    first = await serve.handle(request("probe.private"))
+    await serve.drain()
     # Another worker, and an artifact store that has lost the value since.
     store = LocalArtifacts()
     hit = await runtime(agent, cache=cache, artifacts=store).handle(request("probe.private"))
     assert how(hit) == "hit" and hit.refs == first.refs
     assert await store.get("local", uuid4(), hit.refs[""]) is not None
+
+
+class SlowCache(MemoryCache):
+    """Writes only once it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let = asyncio.Event()
+        self.begun = 0
+
+    async def set(self, key: str, value: bytes, ttl_s: int | None) -> None:
+        self.begun += 1
+        await self.let.wait()
+        await super().set(key, value, ttl_s)
+
+
+async def test_no_answer_waits_for_being_remembered_but_who_asks_again_meanwhile_does() -> None:
+    agent, cache = ProbeAgent(), SlowCache()
+    serve = runtime(agent, cache=cache)
+    asked = request("probe.read", {"label": "a"}, version=3, pins=PINS)
+    assert how(await serve.handle(asked)) == "miss"
+    again = asyncio.create_task(serve.handle(asked))
+    await asyncio.sleep(0)
+    assert not cache.kept and not again.done()
+    cache.let.set()
+    assert how(await again) == "hit" and agent.calls == 1
+
+
+async def test_while_the_cache_is_slow_answers_pile_up_to_a_bound_only() -> None:
+    agent, cache = ProbeAgent(), SlowCache()
+    serve = runtime(agent, cache=cache)
+    for number in range(100):
+        asked = request("probe.read", {"label": str(number)}, version=3, pins=PINS)
+        assert how(await serve.handle(asked)) == "miss"
+    await asyncio.sleep(0)
+    assert cache.begun == 64
+    cache.let.set()
+    await serve.drain()
+    assert len(cache.kept) == 64

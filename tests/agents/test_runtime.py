@@ -190,6 +190,14 @@ async def test_references_in_arguments_are_put_in_their_place() -> None:
     assert answer.error is not None and answer.error.code is Code.INVALID_ARGS and "/nowhere" in answer.error.message
 
 
+@pytest.mark.parametrize(("size", "kept"), [(20_000 - 2, False), (20_000 - 1, True)])
+async def test_an_output_nobody_reads_is_an_artifact_only_beyond_its_share(size: int, kept: bool) -> None:
+    store = LocalArtifacts()
+    asked = request("probe.echo", {"value": "x" * size}, inline_bytes_max=50_000, artifact_bytes_min=20_000)
+    answer = await runtime(ProbeAgent(), artifacts=store).handle(asked)
+    assert answer.value == "x" * size and bool(answer.refs) is kept
+
+
 async def test_an_artifact_of_another_tenant_is_not_found() -> None:
     store = LocalArtifacts()
     serve = runtime(ProbeAgent(), artifacts=store)

@@ -506,11 +506,16 @@ async def test_an_open_circuit_and_a_dead_letter_that_is_sent_again(
 async def test_a_session_ends_with_its_token(loaded: Instance, browser: Browser) -> None:
     page = browser.page
     await browser.log_in(loaded)
-    token = await loaded.dawsos("token", "--hours", "0.003")
+    token = await loaded.dawsos("token", "--hours", "0.005")
     await page.evaluate("token => sessionStorage.setItem('dawsos.token', token)", token.out.strip())
     await page.reload()
     # Well before the gateway, which allows for clocks that differ, refuses the token.
-    await page.wait_for_selector(".login >> text=Your session has ended", timeout=30_000)
+    await page.wait_for_selector(".login >> text=Your session has ended", timeout=60_000)
+    # And the same words where the tab is opened again after the token's end.
+    await page.evaluate("token => sessionStorage.setItem('dawsos.token', token)", token.out.strip())
+    await page.reload()
+    await page.wait_for_selector(".login >> text=Your session has ended")
+    assert await page.evaluate("sessionStorage.getItem('dawsos.token')") is None
 
 
 async def test_everything_can_be_reached_and_left_by_keyboard(loaded: Instance, browser: Browser) -> None:

@@ -1,10 +1,12 @@
 """Running steps: order, parallel starts, skips, failures, retries, timeouts."""
 
+from dataclasses import replace
+
 import pytest
 
 from orchestrator.events import Note, StartTimer
 from orchestrator.limits import Limits
-from tests.orchestrator.player import PORTFOLIO, SHA, START_MS, Player, noop, pattern_of, resolution
+from tests.orchestrator.player import PORTFOLIO, SHA, START_MS, Player, noop, pattern_of, pure, resolution
 from topics.canonical import digest
 from topics.errors import Code
 from topics.messages import Projection
@@ -31,6 +33,53 @@ def test_sequential_steps_wait_for_all_earlier_ones() -> None:
         seen.append(one.sent_ids)
     assert seen == [["a"], ["b"], ["c"], []]
     assert one.result.data == {"c": 1}
+
+
+def test_pure_steps_in_a_row_are_under_way_together_as_far_as_their_references_allow() -> None:
+    steps = [pure("a"), pure("b"), pure("c", args={"x": "{{state.a}}"}), pure("d"), pure("e"), pure("f")]
+    one = begun({"steps": steps, "outputs": ["c"]})
+    assert one.sent_ids == ["a", "b", "d"]
+    one.answer("b", 1)
+    # No more than four at once, counted from the first that is not settled.
+    assert one.sent_ids == []
+    one.answer("a", 1)
+    assert one.sent_ids == ["c", "e", "f"]
+    for name in "fedc":
+        one.answer(name, name)
+    assert one.result.data == {"c": "c"}
+    assert [step.step_id for step in one.result.trace.steps] == list("abcdef")
+
+
+@pytest.mark.parametrize(
+    "barrier",
+    [
+        noop("e"),
+        pure("e", foreach="inputs.list"),
+        pure("e", compensate={"capability": "t.undo"}),
+        noop("e", parallel=True, depends_on=["a"]),
+    ],
+    ids=["effect", "foreach", "compensated", "effect beside"],
+)
+def test_what_is_not_only_pure_parts_the_steps_before_from_those_after(barrier: dict) -> None:
+    inputs = {"list": {"type": "array", "default": [1]}}
+    one = begun({"inputs": inputs, "steps": [pure("a"), barrier, pure("b"), pure("c")], "outputs": ["c"]})
+    assert one.sent_ids == ["a"]
+    one.answer("a", 1)
+    (name,) = one.sent_ids
+    assert name in ("e", "e[0]")
+    one.answer(name, 1)
+    assert one.sent_ids == ["b", "c"]
+
+
+def test_an_execution_that_an_older_release_began_in_another_order_goes_on() -> None:
+    """Its next step may be one that here would have been under way with the first."""
+    document = {"steps": [pure("a"), pure("b"), pure("c")], "outputs": ["c"]}
+    one = begun(document)
+    assert one.state is not None
+    only_first = {name: command for name, command in one.state.outstanding.items() if name == "a"}
+    one.state = replace(one.state, outstanding=only_first)
+    one.answer("a", 1)
+    assert one.sent_ids == ["b", "c"]
 
 
 def test_parallel_steps_start_when_their_references_are_met() -> None:
@@ -339,6 +388,25 @@ def test_a_stored_output_travels_as_a_reference() -> None:
     assert one.result.refs == {"/data/a": SHA}
     assert one.result.trace.steps[1].args_digest == args_digest
     assert one.result.trace.steps[1].refs == {"/whole": SHA, "/in/0/it": SHA}
+
+
+def test_an_output_no_step_reads_needs_no_artifact_as_long_as_all_fit_into_one_result() -> None:
+    steps = [
+        noop("read"),
+        noop("plain", args={"x": "{{state.read}}"}),
+        noop("asked", compensate={"capability": "t.undo", "args": {"id": "{{state.asked}}"}}),
+        noop("each", foreach="inputs.list"),
+        noop("inner"),
+    ]
+    inputs = {"list": {"type": "array", "default": [1]}}
+    one = begun({"inputs": inputs, "steps": steps, "outputs": ["read", "plain", "asked", "each"]})
+    least = []
+    for name in ("read", "plain", "asked", "each[0]", "inner"):
+        assert one.sent_ids == [name]
+        least.append(one.sent[0].artifact_bytes_min)
+        one.answer(name, 1)
+    # Four outputs, and charts would stand twice.
+    assert least == [8192, 768 * 1024 // 5, 8192, 8192, 8192]
 
 
 def test_a_path_that_is_missing_in_a_stored_output_says_which_keys_there_are() -> None:

@@ -6,7 +6,10 @@ export const OVER = "Your session has ended. Log in again.";
 
 export function restore() {
   const token = sessionStorage.getItem(KEY);
-  if (token) begin(token);
+  if (!token) return;
+  // It was good when it was kept, so to whoever opens the tab again it is the session that is over.
+  if (claimsOf(token)?.exp * 1000 <= Date.now()) end(OVER);
+  else begin(token);
 }
 
 export function begin(token) {
