@@ -115,6 +115,14 @@ class KafkaAddress:
         return kwargs
 
 
+def cache_folder(configured: Path | None) -> Path:
+    """Return the folder for what is fetched or made once: the setting, else the user's cache folder."""
+    if configured is not None:
+        return configured.expanduser().resolve()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "dawsos"
+
+
 def _host_port(text: str) -> str:
     host, _, port = text.strip().rpartition(":")
     if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
@@ -200,7 +208,7 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(Path(".dawsos"), description="All data of the embedded services.")
     cache_dir: Path | None = Field(
-        None, description="Downloads shared by all instances; empty: the user's cache folder."
+        None, description="What is fetched or made once for all instances; empty: the user's cache folder."
     )
     kafka_port: Port | None = Field(None, description="Fixed port, embedded Kafka; empty: free.")
     postgres_port: Port | None = Field(None, description="Fixed port, embedded Postgres.")

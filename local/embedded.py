@@ -11,13 +11,12 @@ from types import TracebackType
 
 from local.data_dir import DataDir, Instance
 from local.errors import PortTaken, ServiceFailed
-from local.jars import cache_folder
 from local.kafka import KafkaServer
 from local.postgres import PostgresServer
 from local.process import ProcessRecord
 from local.server import Server
 from local.valkey import ValkeyServer
-from settings import Settings
+from settings import Settings, cache_folder
 
 START_ATTEMPTS = 3
 

@@ -26,6 +26,7 @@ from local.errors import LocalError
 QUIET = "-Xlog:aot*=off,cds*=off"
 _LOCK_EVERY_S = 0.1
 _AGAIN_AFTER_S = 86_400.0
+_UNUSED_S = 30 * 86_400.0
 _log = logging.getLogger(__name__)
 Rehearse = Callable[[Path, str], Awaitable[None]]
 Say = Callable[[str], None]
@@ -48,7 +49,12 @@ async def head_start(cache: Path, command: Sequence[str], rehearse: Rehearse, sa
                 # Whoever had the lock may have made it meanwhile.
                 if not _is_settled(file):
                     await _make(file, rehearse, say)
-        return (f"-XX:AOTCache={file}", QUIET) if file.exists() else ()
+        if not file.exists():
+            return ()
+        # Says that it is in use; it can be mapped even if it may not be touched.
+        with contextlib.suppress(OSError):
+            os.utime(file)
+        return f"-XX:AOTCache={file}", QUIET
     except OSError as error:
         _log.warning("Kafka starts without its head start, which cannot be kept in %s: %s", cache, error)
         return ()
@@ -92,6 +98,7 @@ async def _make(file: Path, rehearse: Rehearse, say: Say) -> None:
         draft.chmod(0o644)
         os.replace(draft, file)
         _note(file).unlink(missing_ok=True)
+        _forget_unused(file.parent)
     except (LocalError, OSError) as error:
         note = _note(file)
         _log.warning(
@@ -100,6 +107,13 @@ async def _make(file: Path, rehearse: Rehearse, say: Say) -> None:
         note.write_text(f"{error}\n", encoding="utf-8")
     finally:
         _clear(folder)
+
+
+def _forget_unused(cache: Path) -> None:
+    """Remove files of runtimes and versions nobody has started for a month: each takes 65 MB."""
+    for other in cache.glob("kafka-*.aot"):
+        if time.time() - other.stat().st_mtime > _UNUSED_S:
+            other.unlink(missing_ok=True)
 
 
 def _clear(folder: Path) -> None:

@@ -25,14 +25,6 @@ DOWNLOAD_ATTEMPTS = 3
 PINS = Path(__file__).with_name("kafka-jars.sha256")
 
 
-def cache_folder(configured: Path | None) -> Path:
-    """Folder for downloads: the setting, else the user's cache folder."""
-    if configured is not None:
-        return configured.expanduser().resolve()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "dawsos"
-
-
 def pinned() -> dict[str, str]:
     """File name → SHA-256 in hex."""
     lines = (line.split() for line in PINS.read_text(encoding="ascii").splitlines() if line)

@@ -1,8 +1,8 @@
 """Where agents meet their services: explicit wiring, one function per world.
 
-Agents are listed in `services.catalogue.AGENTS`; further ones come from `DAWSOS_AGENTS=module:Class`. An agent's
-constructor asks for services by parameter name: `portfolios`, `ledgers`, `packs`, `fundamentals`, `reference`,
-`macro`, `rubric`, `policy`, `pack_desk`, `market_sources`, `pack_tenants`; agents with effects also for
+Our own agents are listed in `services.catalogue.agent_classes`; further ones come from `DAWSOS_AGENTS=module:Class`.
+An agent's constructor asks for services by parameter name: `portfolios`, `ledgers`, `packs`, `fundamentals`,
+`reference`, `macro`, `rubric`, `policy`, `pack_desk`, `market_sources`, `pack_tenants`; agents with effects also for
 `effects`, which only Postgres has.
 """
 

@@ -7,7 +7,7 @@ from agents.base import BaseAgent
 from agents.capability import capability, describe
 from agents.context import CapabilityContext
 from agents.financial_analyst import FinancialAnalyst
-from services.catalogue import AGENTS
+from services.catalogue import agent_classes
 from tests.agents.desk import Desk, local_data
 from tests.agents.probe import ProbeAgent
 from tests.agents.test_financial_analyst import LEDGER, PRICES, RATES
@@ -26,7 +26,7 @@ def test_parameters_become_the_input_schema() -> None:
     assert found["summary"] == "Read something."
 
 
-@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("agent", agent_classes())
 def test_every_capability_describes_itself(agent: type[BaseAgent]) -> None:
     for name, found in describe(agent).items():
         entry = found.as_json()

@@ -16,9 +16,10 @@ import pytest
 from local.data_dir import DataDir
 from local.embedded import EmbeddedServices
 from local.errors import DataDirInUse, EmbeddedMissing, LocalError, PortTaken, ServiceFailed
-from local.jars import PINS, cache_folder, kafka_jars, pinned
+from local.jars import PINS, kafka_jars, pinned
 from local.ports import LOOPBACK
 from local.process import ProcessRecord, is_running, start_time
+from settings import cache_folder
 from tests.local.processes import NOWHERE, instance_settings
 
 pytestmark = pytest.mark.integration

@@ -11,9 +11,10 @@ import pytest
 from local.data_dir import DataDir
 from local.errors import ServiceFailed
 from local.head_start import head_start
-from local.jars import KAFKA_VERSION, cache_folder, kafka_jars
+from local.jars import KAFKA_VERSION, kafka_jars
 from local.kafka import QUICK, KafkaServer
 from local.process import Child, command_line, is_running
+from settings import cache_folder
 
 COMMAND = ["java", "-cp", "jars"]
 
@@ -56,6 +57,23 @@ async def test_it_is_made_once_for_all_who_ask(tmp_path: Path) -> None:
     ]
     await head_start(tmp_path, [*COMMAND, "another.jar"], rehearse, quiet)
     assert len(made) == 2
+
+
+async def test_files_nobody_has_used_for_a_month_go_when_a_new_one_is_made(tmp_path: Path) -> None:
+    async def rehearse(folder: Path, option: str) -> None:
+        write(option.removeprefix("-XX:AOTCacheOutput="), b"learnt")
+
+    async def started(*more: str) -> Path:
+        option, _ = await head_start(tmp_path, [*COMMAND, *more], rehearse, quiet)
+        return Path(option.removeprefix("-XX:AOTCache="))
+
+    used, unused = await started(), await started("a")
+    for file in (used, unused):
+        os.utime(file, (0, 0))
+    await started()
+    assert {used, unused} <= set(found(tmp_path, "*.aot"))
+    new = await started("b")
+    assert set(found(tmp_path, "*.aot")) == {used, new}
 
 
 async def test_a_rehearsal_that_fails_is_said_and_repeated_tomorrow(

@@ -1,18 +1,21 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+import services.catalogue
 from agents.base import BaseAgent
 from agents.capability import capability
 from agents.context import CapabilityContext
-from agents.runtime import DuplicateCapability
+from agents.runtime import DuplicateCapability, catalogue_of
 from orchestrator.faults import PatternFaults
-from services.catalogue import AgentNotLoadable, catalogue_json, load_catalogue
+from services.catalogue import AgentNotLoadable, agent_classes, catalogue_json, load_catalogue
 from services.composition import construct
 from services.patterns import load_patterns
 from settings import Settings, load_settings
 
+ROOT = Path(__file__).parents[2]
 HERE = "tests.services_tests.test_catalogue"
 
 
@@ -46,6 +49,50 @@ class NeedyAgent(BaseAgent):
 
 def settings(**fields: object) -> Settings:
     return load_settings(_env_file=None, **fields)
+
+
+@pytest.fixture
+def unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make describing the classes fail, so that only what is kept can answer."""
+
+    def described(*_: object) -> None:
+        raise AssertionError("described again")
+
+    monkeypatch.setattr(services.catalogue, "_described", described)
+
+
+def test_the_description_is_kept_and_is_the_one_of_the_classes(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    first = catalogue_json(settings(cache_dir=tmp_path))
+    (kept,) = tmp_path.iterdir()
+    assert json.loads(kept.read_bytes()) == json.loads(json.dumps(catalogue_of(agent_classes())))
+    request.getfixturevalue("unread")
+    assert catalogue_json(settings(cache_dir=tmp_path)) == json.loads(json.dumps(first))
+
+
+def test_other_sources_are_described_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("agents", "analytics", "topics"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(services.catalogue, "_ROOT", tmp_path)
+    cache = tmp_path / "cache"
+    catalogue_json(settings(cache_dir=cache))
+    with (tmp_path / "agents" / "base.py").open("a") as source:
+        source.write("# one comment more\n")
+    catalogue_json(settings(cache_dir=cache))
+    assert len(list(cache.iterdir())) == 2
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"\xff"])
+def test_a_damaged_description_is_made_again(tmp_path: Path, damage: bytes) -> None:
+    first = catalogue_json(settings(cache_dir=tmp_path))
+    (kept,) = tmp_path.iterdir()
+    kept.write_bytes(damage)
+    assert catalogue_json(settings(cache_dir=tmp_path)) == first
+    assert json.loads(kept.read_bytes())["agents"].keys() == first["agents"].keys()
+
+
+def test_where_nothing_can_be_kept_the_classes_are_described_each_time(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    assert catalogue_json(settings(cache_dir=tmp_path / "file"))["agents"]
 
 
 def test_our_agents_are_described_without_services() -> None:
