@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from agents.context import CapabilityContext
@@ -46,6 +47,11 @@ class Book:
     snapshot: LedgerSnapshot
     series: PackSeries
     fx: FxHistory
+
+    def rate_on(self, currency: str, on: date) -> Decimal | None:
+        """Return base currency for one unit of another around a trade date; None where there is no rate."""
+        found = self.fx.rate(currency, self.pins.base_ccy, on)
+        return None if found is None else found.rate
 
 
 def unknown_symbol(symbol: str, held: Iterable[str]) -> TerminalError:

@@ -70,7 +70,14 @@ class Disposal:
 
 
 def disposals(rows: Iterable[BookingRow], asof: date, base: str, rate_on: RateOn) -> tuple[Disposal, ...]:
-    """Return what was closed up to `asof`, in order.
+    """Return what was closed up to `asof`, in order; see `disposed`."""
+    return tuple(disposal for _, disposal in disposed(rows, asof, base, rate_on))
+
+
+def disposed(
+    rows: Iterable[BookingRow], asof: date, base: str, rate_on: RateOn
+) -> tuple[tuple[BookingRow, Disposal], ...]:
+    """Return what was closed up to `asof`, in order, each with the row that closed it.
 
     Args:
         rows: ordered by date; all of them, because the cost in base currency comes from the opening ones.
@@ -84,7 +91,7 @@ def disposals(rows: Iterable[BookingRow], asof: date, base: str, rate_on: RateOn
     lots, fees = Lots(base, rate_on), Fees(every)
     with localcontext(CONTEXT):
         return tuple(
-            _disposal(closed, price, lots, fees)
+            (closed.row, _disposal(closed, price, lots, fees))
             for closed in lots.fold(every, asof)
             if sold(closed.row) and (price := closed.row.price) is not None
         )

@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import date, timedelta
-from decimal import Decimal
 from uuid import UUID
 
 from agents.analyst.desk import Desk, Rows, cite, pinned, same_pack
@@ -78,12 +77,7 @@ class HoldingsGroup(Desk):
         if portfolio_id != pins.portfolio_id:
             raise unknown_portfolio(portfolio_id)
         book = await self._books.load(context)
-
-        def rate_on(currency: str, on: date) -> Decimal | None:
-            found = book.fx.rate(currency, pins.base_ccy, on)
-            return None if found is None else found.rate
-
-        holdings = hold(book.snapshot.rows, pins.asof, pins.base_ccy, rate_on)
+        holdings = hold(book.snapshot.rows, pins.asof, pins.base_ccy, book.rate_on)
         symbols = sorted({lot.symbol for lot in holdings.lots})
         securities = await self._packs.securities(symbols) if symbols else {}
         cite(context, book)

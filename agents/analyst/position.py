@@ -11,7 +11,7 @@ from pydantic import Field
 
 from agents.analyst.desk import Desk, Stamped, ValuedRows, cite, pinned, stamp, unvalued_end
 from agents.answers import ValuedRow
-from agents.books import unknown_symbol
+from agents.books import Book, unknown_symbol
 from agents.capability import capability
 from agents.context import CapabilityContext
 from agents.fields import Exact, Money, MoneyText, Part, Ratio
@@ -21,10 +21,10 @@ from analytics.allocation import concentration, grouped
 from analytics.attribution import NotAdditive, attribute
 from analytics.bookings import sold
 from analytics.fees import Fees
-from analytics.fx import FxHistory
 from analytics.gains import Gain, gain_of
 from analytics.history import History
 from analytics.numbers import ZERO, money
+from analytics.realised import disposed
 from topics.errors import Code, TerminalError
 from topics.messages import Pins
 
@@ -161,7 +161,7 @@ class PositionGroup(Desk):
         pins = pinned(context)
         book = await self._books.load(context)
         cite(context, book)
-        rows, missing = _transactions([row for row in book.snapshot.rows if row.on <= pins.asof], symbol, book.fx)
+        rows, missing = _transactions(book, symbol)
         warnings = []
         if len(rows) > _TRANSACTIONS_MAX:
             warnings.append(f"the last {_TRANSACTIONS_MAX} of {len(rows)} rows")
@@ -296,8 +296,11 @@ def _kind(row: ValuedRow) -> str:
     return "cash" if row.kind == "cash" else "dividends owed"
 
 
-def _transactions(rows: Sequence[BookingRow], symbol: str, fx: FxHistory) -> tuple[list[TransactionRow], list[str]]:
+def _transactions(book: Book, symbol: str) -> tuple[list[TransactionRow], list[str]]:
     """Return the rows of a security, and why gains of sales in another currency than the cost's are null."""
+    pins = book.pins
+    rows = [row for row in book.snapshot.rows if row.on <= pins.asof]
+    sales = {id(row): sale for row, sale in disposed(rows, pins.asof, pins.base_ccy, book.rate_on)}
     fees = Fees(rows)
     missing: list[str] = []
     in_kind = {row.source for row in rows if row.kind == "external" and row.symbol == symbol}
@@ -310,15 +313,9 @@ def _transactions(rows: Sequence[BookingRow], symbol: str, fx: FxHistory) -> tup
         goes = row.kind == "lot" and row.qty * units[row.lot] < 0
         if row.kind in ("lot", "split"):
             units[row.lot] += row.qty
-        proceeds = gain = None
-        if goes and sold(row) and row.price is not None:
-            proceeds, gain = -row.qty * row.price, row.gain
-            if gain is None and row.price_currency is not None:
-                rate = fx.rate(row.price_currency, row.currency, row.on)
-                if rate is None:
-                    missing.append(f"no {row.price_currency}/{row.currency} rate on {row.on}")
-                else:
-                    gain = proceeds * rate.rate + row.amount
+        sale = sales.get(id(row))
+        if sale is not None and sale.gain is None:
+            missing.append(sale.reason)
         found.append(
             TransactionRow(
                 on=row.on,
@@ -331,9 +328,9 @@ def _transactions(rows: Sequence[BookingRow], symbol: str, fx: FxHistory) -> tup
                 currency=row.currency,
                 account=row.account,
                 lot=row.lot,
-                proceeds=proceeds,
+                proceeds=sale.proceeds if sale else None,
                 cost=None if row.kind != "lot" else -row.amount if goes else row.amount,
-                gain=gain,
+                gain=sale.gain if sale else None,
                 fees=fees.of(row),
                 income=None if row.kind in ("lot", "split") else row.amount,
             )

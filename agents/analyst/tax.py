@@ -1,13 +1,12 @@
 """Tax lots: what closing them realised, and what the open ones hold. Facts for a tax return, no advice."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 
 from pydantic import Field
 
 from agents.analyst.desk import Desk, Stamped, ValuedRows, cite, pinned, stamp
-from agents.books import Book
 from agents.capability import capability
 from agents.context import CapabilityContext
 from agents.fields import Exact, Money, Part
@@ -115,7 +114,7 @@ class TaxGroup(Desk):
         # The history is asked for what looks like a forgotten split: then units and costs per unit are wrong, too.
         book, _ = await self._books.performance(context)
         cite(context, book)
-        every = disposals(book.snapshot.rows, pins.asof, pins.base_ccy, _rate_on(book))
+        every = disposals(book.snapshot.rows, pins.asof, pins.base_ccy, book.rate_on)
         found = [each for each in every if year is None or each.closed.year == year]
         commissions = _added(
             {row.currency: -row.amount}
@@ -203,14 +202,6 @@ def _added(amounts: Iterable[Mapping[str, Decimal]]) -> dict[str, Decimal]:
         for currency, amount in each.items():
             found[currency] = found.get(currency, Decimal(0)) + amount
     return dict(sorted(found.items()))
-
-
-def _rate_on(book: Book) -> Callable[[str, date], Decimal | None]:
-    def rate(currency: str, on: date) -> Decimal | None:
-        found = book.fx.rate(currency, book.pins.base_ccy, on)
-        return None if found is None else found.rate
-
-    return rate
 
 
 def _disposal(each: Disposal) -> DisposalRow:

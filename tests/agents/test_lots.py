@@ -249,4 +249,4 @@ async def test_a_sale_in_another_currency_is_there_without_a_rate_too() -> None:
     assert found["gain_base"] is None and "USD/CAD" in found["reasons"]["gain_base"]
     booked = await ask(desk, "position.transactions", symbol="SYN-A")
     assert (booked["rows"][-1]["proceeds"], booked["rows"][-1]["gain"]) == ("1430", None)
-    assert booked["reasons"] == {"gain": "no CAD/USD rate on 2020-01-03"}
+    assert booked["reasons"] == {"gain": row["reason"]}
