@@ -69,6 +69,8 @@ class Twr:
         net_flows: sum of all external flows; None when some fell on days after the last valued one.
         origin: index of the valued day that figures since inception count from.
         segment: index of the first valued day since the index last started, not before `origin`.
+        emptied: index of the valued day on which everything was paid out, when nothing has come in since: figures since
+            inception end there; None otherwise.
         restarts: days the index started again.
         restart_reasons: why, one for each of `restarts`.
     """
@@ -90,6 +92,7 @@ class Twr:
     index: NDArray[np.float64]
     origin: int
     segment: int
+    emptied: int | None
     restarts: tuple[date, ...]
     restart_reasons: tuple[str, ...]
     gaps: tuple[Gap, ...]
@@ -157,7 +160,10 @@ def compute_twr(history: History, timing: FlowTiming = "end_of_day") -> Twr:
     warnings.extend(
         f"{text}: the return index restarts on {history.dates[at]}" for at, text in zip(restarts, why, strict=True)
     )
-    if count and history.nav[-1] <= 0:
+    emptied = _emptied(history, returns)
+    if emptied is not None and emptied < count - 1:
+        warnings.append(f"everything was paid out on {history.dates[emptied]}: figures since inception end there")
+    elif count and history.nav[-1] <= 0:
         warnings.append(f"value is not above zero on {history.dates[-1]}: the index stands still")
     if history.gaps:
         warnings.append(
@@ -186,7 +192,7 @@ def compute_twr(history: History, timing: FlowTiming = "end_of_day") -> Twr:
             f"figures since inception stay at -100%: since the restart on {history.dates[segment]} the return is"
             f" {since_restart:.2%}"
         )
-    days = (history.dates[-1] - history.dates[origin]).days if count else 0
+    days = (history.dates[-1 if emptied is None else emptied] - history.dates[origin]).days if count else 0
     annualised = None
     if twr is not None and days >= DAYS_PER_YEAR and twr > -1.0:
         annualised = (1.0 + twr) ** (DAYS_PER_YEAR / days) - 1.0
@@ -212,6 +218,7 @@ def compute_twr(history: History, timing: FlowTiming = "end_of_day") -> Twr:
         index=index,
         origin=origin,
         segment=segment,
+        emptied=emptied,
         restarts=tuple(history.dates[at] for at in restarts),
         restart_reasons=tuple(why),
         gaps=history.gaps,
@@ -264,6 +271,13 @@ def _daily(history: History, timing: FlowTiming) -> tuple[NDArray[np.float64], l
     stopped |= {at + 1 for at in lost if at + 1 < count}
     # Of a run of worthless days only the one that brings value again starts a new index.
     return returns, sorted(at for at in stopped if nav[at] > 0.0), lost
+
+
+def _emptied(history: History, returns: NDArray[np.float64]) -> int | None:
+    measured = np.nonzero(~np.isnan(returns))[0].tolist()
+    if not measured or returns[measured[-1]] <= -1.0 or any(history.nav[measured[-1] :]):
+        return None
+    return measured[-1]
 
 
 def _no_return(history: History, segment: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -92,6 +92,8 @@ def check(
             f" {counted(len(found.symbols), 'security', 'securities')}, currencies {', '.join(found.currencies)}"
         )
         say(counted(len(found.faults), "fault") if found.faults else f"valid: {held}")
+        if found.last is not None and found.last > datetime.now().astimezone().date():
+            say(f"its last entry is of {found.last}, which is still to come")
     raise typer.Exit(Exit.ERROR if found.faults else Exit.OK)
 
 

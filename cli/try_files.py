@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.console import say
 from cli.exits import Exit
 from cli.failures import CommandFailed
 from cli.options import AsJson, Asof, Inputs, Report, Switch, parse_date
@@ -150,4 +151,8 @@ def _data(
     if ledger is None or prices is None or base is None:
         missing = [option for option in ("--ledger", "--prices", "--base") if given[option] is None]
         raise CommandFailed(f"expected {', '.join(missing)} (or --example for the bundled files)", Exit.USAGE)
-    return read_local_data(ledger, prices, fx, base, start)
+    data = read_local_data(ledger, prices, fx, base, start)
+    last = data.packs.dates[-1]
+    if last > datetime.now().astimezone().date():
+        say(f"{prices.name}: its prices go on to {last}, which is still to come; without --asof that day is shown")
+    return data

@@ -38,6 +38,8 @@ _NUMBER = r"[-+(\d.][-+*/().,\d\s]*"
 _ACCOUNT = r"(?:Assets|Liabilities|Equity|Income|Expenses)(?::[\w\-]+)+"
 _DATED = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})\s+(\S+)\s*(.*)", re.S)
 _DATE = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})$")
+# Metadata that says something to us; under a posting it would be lost without a word.
+_OF_TRANSACTIONS = frozenset({"ex_date"})
 _UNDATED = re.compile(r"(option|include|plugin|pushtag|poptag|pushmeta|popmeta)\b\s*(.*)")
 _META = re.compile(r"([a-z][\w\-]*):(?:\s+(.*)|$)")
 _POSTING = re.compile(rf"(?:[*!&#?%]\s+)?({_ACCOUNT})(?:\s+(.*))?$")
@@ -223,6 +225,8 @@ class _Reader:
             # Metadata of a posting is read and dropped; that of the directive is kept.
             if not self._postings:
                 self._meta[found[1]] = _meta_value(found[2])
+            elif found[1] in _OF_TRANSACTIONS:
+                raise _Bad(f"{found[1]} belongs to the transaction: write it above the postings")
             return
         if self._header is None:
             if self._spoilt:

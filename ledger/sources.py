@@ -272,4 +272,8 @@ def _text(raw: bytes, name: str) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UnknownLedger(f"{name} is not UTF-8 text: byte {error.start}") from None
+        line = raw.count(b"\n", 0, error.start) + 1
+        byte = raw[error.start]
+        raise UnknownLedger(
+            f"{name}:{line}: expected text in UTF-8, got the byte 0x{byte:02X}: save it as UTF-8"
+        ) from None

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from services.pack_import import GivenIdentifier
-from services.price_files import CheckedFile, FilesRejected, parse_day, records, text_of
+from services.price_files import CheckedFile, FilesRejected, Unreadable, parse_day, records, text_of
 from topics.errors import Fault
 
 COLUMNS, DAYS = ("symbol", "scheme", "value"), ("valid_from", "valid_to")
@@ -59,7 +59,7 @@ def read_identifiers(path: Path) -> IdentifierFile:
     return parse_identifiers(text_of(path), path.name)
 
 
-def parse_identifiers(text: str | None, name: str) -> IdentifierFile:
+def parse_identifiers(text: str | Unreadable, name: str) -> IdentifierFile:
     """Like `read_identifiers`, on text; None stands for a file that cannot be read."""
     file = CheckedFile(name)
     rows: list[tuple[int, GivenIdentifier]] = []

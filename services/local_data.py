@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from agents.ports import Portfolio
+from analytics.fx import MINOR_UNITS
 from ledger.sources import Tree, UnknownLedger, from_disk
 from services.ledgers import TextLedger
 from services.local_packs import POLICY, LocalPacks
@@ -89,6 +90,11 @@ def read_local_data(
     tree: Tree | None = None
     if len(base_ccy) != 3 or not (base_ccy.isascii() and base_ccy.isalpha() and base_ccy.isupper()):
         faults.append(Fault("--base", "", f"expected a currency code like CAD, got {base_ccy!r}"))
+    elif base_ccy in MINOR_UNITS:
+        whole = MINOR_UNITS[base_ccy]
+        faults.append(
+            Fault("--base", "", f"{base_ccy} is a unit of prices, nothing is reported in it: expected {whole}")
+        )
     book: TextLedger | None = None
     try:
         tree = from_disk(ledger)

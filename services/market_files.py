@@ -20,7 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from agents.ports import PriceRow, RateRow
-from services.price_files import PRICE_COLUMNS, RATE_COLUMNS, FilesRejected, parse_prices, parse_rates
+from services.price_files import (
+    PRICE_COLUMNS,
+    RATE_COLUMNS,
+    FilesRejected,
+    Unreadable,
+    decoded,
+    parse_prices,
+    parse_rates,
+)
 from topics.errors import Fault
 
 ECB_PIVOT = "EUR"
@@ -69,14 +77,14 @@ def read_market_file(path: Path, columns: tuple[str, ...]) -> MarketFile:
 def market_text(name: str, data: bytes, columns: tuple[str, ...]) -> MarketFile:
     """Like `read_market_file`, on bytes that came from anywhere."""
     digest = sha256(data).hexdigest()
-    try:
-        if data[:4] == b"PAR1":
-            return MarketFile(name, digest, _from_parquet(name, data, columns))
-        if data[:2] == b"PK":
-            data = _only_member(name, data)
-        return MarketFile(name, digest, data.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise _rejected(name, 1, f"expected text in UTF-8: byte {error.start}") from None
+    if data[:4] == b"PAR1":
+        return MarketFile(name, digest, _from_parquet(name, data, columns))
+    if data[:2] == b"PK":
+        data = _only_member(name, data)
+    text = decoded(data)
+    if isinstance(text, Unreadable):
+        raise _rejected(name, text.line, text.why)
+    return MarketFile(name, digest, text)
 
 
 def prices_of(file: MarketFile) -> list[PriceRow]:

@@ -4,6 +4,8 @@ prices.csv: `date,symbol,close,currency`, one close per day and symbol, on the s
 fx.csv: `date,base,quote,rate`, quote units for 1 base.
 """
 
+from __future__ import annotations
+
 import csv
 import re
 from collections.abc import Callable, Iterator
@@ -33,6 +35,14 @@ class FilesRejected(ValueError):
         super().__init__("\n".join(str(fault) for fault in faults))
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A file that is no text we can read: the line where, and why."""
+
+    line: int
+    why: str
+
+
 @dataclass(slots=True)
 class CheckedFile:
     """One file while it is read: its name, and its faults so far."""
@@ -58,8 +68,8 @@ def read_rates(path: Path) -> tuple[list[RateRow], list[Fault]]:
     return parse_rates(text_of(path), path.name)
 
 
-def parse_prices(text: str | None, name: str) -> tuple[list[PriceRow], list[Fault]]:
-    """Like `read_prices`, on text; None stands for a file that cannot be read."""
+def parse_prices(text: str | Unreadable, name: str) -> tuple[list[PriceRow], list[Fault]]:
+    """Like `read_prices`, on what `text_of` returned."""
     file = CheckedFile(name)
     rows: list[PriceRow] = []
     seen: dict[tuple[date, str], int] = {}
@@ -86,8 +96,8 @@ def parse_prices(text: str | None, name: str) -> tuple[list[PriceRow], list[Faul
     return sorted(rows, key=lambda row: row[:2]), file.faults
 
 
-def parse_rates(text: str | None, name: str) -> tuple[list[RateRow], list[Fault]]:
-    """Like `read_rates`, on text; None stands for a file that cannot be read."""
+def parse_rates(text: str | Unreadable, name: str) -> tuple[list[RateRow], list[Fault]]:
+    """Like `read_rates`, on what `text_of` returned."""
     file = CheckedFile(name)
     rows: list[RateRow] = []
     seen: dict[tuple[date, str, str], tuple[int, Decimal]] = {}
@@ -113,23 +123,32 @@ def parse_rates(text: str | None, name: str) -> tuple[list[RateRow], list[Fault]
     return sorted(rows, key=lambda row: row[:3]), file.faults
 
 
-def text_of(path: Path) -> str | None:
-    """Return a file's text; None when it cannot be read."""
+def text_of(path: Path) -> str | Unreadable:
+    """Return a file's text, or why it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        return None
+        return decoded(path.read_bytes())
+    except OSError as error:
+        return Unreadable(1, f"cannot read it: {error.strerror}")
+
+
+def decoded(data: bytes) -> str | Unreadable:
+    """Return text in UTF-8, or where it is none."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        return Unreadable(line, f"expected text in UTF-8, got the byte 0x{data[error.start]:02X}: save it as UTF-8")
 
 
 def records(
-    file: CheckedFile, text: str | None, columns: tuple[str, ...], optional: tuple[str, ...] = ()
+    file: CheckedFile, text: str | Unreadable, columns: tuple[str, ...], optional: tuple[str, ...] = ()
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield (line, cells in the order of `columns`, then `optional`) of every record with the right number of cells.
 
     Optional columns that the file does not have are empty cells.
     """
-    if text is None:
-        file.fault(1, "expected a readable file in UTF-8, found none")
+    if isinstance(text, Unreadable):
+        file.fault(text.line, text.why)
         return
     reader = csv.reader(text.splitlines(keepends=True), strict=True)
     try:

@@ -156,10 +156,7 @@ class _Run:
             self._inbox.append(TimerFired(execution_id=self._execution_id, tenant=self._tenant, due_at_ms=due_at_ms))
 
     def _start(self, work: Awaitable[EventMessage]) -> None:
-        async def run() -> EventMessage:
-            return await work
-
-        self._work.add(asyncio.ensure_future(run()))
+        self._work.add(asyncio.ensure_future(work))
 
     async def _opened(self, watch: Watch, pack_id: UUID) -> EventMessage:
         return GateOpened(execution_id=self._execution_id, tenant=self._tenant, pack=await watch(pack_id))

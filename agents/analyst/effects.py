@@ -1,5 +1,6 @@
 """Contribution, Brinson attribution and currency exposure: answers of `agents.analyst.attribution`."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -13,7 +14,7 @@ from agents.answers import ValuedRow
 from agents.fields import Money, Part, Ratio
 from agents.positions import total, unvalued
 from analytics.attribution import COSTS, Attribution
-from analytics.brinson import attribute
+from analytics.brinson import InvalidBenchmark, attribute
 from analytics.history import History
 from analytics.leftovers import UNPRICED
 from analytics.numbers import ZERO
@@ -172,6 +173,10 @@ def brinson_of(
             sector = UNCLASSIFIED
         weight, gained = own.get(sector, (0.0, 0.0))
         own[sector] = (weight + row.weight, gained + row.total)
+    given = Counter(row.sector for row in benchmark.sectors)
+    twice = [sector for sector, times in given.items() if times > 1]
+    if twice:
+        raise InvalidBenchmark(f"expected each sector of the benchmark once, got {', '.join(twice)} more than once")
     effects = attribute(own, {row.sector: (row.weight, row.value) for row in benchmark.sectors}, found.twr)
     warnings = list(found.warnings)
     if unclassified:

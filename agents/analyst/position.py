@@ -79,7 +79,7 @@ class TransactionRow(Part):
     qty: Exact | None = Field(description="units that came (+) or went (−), on the share basis of that day")
     price: Exact | None = Field(description="per unit, as traded")
     price_currency: str | None
-    amount: Exact
+    amount: Money
     currency: str
     account: str
     lot: str

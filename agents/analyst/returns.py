@@ -107,9 +107,13 @@ class ReturnsGroup(Desk):
             found = DietzReturn(None, None, None, _no_rate_over_restarts(twr))
         elif opened is not None and twr.net_flows is not None:
             flows, reason = _flows_since(performance.history, opened)
+            # Days on which nothing is invested any more would weigh what was paid out against itself.
+            ended = pins.asof if twr.emptied is None else twr.dates[twr.emptied]
+            if ended < opened:
+                reason = f"everything was paid out on {ended}"
             found = DietzReturn(None, None, None, reason)
             if not reason:
-                found = modified_dietz(opened, pins.asof, twr.nav[first], worth, flows)
+                found = modified_dietz(opened, ended, twr.nav[first], worth, flows)
         warnings = list(twr.warnings)
         if start is not None and opened is not None and opened > start:
             warnings.append(f"the history starts on {opened}, after {start}")

@@ -189,7 +189,7 @@ async def test_a_dead_redis_costs_one_time_limit_per_pause(caplog: pytest.LogCap
     away = Away()
     server = await asyncio.start_server(away.silent, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    link = RedisLink(f"redis://127.0.0.1:{port}", timeout_s=0.1, pause_s=5.0, monotonic=lambda: away.now)
+    link = RedisLink(f"redis://127.0.0.1:{port}", timeout_s=1.0, pause_s=5.0, monotonic=lambda: away.now)
     cache, breaker = RedisCache(link), RedisBreaker(link)
     with caplog.at_level(logging.WARNING, logger="db.redis_link"):
         async with server:

@@ -65,7 +65,7 @@ WHO: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="session")
 async def mine(gateway: Gateway) -> dict[str, str]:
     """Things of Alice, to be put into addresses."""
-    done = await gateway.execute("large", inputs={"size": 20_000})
+    done = await gateway.execute("large", inputs={"size": 500_000})
     body = done.json()
     step = next(step for step in body["trace"]["steps"] if step["as"] == "answer")
     await gateway.until(f"/executions/{body['execution_id']}/result", lambda r: r.status_code == 200)

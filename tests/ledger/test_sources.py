@@ -76,7 +76,7 @@ def test_a_directory_needs_one_main_file(tmp_path: Path) -> None:
     (tmp_path / "main.beancount").write_text(DEPOSIT)
     assert from_disk(tmp_path).main == "main.beancount"
     (tmp_path / "main.beancount").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UnknownLedger, match="not UTF-8"):
+    with pytest.raises(UnknownLedger, match="expected text in UTF-8"):
         from_disk(tmp_path)
 
 

@@ -70,12 +70,29 @@ def test_each_fault_in_rates_is_named(lines: str, text: str) -> None:
         ("date,symbol,close,currency,volume\n", "unknown column(s) 'volume'"),
         ("date,symbol,close,currency,close\n", "a column stands twice"),
         (PRICES, "expected at least one price"),
-        (None, "expected a readable file in UTF-8"),
     ],
 )
-def test_files_of_the_wrong_form(text: str | None, expected: str) -> None:
+def test_files_of_the_wrong_form(text: str, expected: str) -> None:
     _, faults = parse_prices(text, "prices.csv")
     assert expected in faults[0].message and faults[0].where == "prices.csv:1"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (
+            f"{PRICES}2020-01-02,Ä,1,USD\n".encode("latin-1"),
+            "p.csv:2: expected text in UTF-8, got the byte 0xC4",
+        ),
+        (PRICES.encode("utf-16"), "p.csv:1: expected text in UTF-8, got the byte 0xFF"),
+        (None, "p.csv:1: cannot read it: No such file"),
+    ],
+)
+def test_files_that_are_no_text(tmp_path: Path, data: bytes | None, expected: str) -> None:
+    if data is not None:
+        (tmp_path / "p.csv").write_bytes(data)
+    rows, faults = read_prices(tmp_path / "p.csv")
+    assert rows == [] and str(faults[0]).startswith(expected)
 
 
 def test_duplicates_and_changing_currencies() -> None:
@@ -109,7 +126,7 @@ def test_missing_files_and_a_start_after_the_end(tmp_path: Path) -> None:
     prices.write_text(PRICES + "2020-01-02,A,1,USD\n")
     with pytest.raises(FilesRejected, match="found nothing at"):
         read_local_data(tmp_path / "nowhere", prices, None, "CAD")
-    with pytest.raises(FilesRejected, match=r"prices\.csv:1: expected a readable file"):
+    with pytest.raises(FilesRejected, match=r"prices\.csv:1: cannot read it: No such file"):
         read_local_data(tmp_path, tmp_path / "no" / "prices.csv", None, "CAD")
     with pytest.raises(FilesRejected, match="expected a day up to the last price, 2020-01-02"):
         read_local_data(tmp_path, prices, None, "CAD", date(2020, 1, 3))
