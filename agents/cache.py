@@ -24,8 +24,8 @@ _PREFIX = "dawsos:answer:"
 _ENTRY_BYTES_MAX = 4 * 1024 * 1024
 # After a failure the cache is left alone for this long: a Redis that is down must cost little time per call.
 _REST_MS = 1_000
-# Entries on their way to the cache; while it is slow, further answers are not remembered.
-_WRITING_MAX = 64
+# On their way to the cache at a time; while it is slow, further answers are not remembered.
+_WRITING_BYTES_MAX = 16 * 1024 * 1024
 
 _LOG = logging.getLogger(__name__)
 
@@ -81,6 +81,7 @@ class AnswerCache:
         self._clock = clock
         self._rest_until_ms = 0
         self._writing: dict[str, asyncio.Task[None]] = {}
+        self._writing_bytes = 0
 
     @property
     def on(self) -> bool:
@@ -92,7 +93,7 @@ class AnswerCache:
         if self._store is None or self._clock() < self._rest_until_ms:
             return None
         if key in self._writing:
-            await asyncio.shield(self._writing[key])
+            await asyncio.wait({self._writing[key]})
         try:
             entry = await self._store.get(key)
         except Exception as error:
@@ -107,7 +108,9 @@ class AnswerCache:
         """
         if self._store is None or self._clock() < self._rest_until_ms or len(data) > _ENTRY_BYTES_MAX:
             return
-        if (ttl_s is not None and ttl_s <= 0) or len(self._writing) >= _WRITING_MAX:
+        if (ttl_s is not None and ttl_s <= 0) or key in self._writing:
+            return
+        if self._writing_bytes + len(data) > _WRITING_BYTES_MAX:
             return
         head = {
             "sha256": sha256_hex(data),
@@ -119,11 +122,13 @@ class AnswerCache:
         }
         task = asyncio.create_task(self._write(self._store, key, orjson.dumps(head) + b"\n" + data, ttl_s))
         self._writing[key] = task
-        task.add_done_callback(lambda done: self._written(key, done))
+        self._writing_bytes += len(data)
+        task.add_done_callback(lambda _: self._written(key, len(data)))
 
     async def drain(self) -> None:
         """Wait until everything to be remembered is, or has failed to be."""
-        await asyncio.gather(*self._writing.values())
+        if self._writing:
+            await asyncio.wait(self._writing.values())
 
     async def _write(self, store: Cache, key: str, entry: bytes, ttl_s: int | None) -> None:
         try:
@@ -131,9 +136,9 @@ class AnswerCache:
         except Exception as error:
             self._rest(error)
 
-    def _written(self, key: str, task: asyncio.Task[None]) -> None:
-        if self._writing.get(key) is task:
-            del self._writing[key]
+    def _written(self, key: str, size: int) -> None:
+        del self._writing[key]
+        self._writing_bytes -= size
 
     def _rest(self, error: Exception) -> None:
         if self._clock() < self._rest_until_ms:

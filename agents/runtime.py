@@ -224,8 +224,8 @@ class AgentRuntime:
             return _Answer(await self._pack(request, data, value), sha256_hex(data), notes, "off")
         declared = notes.ttl_s if notes.ttl_s is not None else description.terms.ttl_s
         ttl_s = self._cache_ttl_s if declared is None else declared
-        packed = await self._pack(request, data, value)
         self._cache.remember(key, data, notes, ttl_s)
+        packed = await self._pack(request, data, value)
         return _Answer(packed, sha256_hex(data), notes, "miss")
 
     async def _arguments(self, description: Description, request: CapabilityRequest) -> BaseModel:

@@ -166,10 +166,25 @@ def find_pattern(name: str) -> CompiledPattern:
     return compiled
 
 
+def waits_for(compiled: CompiledPattern) -> dict[str, tuple[str, ...]]:
+    """Return per step the steps it waits for, without those that others imply.
+
+    A parallel step waits for the steps it refers to, any other for all earlier ones too.
+    """
+    closure: dict[str, set[str]] = {}
+    found: dict[str, tuple[str, ...]] = {}
+    order: list[str] = []
+    for step in compiled.steps:
+        direct = set(step.after) | (set() if step.parallel else set(order))
+        implied = {earlier for each in direct for earlier in closure[each]}
+        found[step.id] = tuple(each for each in order if each in direct - implied)
+        closure[step.id] = direct | implied
+        order.append(step.id)
+    return found
+
+
 def mermaid(compiled: CompiledPattern) -> str:
     """Return a Mermaid flowchart; outputs have a double border."""
-    from orchestrator.describe import waits_for
-
     waits = waits_for(compiled)
     lines = ["flowchart TD"]
     outputs = set(compiled.outputs.values())
@@ -186,8 +201,6 @@ def mermaid(compiled: CompiledPattern) -> str:
 
 def text_graph(compiled: CompiledPattern) -> str:
     """Return one line per step: its name, capability and the steps it waits for."""
-    from orchestrator.describe import waits_for
-
     waits = waits_for(compiled)
     outputs = set(compiled.outputs.values())
     name_width = max(len(step.id) for step in compiled.steps)
@@ -248,8 +261,6 @@ def _summary(compiled: CompiledPattern) -> dict[str, Any]:
 
 
 def _steps(compiled: CompiledPattern) -> list[dict[str, Any]]:
-    from orchestrator.describe import waits_for
-
     waits = waits_for(compiled)
     outputs = set(compiled.outputs.values())
     return [

@@ -30,37 +30,12 @@ def graph(pattern: CompiledPattern) -> dict[str, Any]:
         if step.compensate is not None:
             node["undone_by"] = step.compensate.capability
         nodes.append(node)
-    waits = waits_for(pattern)
     edges = [
         {"from": source, "to": step.id, "kind": kind}
         for step in pattern.steps
-        for source, kind in _edges(pattern, step, waits[step.id])
+        for source, kind in _edges(pattern, step)
     ]
     return {"id": pattern.id, "name": pattern.name, "digest": pattern.digest, "nodes": nodes, "edges": edges}
-
-
-def waits_for(pattern: CompiledPattern) -> dict[str, tuple[str, ...]]:
-    """Return per step the steps it waits for, without those that others imply."""
-    closure = _closure(pattern)
-    found: dict[str, tuple[str, ...]] = {}
-    for step in pattern.steps:
-        direct = _direct(pattern, step)
-        implied = {earlier for each in direct for earlier in closure[each]}
-        found[step.id] = tuple(each.id for each in pattern.steps[: step.index] if each.id in direct - implied)
-    return found
-
-
-def _closure(pattern: CompiledPattern) -> dict[str, set[str]]:
-    """Return per step all steps that are settled before it starts."""
-    found: dict[str, set[str]] = {}
-    for step in pattern.steps:
-        direct = _direct(pattern, step)
-        found[step.id] = direct.union(*(found[each] for each in direct))
-    return found
-
-
-def _direct(pattern: CompiledPattern, step: CompiledStep) -> set[str]:
-    return {*step.after, *(earlier.id for earlier in pattern.steps[: step.barrier])}
 
 
 def mermaid(pattern: CompiledPattern) -> str:
@@ -87,35 +62,30 @@ def describe(pattern: CompiledPattern) -> str:
     if pattern.needs_pins:
         lines.append("  pinned by context.resolve")
     lines.extend(f"  input {name}: {kind}{_default(pattern, name)}" for name, kind in pattern.inputs.types.items())
-    closure = _closure(pattern)
     for step in pattern.steps:
         how = "parallel" if step.parallel else "sequential"
-        among = () if step.parallel else pattern.steps[step.barrier : step.index]
-        beside = [earlier.id for earlier in among if earlier.id not in closure[step.id]]
         if step.part is not None:
             lines.append(f"  {'begin' if step.part.begins else 'end'} {step.part.step} = {step.capability}, {how}")
-            lines.extend(f"    {fact}" for fact in _order_facts(step, beside))
+            lines.extend(f"    {fact}" for fact in _order_facts(step))
             continue
         lines.append(f"  step {step.id} = {step.capability}@{step.version} on {step.agent}, {how}")
-        lines.extend(f"    {fact}" for fact in _facts(step, beside))
+        lines.extend(f"    {fact}" for fact in _facts(step))
     lines.extend(f"  output {name} from {step}" for name, step in pattern.outputs.items())
     return "\n".join(lines) + "\n"
 
 
-def _order_facts(step: CompiledStep, beside: list[str]) -> Iterator[str]:
+def _order_facts(step: CompiledStep) -> Iterator[str]:
     if step.condition:
         yield f"if {step.condition.text}"
     if step.after:
         yield f"after {', '.join(step.after)}"
-    if beside:
-        yield f"beside {', '.join(beside)}"
     tested = [name for name in step.after if name not in step.requires and step.part is None]
     if tested:
         yield f"runs without {', '.join(tested)}"
 
 
-def _facts(step: CompiledStep, beside: list[str]) -> Iterator[str]:
-    yield from _order_facts(step, beside)
+def _facts(step: CompiledStep) -> Iterator[str]:
+    yield from _order_facts(step)
     if step.foreach is not None:
         yield f"for each of {step.foreach.text}, at most {step.foreach.concurrency_max} at a time"
     if step.projections:
@@ -139,7 +109,7 @@ def _default(pattern: CompiledPattern, name: str) -> str:
     return "" if default is None else f", default {default!r}"
 
 
-def _edges(pattern: CompiledPattern, step: CompiledStep, waits: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def _edges(pattern: CompiledPattern, step: CompiledStep) -> Iterator[tuple[str, str]]:
     reads = {reference.step for reference in step.args.references}
     if step.condition:
         reads |= {reference.step for reference in step.condition.references}
@@ -147,10 +117,11 @@ def _edges(pattern: CompiledPattern, step: CompiledStep, waits: tuple[str, ...])
         reads.add(step.foreach.source.step)
     for name in step.after:
         yield name, "data" if name in reads else "order"
-    for name in waits:
-        if name not in step.after:
-            yield name, "order"
-    if pattern.needs_pins and not waits:
+    if not step.parallel and step.index > 0:
+        previous = pattern.steps[step.index - 1].id
+        if previous not in step.after:
+            yield previous, "order"
+    if pattern.needs_pins and (step.index == 0 or (step.parallel and not step.after)):
         yield RESOLVE_STEP, "pins"
 
 

@@ -22,24 +22,32 @@ class Outputs:
         data: null stands for what was skipped, failed, or is in the artifact store.
         refs: JSON pointer into the result → SHA-256.
         size: bytes that are inline, about.
+        reserved: steps whose outputs can be nowhere else; `size` counts them from the beginning.
     """
 
     data: dict[str, Any] = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)
     size: int = 0
+    reserved: set[str] = field(default_factory=set)
 
 
 def collect_outputs(finished: Mapping[str, StepRecord], pattern: CompiledPattern, limits: Limits) -> Outputs:
     """Return the outputs of settled steps.
 
-    They are taken in the pattern's order as long as they fit; what has no artifact stays inline in any case.
+    What has no artifact is inline in any case; the rest is taken in the pattern's order as long as it fits beside that.
 
     Cost: O(outputs and their items).
     """
     found = Outputs()
+    # Charts stand twice in a result: under their name and beside the data.
+    times_of = {name: 2 if name == CHARTS else 1 for name in pattern.outputs}
     for name, step_id in pattern.outputs.items():
-        # Charts stand twice in a result: under their name and beside the data.
-        times = 2 if name == CHARTS else 1
+        record = finished.get(step_id)
+        if record is not None and record.inline and record.ref is None:
+            found.reserved.add(step_id)
+            found.size += _size(record) * times_of[name]
+    for name, step_id in pattern.outputs.items():
+        times = times_of[name]
         found.data[name] = _output(found, finished, pattern, step_id, f"/data/{name}", times, limits)
     if f"/data/{CHARTS}" in found.refs:
         found.refs[f"/{CHARTS}"] = found.refs[f"/data/{CHARTS}"]
@@ -66,6 +74,8 @@ def _output(
     if record.count is not None:
         items = [finished[item_name(step_id, index)] for index in range(record.count)]
         return [_take(found, item, f"{at}/{index}", times, limits) for index, item in enumerate(items)]
+    if step_id in found.reserved:
+        return record.value
     return _take(found, record, at, times, limits)
 
 

@@ -18,8 +18,6 @@ BEGIN = "/$begin"
 """Ends the id of the begin of a sub-pattern."""
 UNDO = "$undo:"
 """Begins the name of the command that undoes a step; no id a pattern gives begins so."""
-TOGETHER_MAX = 4
-"""How many steps that are not marked parallel may be under way together: the timeout of each stays mostly its own."""
 
 OutputCheck = Callable[[Any], bool]
 
@@ -94,16 +92,15 @@ class CompiledStep:
         index: place in the pattern, from 0.
         id: unique in the pattern: `id` if given, else `as`, else `step_<index>`.
         as_: name of the output in `state`.
-        parallel: written so: it starts as soon as its own references are settled.
-        barrier: all steps with a lower index must be settled before it starts: 0 for a parallel step, its own index for
-            one that waits for all before it.
-        after: steps that must be settled before it starts, by id, whatever its barrier.
+        parallel: starts as soon as its own references are settled; else it waits for all earlier steps.
+        after: steps that must be settled before it starts, by id (for a sequential step only its own references:
+            the rest follows from the order).
         requires: those of `after` whose absence skips this step: all but the ones it tests with `has`.
-        readers: indices of later parallel steps that have this one in `after`.
+        readers: indices of later steps that have this one in `after`.
         projections: dotted paths into the output that others read.
         output: whether the pattern returns its output.
-        places: if no step reads its output, in how many places of a result such outputs may stand; else 0. An answer
-            that takes no more than its share of a result needs no artifact.
+        places: among how many outputs the room of a result is shared, if no step reads this one; else 0. An answer
+            that takes no more than its share needs no artifact.
         pure: its capability gives the same answer to the same arguments and pins, so it can be computed again.
         digest_head: canonical `[capability, version` as the step's digests begin.
     """
@@ -131,7 +128,6 @@ class CompiledStep:
     foreach: Foreach | None = None
     part: Part | None = None
     pure: bool = True
-    barrier: int = 0
     places: int = 0
 
 

@@ -6,7 +6,7 @@ from orchestrator.execution import Outstanding, StepStatus
 from orchestrator.fan import end_fans, start_fan
 from orchestrator.inputs import check_inputs
 from orchestrator.operators import ConditionFailed
-from orchestrator.pattern import BEGIN, RESOLVE_STEP, TOGETHER_MAX, CompiledStep, Part
+from orchestrator.pattern import BEGIN, RESOLVE_STEP, CompiledStep, Part
 from orchestrator.requests import backoff_ms, request_for, request_of
 from orchestrator.settling import fail_step, is_lost
 from orchestrator.templates import TemplateFailed
@@ -27,7 +27,7 @@ def start_all(turn: Turn) -> None:
 
 
 def start_ready(turn: Turn, candidates: list[int]) -> None:
-    """Start those candidates that are ready, and the sequential steps whose turn it is; follow what settles at once.
+    """Start those candidates that are ready, and the next sequential step; follow what settles at once.
 
     Args:
         turn: of this event.
@@ -38,23 +38,22 @@ def start_ready(turn: Turn, candidates: list[int]) -> None:
     steps = turn.pattern.steps
     queue = list(candidates)
     while turn.failure is None:
-        # Of parallel steps only the one at the prefix can be here unstarted: a release that ordered them otherwise
-        # began this execution.
-        nearest = steps[turn.prefix : turn.prefix + TOGETHER_MAX]
-        queue.extend(step.index for step in nearest if step.index not in queue and _is_ready(turn, step))
+        if turn.prefix < len(steps) and not steps[turn.prefix].parallel:
+            following = steps[turn.prefix]
+            if following.id not in turn.outstanding and following.id not in turn.fans:
+                queue.append(following.index)
         if not queue:
             return
         queue.sort(reverse=True)
         step = steps[queue.pop()]
-        if _is_ready(turn, step) and _start(turn, step):
+        if step.id in turn.finished or step.id in turn.outstanding or step.id in turn.fans:
+            continue
+        if step.parallel and any(needed not in turn.finished for needed in step.after):
+            continue
+        if not step.parallel and step.index != turn.prefix:
+            continue
+        if _start(turn, step):
             queue.extend(step.readers)
-
-
-def _is_ready(turn: Turn, step: CompiledStep) -> bool:
-    """Whether a step is not begun and everything it waits for is settled."""
-    if step.barrier > turn.prefix or step.id in turn.finished or step.id in turn.outstanding or step.id in turn.fans:
-        return False
-    return all(needed in turn.finished for needed in step.after)
 
 
 def _start(turn: Turn, step: CompiledStep) -> bool:

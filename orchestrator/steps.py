@@ -1,6 +1,6 @@
 """Compiling the steps of a pattern: names, references, order, arguments, policies."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ from orchestrator.conditions import Condition, compile_condition
 from orchestrator.faults import nearest, pointer, unknown_key
 from orchestrator.inputs import Inputs
 from orchestrator.limits import Limits
-from orchestrator.pattern import BEGIN, TOGETHER_MAX, Compensation, CompiledStep, Foreach, OnError, Part
+from orchestrator.pattern import BEGIN, Compensation, CompiledStep, Foreach, OnError, Part
 from orchestrator.references import CTX_NAMES, Absent, Reference, Scope, Written, parse_path
 from orchestrator.schema import COMPENSATE_KEYS, RETRY_KEYS, STEP_KEYS
 from orchestrator.schemas import NUMBER, Kinds, NoSuchPath, kinds_at
@@ -643,26 +643,8 @@ def _read_by(references: Iterable[Reference]) -> list[str]:
     return [leaf.step for leaf in leaves if leaf.step and leaf.root == "state"]
 
 
-def _barriers(steps: Sequence[CompiledStep]) -> Iterator[int]:
-    """Yield how far the steps must be settled before each may start.
-
-    Steps that are not marked parallel keep their order where it could matter. Nobody can tell in which order pure
-    capabilities were called that do not read each other, so a few of those in a row may be under way together. A step
-    with effects waits for all before it, and all after it wait for it.
-    """
-    begin = 0
-    for index, step in enumerate(steps):
-        free = step.pure and step.foreach is None and step.part is None and step.compensate is None
-        if step.parallel:
-            yield 0
-        else:
-            yield max(begin, index - TOGETHER_MAX + 1) if free else index
-        if not free:
-            begin = index + 1
-
-
 def joined(steps: Sequence[CompiledStep], outputs: Mapping[str, str]) -> tuple[CompiledStep, ...]:
-    """Give each step its place, its barrier, its readers and the projections that others need of it.
+    """Give each step its place, its readers and the projections that others need of it.
 
     Args:
         steps: of the whole pattern, sub-patterns inlined.
@@ -690,16 +672,19 @@ def joined(steps: Sequence[CompiledStep], outputs: Mapping[str, str]) -> tuple[C
                 path = _projected(reference, reference.root == "state" and reference.step in fans)
                 if path:
                     projections[reference.step][path] = None
-    returned = {step.id for step in steps if step.part is None} & set(outputs.values())
-    # Charts stand twice in a result.
-    places = len(outputs) + 1
+    returned = set(outputs.values())
+    unread = returned - read
+    if any(step.part or step.foreach for step in steps if step.id in returned):
+        # How much room those take is not known beforehand.
+        unread.clear()
+    # Charts stand twice in a result, and numbers may take twice the room they take in canonical form.
+    places = 2 * (len(outputs) + 1)
     return tuple(
         replace(
             step,
-            barrier=barrier,
-            places=places if step.id in returned - read and step.foreach is None else 0,
+            places=places if step.id in unread else 0,
             readers=tuple(readers[step.id]),
             projections=tuple(sorted(projections[step.id])),
         )
-        for step, barrier in zip(steps, _barriers(steps), strict=True)
+        for step in steps
     )

@@ -61,9 +61,7 @@ def catalogue_documents(settings: Settings) -> tuple[tuple[dict[str, Any], ...],
         AgentNotLoadable: see `agent_classes`; or a file that is no JSON object.
         DuplicateCapability: two classes offer one capability.
     """
-    documents: list[dict[str, Any]] = [
-        _described(settings.agents) if settings.agents else _ours(cache_folder(settings.cache_dir))
-    ]
+    documents: list[dict[str, Any]] = [_described(settings.agents) if settings.agents else _ours(settings)]
     names = ["agents of this system"]
     for path in settings.catalogues:
         documents.append(_document(path))
@@ -105,16 +103,26 @@ def _described(agents: Sequence[str] = ()) -> dict[str, Any]:
     return catalogue_of(agent_classes(agents))
 
 
-def _ours(folder: Path) -> dict[str, Any]:
-    """Return the description of our own agents, made once of the same sources where it can be kept."""
-    kept = folder / f"catalogue-{_sources_sha256()}.json"
-    with suppress(OSError, ValueError):
-        return orjson.loads(kept.read_bytes())
-    document = _described()
-    # Where nothing can be written everything works as well, only slower.
-    with suppress(OSError):
-        _keep(kept, orjson.dumps(document))
-    return document
+def _ours(settings: Settings) -> dict[str, Any]:
+    """Return the description of our own agents, made once of the same sources where it can be kept.
+
+    Where nothing can be read or written everything works as well, only slower.
+    """
+    # Classes imported before may have been made of other sources than there are now.
+    fresh = not any(name.partition(".")[0] in ("agents", "analytics") for name in sys.modules)
+    sources = _sources_sha256()
+    kept: Path | None = None
+    # Without a home directory there is no cache folder either: a RuntimeError.
+    with suppress(OSError, ValueError, RuntimeError):
+        kept = cache_folder(settings.cache_dir) / f"catalogue-{sources}.json"
+        document = orjson.loads(kept.read_bytes())
+        if isinstance(document, dict) and document.get("agents"):
+            return document
+    data = orjson.dumps(_described())
+    if kept is not None and fresh and sources == _sources_sha256():
+        with suppress(OSError):
+            _keep(kept, data)
+    return orjson.loads(data)
 
 
 def _keep(file: Path, data: bytes) -> None:

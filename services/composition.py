@@ -179,8 +179,8 @@ async def open_runtime(settings: Settings, clock: NowClock | None = None) -> Asy
     runtime = build_runtime_postgres(pool, cache, breaker, settings, clock=clock, pipeline=pipeline)
     try:
         yield runtime
-    finally:
         await runtime.drain()
+    finally:
         await pipeline.close()
         await link.close()
         await pool.close()

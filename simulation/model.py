@@ -50,7 +50,7 @@ def answers(asked: Asked) -> list[dict[str, Any]]:
     n, count = inputs.get("n", 0), inputs.get("count", 0)
     match asked.pattern_id:
         case "sim_sequence":
-            return [{"answer": 3 * n + 1}, {"answer": 3 * n + 2}]
+            return [{"answer": n + 2}, {"answer": n + 3}]
         case "sim_parallel":
             return [{"answer": 2 * n + 9}]
         case "sim_pages":

@@ -30,11 +30,8 @@ def _documents(newer: bool) -> dict[str, dict[str, Any]]:
             "inputs": _N,
             "steps": [
                 _step("add", "first", {"left": "{{inputs.n}}", "right": 1}),
-                _step("add", "beside_first", {"left": "{{inputs.n}}", "right": -1}),
                 _step("work", "second", {"value": "{{state.first}}"}),
-                _step("total", "third", {"values": ["{{state.second}}", "{{state.beside_first}}"]}),
-                _step("add", "fourth", {"left": "{{inputs.n}}", "right": 2 if newer else 1}),
-                _step("total", "answer", {"values": ["{{state.third}}", "{{state.fourth}}"]}),
+                _step("add", "answer", {"left": "{{state.second}}", "right": 2 if newer else 1}),
             ],
         },
         "sim_parallel": {

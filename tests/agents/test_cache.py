@@ -186,13 +186,37 @@ async def test_no_answer_waits_for_being_remembered_but_who_asks_again_meanwhile
 
 
 async def test_while_the_cache_is_slow_answers_pile_up_to_a_bound_only() -> None:
-    agent, cache = ProbeAgent(), SlowCache()
+    agent, cache = ProbeAgent(lambda context: "x" * 1_000_000), SlowCache()
     serve = runtime(agent, cache=cache)
-    for number in range(100):
-        asked = request("probe.read", {"label": str(number)}, version=3, pins=PINS)
-        assert how(await serve.handle(asked)) == "miss"
+    asked = [request("probe.private", user_id=uuid4()) for _ in range(30)]
+    for each in asked:
+        assert how(await serve.handle(each)) == "miss"
     await asyncio.sleep(0)
-    assert cache.begun == 64
+    assert cache.begun == 16
     cache.let.set()
     await serve.drain()
-    assert len(cache.kept) == 64
+    assert len(cache.kept) == 16
+
+
+async def test_who_asks_the_same_at_once_makes_one_entry() -> None:
+    agent, cache = ProbeAgent(), SlowCache()
+    serve = runtime(agent, cache=cache)
+    asked = request("probe.read", {"label": "a"}, version=3, pins=PINS)
+    asyncio.get_running_loop().call_later(0.05, cache.let.set)
+    found = await asyncio.gather(*(serve.handle(asked) for _ in range(20)))
+    await serve.drain()
+    assert {answer.digest for answer in found} == {found[0].digest} and (cache.begun, len(cache.kept)) == (1, 1)
+
+
+async def test_an_answer_is_remembered_though_its_artifact_could_not_be_written() -> None:
+    from services.local_artifacts import LocalArtifacts
+
+    class Away(LocalArtifacts):
+        async def put(self, tenant: str, user_id: UUID, data: bytes) -> str:
+            raise ConnectionError("no store")
+
+    agent, cache = ProbeAgent(lambda context: ["x" * 9000]), MemoryCache()
+    serve = runtime(agent, cache=cache, artifacts=Away())
+    assert (await serve.handle(request("probe.private"))).error is not None
+    await serve.drain()
+    assert how(await runtime(agent, cache=cache).handle(request("probe.private"))) == "hit"

@@ -4,8 +4,7 @@ import json
 from pathlib import Path
 
 from cli.exits import Exit
-from cli.pattern_commands import find_pattern, mermaid, text_graph
-from orchestrator.describe import waits_for
+from cli.pattern_commands import find_pattern, mermaid, text_graph, waits_for
 from tests.cli.command import ROOT, invoke, spawn
 
 FAULTY = {

@@ -93,13 +93,10 @@ CATALOGUE = Catalogue.from_json(
             "tester": {
                 "version": "1.0.0",
                 "capabilities": {
-                    "t.noop": capability(pure=False),
-                    "t.pure": capability(),
+                    "t.noop": capability(),
                     "t.undo": capability(retry={"attempts_max": 2, "backoff_s": 1.0, "factor": 2.0, "cap_s": 10.0}),
                     "t.typed": capability(output_schema=_VALUED),
-                    "t.flaky": capability(
-                        pure=False, retry={"attempts_max": 3, "backoff_s": 1.0, "factor": 2.0, "cap_s": 10.0}
-                    ),
+                    "t.flaky": capability(retry={"attempts_max": 3, "backoff_s": 1.0, "factor": 2.0, "cap_s": 10.0}),
                 },
             },
         }
@@ -114,10 +111,6 @@ def pattern_of(document: dict[str, Any], catalogue: Catalogue = CATALOGUE) -> Co
 
 def noop(as_: str, **more: Any) -> dict[str, Any]:
     return {"capability": "t.noop", "as": as_, **more}
-
-
-def pure(as_: str, **more: Any) -> dict[str, Any]:
-    return noop(as_, capability="t.pure", **more)
 
 
 def pack(pack_id: UUID = PACK, status: str = "fresh", day: str = "2026-01-02") -> dict[str, Any]:

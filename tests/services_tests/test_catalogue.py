@@ -1,6 +1,10 @@
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,48 +55,64 @@ def settings(**fields: object) -> Settings:
     return load_settings(_env_file=None, **fields)
 
 
-@pytest.fixture
-def unread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make describing the classes fail, so that only what is kept can answer."""
+def described(folder: Path, home: Path = ROOT, **environment: str) -> dict[str, Any]:
+    """Describe our agents in a process of its own, in which nothing is imported yet."""
+    program = (
+        "import json, sys; from settings import load_settings; from services.catalogue import catalogue_json;"
+        "found = catalogue_json(load_settings(_env_file=None));"
+        "print(json.dumps([found, 'agents.financial_analyst' in sys.modules]))"
+    )
+    variables = {"PATH": os.environ["PATH"], "PYTHONPATH": str(home), "DAWSOS_CACHE_DIR": str(folder), **environment}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=home, env=variables, capture_output=True, text=True, check=True
+    )
+    found, imported = json.loads(done.stdout)
+    return {"agents": found["agents"], "imported": imported}
 
-    def described(*_: object) -> None:
-        raise AssertionError("described again")
 
-    monkeypatch.setattr(services.catalogue, "_described", described)
-
-
-def test_the_description_is_kept_and_is_the_one_of_the_classes(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    first = catalogue_json(settings(cache_dir=tmp_path))
+def test_the_description_is_kept_and_is_the_one_of_the_classes(tmp_path: Path) -> None:
+    truth = json.loads(json.dumps(catalogue_of(agent_classes())))["agents"]
+    assert described(tmp_path) == {"agents": truth, "imported": True}
     (kept,) = tmp_path.iterdir()
-    assert json.loads(kept.read_bytes()) == json.loads(json.dumps(catalogue_of(agent_classes())))
-    request.getfixturevalue("unread")
-    assert catalogue_json(settings(cache_dir=tmp_path)) == json.loads(json.dumps(first))
+    assert json.loads(kept.read_bytes())["agents"] == truth
+    assert described(tmp_path) == {"agents": truth, "imported": False}
 
 
-def test_other_sources_are_described_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for folder in ("agents", "analytics", "topics"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(services.catalogue, "_ROOT", tmp_path)
+def test_other_sources_are_described_anew(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    for folder in ("agents", "analytics", "topics", "orchestrator", "services", "db"):
+        shutil.copytree(ROOT / folder, home / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "settings.py", home)
     cache = tmp_path / "cache"
-    catalogue_json(settings(cache_dir=cache))
-    with (tmp_path / "agents" / "base.py").open("a") as source:
-        source.write("# one comment more\n")
-    catalogue_json(settings(cache_dir=cache))
+    assert described(cache, home)["imported"]
+    source = home / "agents" / "bench.py"
+    source.write_text(source.read_text().replace('"bench.noop"', '"bench.nothing"'))
+    assert list(described(cache, home)["agents"]["bench"]["capabilities"]) == ["bench.nothing"]
     assert len(list(cache.iterdir())) == 2
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"\xff"])
+def test_classes_imported_before_are_not_kept_under_the_sources_of_now(tmp_path: Path) -> None:
+    catalogue_json(settings(cache_dir=tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"\xff", b"null", b"[]", b'{"agents":{}}'])
 def test_a_damaged_description_is_made_again(tmp_path: Path, damage: bytes) -> None:
-    first = catalogue_json(settings(cache_dir=tmp_path))
-    (kept,) = tmp_path.iterdir()
-    kept.write_bytes(damage)
-    assert catalogue_json(settings(cache_dir=tmp_path)) == first
-    assert json.loads(kept.read_bytes())["agents"].keys() == first["agents"].keys()
+    (tmp_path / f"catalogue-{services.catalogue._sources_sha256()}.json").write_bytes(damage)
+    assert set(catalogue_json(settings(cache_dir=tmp_path))["agents"]) >= {"bench", "financial_analyst"}
 
 
-def test_where_nothing_can_be_kept_the_classes_are_described_each_time(tmp_path: Path) -> None:
+def test_where_nothing_can_be_kept_the_classes_are_described_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("no folder")
     assert catalogue_json(settings(cache_dir=tmp_path / "file"))["agents"]
+
+    def homeless(_: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    assert catalogue_json(settings())["agents"]
 
 
 def test_our_agents_are_described_without_services() -> None:
