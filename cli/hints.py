@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.pattern import CompiledPattern
 
 TEXT_FORMATS = ("text", "date")
+FORMATS = (*TEXT_FORMATS, "percent", "money", "price", "ratio", "number", "score", "bp")
 _TONED = ("percent", "money")
 # A newest quarter may be that old.
 _DAYS_MAX = 200
@@ -239,8 +240,16 @@ def days_since(result: ExecutionResult, last: str) -> int | None:
 
 def why_not(result: ExecutionResult, output: str) -> str:
     """Return why an output is not there."""
-    step = step_of(result, output)
-    return (step.skip_reason if step else None) or "not computed"
+    panel = next((each for each in result.trace.per_panel_staleness if each.output == output), None)
+    return (panel.reason if panel else None) or "not computed"
+
+
+def without_columns(value: Any) -> Any:
+    """Return an output without the long columns that charts show: those of equal length beside `dates`."""
+    if not isinstance(value, Mapping) or not isinstance(value.get("dates"), list):
+        return value
+    length = len(value["dates"])
+    return {name: item for name, item in value.items() if not (isinstance(item, list) and len(item) == length)}
 
 
 def step_of(result: ExecutionResult, output: str) -> StepTrace | None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from services.pack_import import ImportReport, ImportRequest
 
 Day = Annotated[date | None, typer.Option(parser=parse_date, metavar="YYYY-MM-DD")]
+_WARNINGS_SHOWN_MAX = 5
 File = Path | None
 
 
@@ -119,6 +120,9 @@ def import_command(
         print_json(report.as_json())
     else:
         say(f"{report.created} created, {report.restated} restated, {report.unchanged} unchanged")
+        if report.to_come:
+            days = f"{report.to_come[0]}" + (f" to {report.to_come[-1]}" if len(report.to_come) > 1 else "")
+            say(f"{counted(len(report.to_come), 'pack')} of a day that is still to come: {days}")
         if report.keeping:
             say(str(report.keeping))
         if report.identifiers:
@@ -132,6 +136,10 @@ def import_command(
             say(f"{on} not built: {found.subject and f'{found.subject}: '}{found.message}")
         if report.warnings:
             say(f"{counted(len(report.warnings), 'warning')}; `dawsos packs show PACK` lists those of a pack")
+            for on, found in report.warnings[:_WARNINGS_SHOWN_MAX]:
+                say(f"{on}: {found.subject and f'{found.subject}: '}{found.message}")
+            if len(report.warnings) > _WARNINGS_SHOWN_MAX:
+                say(f"and {len(report.warnings) - _WARNINGS_SHOWN_MAX} more: --json lists them all")
     if report.faulty:
         raise typer.Exit(Exit.ERROR)
 

@@ -76,6 +76,7 @@ def validate(
 
       dawsos patterns validate my_pattern.json patterns/
     """
+    from cli.hint_faults import hint_faults
     from cli.instance import settings
     from orchestrator.compiler import compile_pattern
     from orchestrator.faults import PatternFaults
@@ -90,18 +91,19 @@ def validate(
     fine = 0
     for where, source in sources.items():
         try:
-            compile_pattern(source, catalogue, where, library=library)
-            fine += 1
+            wrong = hint_faults(compile_pattern(source, catalogue, where, library=library), catalogue, where)
         except PatternFaults as error:
-            faults.extend(fault for fault in error.faults if fault not in faults)
+            wrong = error.faults
+        fine += not wrong
+        faults.extend(fault for fault in wrong if fault not in faults)
     if as_json:
         listed = [{"file": each.where, "pointer": each.pointer, "message": each.message} for each in faults]
         print_json({"valid": fine, "faults": listed})
     else:
         for each in faults:
             typer.echo(str(each))
-        wrong = len({each.where.partition(":")[0] for each in faults})
-        say(f"{fine} valid, {wrong} with faults ({len(faults)} in all)" if faults else f"{fine} valid")
+        files_wrong = len({each.where.partition(":")[0] for each in faults})
+        say(f"{fine} valid, {files_wrong} with faults ({len(faults)} in all)" if faults else f"{fine} valid")
     raise typer.Exit(Exit.ERROR if faults else Exit.OK)
 
 

@@ -13,9 +13,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from cli.figures import amount, counted, day, decimal, duration, percent, quantity, score, sign
+from cli.figures import amount, counted, day, decimal, duration, percent, price, quantity, score, sign
 from cli.hinted import hinted
-from cli.hints import NO_HINTS, Hints, inputs_of
+from cli.hints import NO_HINTS, Hints, inputs_of, why_not, without_columns
 from cli.report.panels import is_attribution, is_performance, is_ratings, total_gain
 from topics.messages import ExecutionResult
 
@@ -78,9 +78,8 @@ def _title(result: ExecutionResult, portfolio_name: str | None) -> RenderableTyp
 def _hinted(result: ExecutionResult, hints: Hints, width: int) -> Iterator[RenderableType]:
     yield from hinted(result, hints, width)
     for output, value in result.data.items():
-        # Long columns are what the report's charts show.
-        if output not in hints.outputs and output != "charts" and not (isinstance(value, Mapping) and "dates" in value):
-            yield _plain(output, value)
+        if output not in hints.outputs and output != "charts":
+            yield _plain(result, output, without_columns(value))
 
 
 def _parts(result: ExecutionResult, holdings: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
@@ -94,7 +93,7 @@ def _parts(result: ExecutionResult, holdings: Sequence[Mapping[str, Any]]) -> It
         elif is_ratings(value):
             yield _ratings(value)
         elif output != "charts":
-            yield _plain(output, value)
+            yield _plain(result, output, value)
 
 
 def _performance(metrics: Mapping[str, Any]) -> RenderableType:
@@ -133,7 +132,7 @@ def _holdings(rows: Sequence[Mapping[str, Any]], base: str) -> RenderableType:
         kind = str(item.get("kind") or "security")
         symbol = str(item.get("symbol"))
         label = symbol if kind == "security" else f"{kind} {symbol}"
-        price = f"{amount(item.get('price'))} {item.get('price_currency') or ''}" if item.get("price") else ""
+        close = f"{price(item.get('price'))} {item.get('price_currency') or ''}" if item.get("price") else ""
         security = kind == "security"
         table.add_row(
             escape(label)
@@ -141,7 +140,7 @@ def _holdings(rows: Sequence[Mapping[str, Any]], base: str) -> RenderableType:
             amount(item.get("value_base")),
             percent(item.get("weight")),
             quantity(item.get("qty_open")) if security else amount(item.get("qty_open")),
-            escape(price),
+            escape(close),
             _toned(item.get("unrealized_pl"), amount(item.get("unrealized_pl"), plus=True)) if security else "",
             _toned(item.get("gain"), percent(item.get("gain"), plus=True)) if security else "",
         )
@@ -178,9 +177,11 @@ def _ratings(value: Mapping[str, Any]) -> RenderableType:
     return Group(Text("Quality ratings", "bold"), Columns(cells, padding=(0, 4)))
 
 
-def _plain(output: str, value: Any) -> RenderableType:
+def _plain(result: ExecutionResult, output: str, value: Any) -> RenderableType:
     import json
 
+    if value is None:
+        return Group(Text(output, "bold"), Text(why_not(result, output), "dim"), Text())
     text = json.dumps(value, ensure_ascii=False, indent=2)
     return Group(Text(output, "bold"), Text(text if len(text) < 4000 else f"{text[:4000]}\n… (use --json for all)"))
 

@@ -204,6 +204,7 @@ class ImportReport:
         identifiers: how many were new or changed.
         doubtful: what is odd about the identifiers; `warnings` are those of packs.
         calendar: name of the policy's calendar, and the last day it is known for; packs are expected up to that day.
+        to_come: days of new packs that have not begun anywhere: a mistyped year, mostly.
         keeping: packs after a restated day that were frozen before this import: they go on seeing its old rows.
     """
 
@@ -215,6 +216,7 @@ class ImportReport:
     calendar: tuple[str, date] | None = None
     packs: list[dict[str, Any]] = field(default_factory=list)
     keeping: Keeping | None = None
+    to_come: list[date] = field(default_factory=list)
     faulty: list[tuple[date, Finding]] = field(default_factory=list)
     warnings: list[tuple[date, Finding]] = field(default_factory=list)
 
@@ -229,9 +231,14 @@ class ImportReport:
             "calendar": self.calendar and {"name": self.calendar[0], "known_until": str(self.calendar[1])},
             "packs": self.packs,
             "keeping": self.keeping and self.keeping.as_json(),
+            "to_come": [str(on) for on in self.to_come],
             "faulty": [{"day": str(on), **found.as_json()} for on, found in self.faulty],
             "warnings": [{"day": str(on), **found.as_json()} for on, found in self.warnings],
         }
+
+
+# Where a day begins first it is 14 hours ahead of UTC.
+_EARLIEST_ZONE = timedelta(hours=14)
 
 
 class _Store(Protocol):
@@ -293,6 +300,8 @@ async def import_packs(
     )
     report.created, report.restated, report.unchanged = built.created, built.restated, built.unchanged
     report.keeping = await _keeping(writer, request.policy, built)
+    today = (known_at + _EARLIEST_ZONE).date()
+    report.to_come = sorted({pack.asof_date for pack in built.written if pack.asof_date > today})
     report.faulty, report.warnings = built.faulty, built.warnings
     report.faulty += await _holes(writer, request.policy, sessions, prices or (), {on for on, _ in days})
     report.faulty.sort(key=lambda found: found[0])

@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import Any
 
 from cli.figures import day, moment, with_minus
-from cli.hints import NO_HINTS, Hints, inputs_of
+from cli.hints import NO_HINTS, Hints, inputs_of, why_not, without_columns
 from cli.report.badges import ended_badge, freshness_badge, status_badge
 from cli.report.charts import Chart, prepare
 from cli.report.evidence import problem, provenance, trace_panel, warnings
@@ -152,7 +152,7 @@ def _outputs(
         elif is_ratings(value):
             tables.append(ratings_panel(value, badge, hover))
         elif output != "charts":
-            others.append(_plain_panel(output, value, badge))
+            others.append(_plain_panel(result, output, value, badge))
     return [figures, _chart_panels(result, charts), tables, others]
 
 
@@ -160,16 +160,11 @@ def _by_hints(result: ExecutionResult, charts: Sequence[Chart], hints: Hints) ->
     """Return the panels in the pattern's order, charts after the first, then outputs it says nothing of."""
     panels = presented(result, hints)
     rest = [
-        _plain_panel(output, value, freshness_badge(result, output))
+        _plain_panel(result, output, without_columns(value), freshness_badge(result, output))
         for output, value in result.data.items()
-        if output not in hints.outputs and output != "charts" and not _is_series(value)
+        if output not in hints.outputs and output != "charts"
     ]
     return [panels[:1], _chart_panels(result, charts), panels[1:], rest]
-
-
-def _is_series(value: Any) -> bool:
-    """Whether an output is long columns that its charts show."""
-    return isinstance(value, Mapping) and "dates" in value
 
 
 def _chart_panels(result: ExecutionResult, charts: Sequence[Chart]) -> Html | None:
@@ -195,8 +190,10 @@ def _chart_panels(result: ExecutionResult, charts: Sequence[Chart]) -> Html | No
     return tag("div", drawn, tag("noscript", "The charts of this page need JavaScript."), class_="panels")
 
 
-def _plain_panel(output: str, value: Any, badge: Html | None) -> Html:
+def _plain_panel(result: ExecutionResult, output: str, value: Any, badge: Html | None) -> Html:
     title = output.replace("_", " ").capitalize()
+    if value is None:
+        return panel(title, tag("p", why_not(result, output), class_="muted"), badge=badge)
     if isinstance(value, Mapping) and value:
         return panel(title, _facts(value), badge=badge)
     if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):

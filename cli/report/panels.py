@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from cli.figures import amount, day, decimal, percent, quantity, score, sign
+from cli.figures import amount, day, decimal, percent, price, quantity, score, sign
 from cli.report.labels import LABELS, holding_label, is_cash, position_label
 from cli.report.markup import Child, Html, tag
 from cli.report.tables import figure, heading, row, sum_row, table, text, two_lines, weight_bar
@@ -246,10 +246,10 @@ def _holding(item: Mapping[str, Any], largest: float, hover: Hover) -> Html:
         why = str(item.get("reason") or (_HOLDINGS["old_price"].format(days=age) if age else status))
         mark = tag("span", status, class_=f"badge {'warn' if status == 'stale' else 'bad'}", title=why)
     currency = str(item.get("price_currency") or item.get("trading_currency") or "")
-    price = item.get("price")
+    close = item.get("price")
     fx = decimal(item.get("fx_rate"))
     fx_text = f"FX {fx:.{4 if fx >= Decimal('0.1') else 6}f}" if fx is not None and fx != 1 else None
-    price_cell: Child = two_lines(f"{amount(price)} {currency}", fx_text) if price is not None else fx_text
+    price_cell: Child = two_lines(f"{price(close)} {currency}", fx_text) if close is not None else fx_text
     gain, cost = item.get("unrealized_pl"), item.get("cost_base")
     security = kind == "security"
 
@@ -259,7 +259,7 @@ def _holding(item: Mapping[str, Any], largest: float, hover: Hover) -> Html:
     return row(
         heading(two_lines(label, sub), " ", mark),
         figure(quantity(item.get("qty_open")) if security else amount(item.get("qty_open")), None, said("qty_open")),
-        tag("td", price_cell, class_=None if price is not None else "muted", title=said("price") or None),
+        tag("td", price_cell, class_=None if close is not None else "muted", title=said("price") or None),
         figure(amount(item.get("value_base")), None, said("value_base")),
         weight_bar(item.get("weight"), percent(item.get("weight")), largest, said("weight")),
         figure(amount(cost) if security else "", None, said("cost_base")),

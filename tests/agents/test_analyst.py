@@ -586,3 +586,44 @@ async def test_fundamentals_and_scores() -> None:
     for row in moat["companies"]:
         if by_badge.get(row["symbol"]):
             assert row["value"] == by_badge[row["symbol"]]["value"]
+
+
+EMPTIED = f"""{OPEN}
+2020-01-02 * "in"
+  Assets:Cash  1000 CAD
+  Equity:In
+2020-01-02 * "buy"
+  Assets:Stock  10 SYN-A {{100 CAD}}
+  Assets:Cash  -1000 CAD
+2020-01-06 * "sold and out"
+  Assets:Stock  -10 SYN-A {{}} @ 110 CAD
+  Income:Gains
+  Equity:In  1100 CAD
+"""
+
+
+@pytest.mark.parametrize("last", ["2020-01-06", "2020-01-31", "2021-07-01"])
+async def test_returns_end_on_the_day_everything_was_paid_out(last: str) -> None:
+    """1,000 became 1,100 in four days: 10%, however long nothing has been invested since."""
+    prices = f"2020-01-02,SYN-A,100,CAD\n2020-01-06,SYN-A,110,CAD\n{last},SYN-B,1,CAD\n"
+    desk = Desk(local_data(EMPTIED, prices, ""))
+    twr = await ask(desk, "metrics.compute_twr", positions=...)
+    dietz = await ask(desk, "metrics.modified_dietz", positions=...)
+    mwr = await ask(desk, "metrics.compute_mwr", positions=...)
+    assert [twr["twr"], dietz["value"], mwr["period"]] == pytest.approx([0.1, 0.1, 0.1], abs=1e-9)
+    assert (dietz["average_capital"], dietz["gain"]) == ("1000", "100")
+    assert twr["annualised"] is None and twr["reasons"]["annualised"] == "less than one year"
+    said = "everything was paid out on 2020-01-06: figures since inception end there"
+    assert (said in twr["warnings"]) is (last > "2020-01-06")
+    if last > "2020-01-06":
+        late = await ask(desk, "metrics.modified_dietz", positions=..., start=last)
+        assert late["value"] is None and late["reasons"]["value"] == "everything was paid out on 2020-01-06"
+
+
+async def test_a_benchmark_has_each_sector_once(desk: Desk) -> None:
+    sector = {"sector": "Technology", "weight": 0.5, "return": 0.1}
+    benchmark = {"name": "Made up", "sectors": [sector, {**sector, "return": -0.05}]}
+    args = {"benchmark": benchmark, "sectors": {"SYN-A": "Technology"}}
+    answer = await desk.step("attribution.brinson", args, await desk.pins())
+    assert answer.error is not None and answer.error.code is Code.INVALID_ARGS
+    assert answer.error.message.endswith("each sector of the benchmark once, got Technology more than once")

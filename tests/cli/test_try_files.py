@@ -156,3 +156,50 @@ def test_imports_no_kafka_and_no_postgres_client() -> None:
 def _own_files() -> tuple[str, ...]:
     files = {"--ledger": "ledger.beancount", "--prices": "prices.csv", "--fx": "fx.csv"}
     return tuple(part for option, name in files.items() for part in (option, str(EXAMPLE / name)))
+
+
+def test_a_day_still_to_come_is_said(tmp_path: Path) -> None:
+    prices = tmp_path / "prices.csv"
+    prices.write_text((EXAMPLE / "prices.csv").read_text() + "2999-01-06,IBM,1,USD\n")
+    found = invoke("try", "portfolio_overview", *_own_files(), "--prices", str(prices), "--base", "CAD", "--json")
+    assert "prices.csv: its prices go on to 2999-01-06, which is still to come" in found.stderr
+
+
+def test_nothing_is_reported_in_a_unit_of_prices() -> None:
+    found = invoke("try", "portfolio_overview", *_own_files(), "--base", "GBX")
+    assert found.exit_code != Exit.OK
+    assert "--base: GBX is a unit of prices, nothing is reported in it: expected GBP" in found.stderr
+
+
+def test_an_output_that_is_not_there_says_why(tmp_path: Path) -> None:
+    steps = [
+        {"capability": "ledger.positions", "as": "positions", "args": {"portfolio_id": "{{inputs.portfolio_id}}"}},
+        {
+            "capability": "portfolio.gains",
+            "as": "gains",
+            "args": {"positions": "{{state.positions}}"},
+            "on_error": "continue",
+        },
+        {"capability": "portfolio.historical_nav", "as": "nav"},
+    ]
+    document = {
+        "id": "mine",
+        "name": "Mine",
+        "inputs": {"portfolio_id": {"type": "uuid", "required": True}},
+        "steps": steps,
+        "outputs": ["positions", "gains", "nav"],
+        "presentation": {"panels": [{"output": "positions", "kind": "none"}]},
+    }
+    file, report = tmp_path / "mine.json", tmp_path / "mine.html"
+    file.write_text(json.dumps(document))
+    found = invoke("try", str(file), "--example", "--report", str(report))
+    why = "failed: portfolio.gains got unfit arguments: /positions/0/"
+    assert why in " ".join(found.stdout.split()) and "null" not in found.stdout.split("gains", 1)[1][:200]
+    page = report.read_text(encoding="utf-8")
+    # Long columns are for charts; the rest of an output the pattern says nothing of is shown.
+    assert why in page and ">Nav<" in page and "nav" in found.stdout
+
+
+def test_a_stopped_run_leaves_nothing_unawaited() -> None:
+    found = spawn("try", "holding_deep_dive", "--example", "--input", "symbol=sap")
+    assert found.returncode != Exit.OK and "never awaited" not in found.stderr

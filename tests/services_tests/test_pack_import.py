@@ -548,3 +548,13 @@ async def test_a_new_policy_needs_days(owner_of_packs: Pool) -> None:
     with pytest.raises(TerminalError, match="give prices or sessions") as refused:
         await import_packs(owner_of_packs, request(rates=(rate(FRIDAY),)), NOW)
     assert refused.value.code is Code.INVALID_INPUT
+
+
+async def test_days_that_have_not_begun_anywhere_are_named(owner_of_packs: Pool) -> None:
+    tomorrow, later = date(2024, 1, 11), date(2030, 3, 4)
+    report = await import_packs(owner_of_packs, request(prices=(price(FRIDAY), price(tomorrow), price(later))), NOW)
+    assert report.to_come == [tomorrow, later] and report.as_json()["to_come"] == ["2024-01-11", "2030-03-04"]
+    # In the earliest time zone it is the eleventh from 10:00 UTC of the tenth on; and what is there is not new.
+    again = request(policy="other", prices=(price(tomorrow),))
+    assert (await import_packs(owner_of_packs, again, NOW.replace(hour=10))).to_come == []
+    assert (await import_packs(owner_of_packs, request(prices=(price(later),)), NOW)).to_come == []

@@ -1,7 +1,7 @@
 // The valued holdings behind a result, as the HTML report shows them; see cli/holdings.py and cli/report/panels.py.
 import { html, useEffect, useState } from "../vendor/htm-preact-3.1.1.module.js";
 import { get } from "./api.js";
-import { amount, percent, quantity, sum, tone } from "./format.js";
+import { amount, percent, price, quantity, sum, tone } from "./format.js";
 import { LABELS, fill, holdingLabel } from "./labels.js";
 import { Badge, Failure, Loading, Panel } from "./ui.js";
 
@@ -83,7 +83,7 @@ const Row = ({ row, largest }) => {
     <tr>
       <th scope="row" class="text">${label}${status !== "ok" && html` <${Badge} tone=${status === "stale" ? "warn" : "bad"} title=${why}>${status}<//>`}${sub && html`<span class="sub">${sub}</span>`}</th>
       ${cell("qty_open", security ? quantity(row.qty_open) : amount(row.qty_open))}
-      <td class=${row.price == null ? "muted" : ""} title=${row.price == null ? row.reason || undefined : `exactly ${row.price}`}>${row.price == null ? rate : html`${amount(row.price)} ${currency}${rate && html`<span class="sub">${rate}</span>`}`}</td>
+      <td class=${row.price == null ? "muted" : ""} title=${row.price == null ? row.reason || undefined : `exactly ${row.price}`}>${row.price == null ? rate : html`${price(row.price)} ${currency}${rate && html`<span class="sub">${rate}</span>`}`}</td>
       ${cell("value_base", amount(row.value_base))}
       <td title=${row.weight == null ? row.reason || undefined : `exactly ${row.weight}`}><span class="weight"><svg class=${row.weight < 0 ? "short" : ""} viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true"><rect class="track" width="100" height="6" /><rect class="bar" width=${largest ? Math.min(100, (100 * Math.abs(row.weight ?? 0)) / largest) : 0} height="6" /></svg><span>${percent(row.weight)}</span></span></td>
       ${security ? html`${cell("cost_base", amount(row.cost_base))}${cell("unrealized_pl", amount(row.unrealized_pl, 2, true), row.unrealized_pl)}${cell("gain", percent(row.gain, 2, true), row.gain)}` : html`<td></td><td></td><td></td>`}
