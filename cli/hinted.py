@@ -90,7 +90,8 @@ def _table(panel: Mapping[str, Any], value: Mapping[str, Any], title: str, width
     rows = fields_of(value_at(value, rows_at))
     if not rows:
         return Group(Text(title, "bold"), Text(reason_of(value, rows_at) or "None.", "dim"), Text())
-    body = [[_cell(row, column) for column in columns] for row in rows[:_ROWS_MAX]]
+    shown, rest = _shown(rows, columns)
+    body = [[_cell(row, column) for column in columns] for row in shown]
     totals = [Text() if column is None else _cell(value, column) for column in totals_of(columns)]
     if totals and not totals[0].plain:
         totals[0] = Text(LABELS["total"], "bold")
@@ -111,9 +112,23 @@ def _table(panel: Mapping[str, Any], value: Mapping[str, Any], title: str, width
     if totals:
         table.add_section()
         table.add_row(*totals[:fitting])
-    notes = [f"and {counted(len(rows) - _ROWS_MAX, 'more row')}"] if len(rows) > _ROWS_MAX else []
+    notes = [rest] if rest else []
     notes += [f"a wider terminal or --report also shows {', '.join(names[fitting:])}"] if names[fitting:] else []
     return Group(table, *(Text(note, "dim") for note in notes))
+
+
+def _shown(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[Mapping[str, Any]]
+) -> tuple[Sequence[Mapping[str, Any]], str]:
+    """Return the rows that are shown, and what is said of the others: of a history the newest are, else the first."""
+    more = len(rows) - _ROWS_MAX
+    if more <= 0:
+        return rows, ""
+    if columns and columns[0].get("format") == "date":
+        first, last = (str(value_at(row, str(columns[0].get("path"))) or "") for row in (rows[0], rows[-1]))
+        if first < last:
+            return rows[-_ROWS_MAX:], f"after {counted(more, 'earlier row')}"
+    return rows[:_ROWS_MAX], f"and {counted(more, 'more row')}"
 
 
 def _fitting(rows: Sequence[Sequence[str]], width: int) -> int:

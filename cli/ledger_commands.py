@@ -189,7 +189,7 @@ def lots(
             "symbol": lot.symbol,
             "acquired": str(lot.acquired),
             "qty": _plain(lot.qty),
-            "cost": _plain(lot.cost),
+            "cost": _plain(round(lot.cost, 10)),
             "cost_per_unit": _per_unit(lot.cost, lot.qty),
             "currency": lot.currency,
         }
@@ -275,7 +275,7 @@ def _by_security(held: Positions) -> list[dict[str, Any]]:
         {
             "symbol": symbol,
             "qty": _plain(qty),
-            "cost": _plain(cost),
+            "cost": _plain(round(cost, 10)),
             # Long here and short there may cancel out; then there is no cost per unit.
             "cost_per_unit": _per_unit(cost, qty) if qty else None,
             "currency": currency,

@@ -162,7 +162,8 @@ def verify_command(
     else:
         say(f"{found['pack_id']}: SHA-256 {found['content_sha256']}, as frozen")
         for change in found["differences"]:
-            typer.echo(f"{change['kind']} of {change['name']}: pack {change['before']}, files {change['after']}")
+            before, after = (change[side] or "none" for side in ("before", "after"))
+            typer.echo(f"{change['kind']} of {change['name']}: pack {before}, files {after}")
         if prices is not None or fx is not None:
             say("the files rebuild it" if found["rebuilt"] else f"{_differ(found['differences'])} from the files")
     if found["rebuilt"] is False:

@@ -74,10 +74,13 @@ class StressGroup(MacroDesk):
 
     @capability("scenarios.list", pure=True, shared=True)
     async def list_scenarios(self, context: CapabilityContext, prefix: str = "") -> ScenarioList:
-        """List the named shocks whose id begins with a prefix."""
+        """List the named shocks whose id begins with a prefix; refused when none does."""
         book = await self._macro.scenarios()
         context.report(source=book.source)
         found = [each for each in book.scenarios.values() if each.id.startswith(prefix)]
+        if not found:
+            known = ", ".join(book.scenarios)
+            raise TerminalError(Code.INVALID_ARGS, f"no scenario begins with {prefix!r}; there are {known}")
         return ScenarioList(
             ids=tuple(each.id for each in found),
             scenarios=tuple(_scenario(each) for each in found),

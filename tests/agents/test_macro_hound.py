@@ -92,6 +92,9 @@ async def test_scenarios_move_market_values() -> None:
     desk = Desk(local_data(LEDGER, PRICES, RATES))
     listed = await ask(desk, "scenarios.list", prefix="deleveraging_")
     assert listed["ids"] == ["deleveraging_us_1929_1932", "deleveraging_japan_1989_1992"]
+    none = await desk.step("scenarios.list", {"prefix": "zzz"}, await desk.pins())
+    assert none.error is not None and none.error.code is Code.INVALID_ARGS
+    assert none.error.message.startswith("no scenario begins with 'zzz'; there are ")
     positions = await desk.valued(await desk.pins())
     found = await ask(desk, "macro.run_scenario", positions=positions, scenario="financial_crisis_2007_2009")
     # 600 of shares and 775 of cash in USD, 132 in CAD; the dollar gains 1/(1 − 0.2432) − 1 on the Canadian one.

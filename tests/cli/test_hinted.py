@@ -63,3 +63,22 @@ def test_columns_that_do_not_fit_are_named(example: ExecutionResult, width: int,
 def test_without_rows_the_reason_stands_there(example: ExecutionResult) -> None:
     assert "no prices" in shown(example, 80, {"rows": [], "reasons": {"rows": "no prices"}})
     assert "not computed" in shown(example, 80, None)
+
+
+def test_of_a_history_the_newest_rows_are_shown(example: ExecutionResult) -> None:
+    columns = [{"path": "on", "label": "Day", "format": "date"}, {"path": "n", "label": "N", "format": "number"}]
+    panel = {"output": "sales", "title": "History", "kind": "table", "columns": columns}
+    rows = [{"on": f"2020-01-{at:02}", "n": at} for at in range(1, 26)]
+
+    def lines(given: list[dict[str, Any]]) -> list[str]:
+        result = example.model_copy(update={"data": {"sales": {"rows": given}}})
+        console = Console(file=io.StringIO(), width=80)
+        for part in hinted(result, Hints([panel]), 80):
+            console.print(part)
+        return [" ".join(line.split()) for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+
+    oldest_first = lines(rows)
+    assert "2020-01-25 25" in oldest_first and "after 5 earlier rows" in oldest_first
+    assert "2020-01-05 5" not in oldest_first
+    newest_first = lines(rows[::-1])
+    assert "2020-01-25 25" in newest_first and "and 5 more rows" in newest_first

@@ -275,3 +275,19 @@ def test_a_line_that_cannot_be_read_is_one_fault_and_its_postings_are_none(head:
     # Without any line above, the first says it for all.
     [fault] = parse("  Assets:Cash  5 USD\n  Assets:Cash  -5 USD\n").faults
     assert (fault.line, "belongs to no directive" in str(fault)) == (1, True)
+
+
+@faults_of
+def test_an_ex_date_under_a_posting_is_not_lost_without_a_word(faults: tuple[Fault, ...]) -> None:
+    """
+    2004-01-01 open Assets:Cash USD
+    2004-01-01 open Income:Dividends:SYN-A
+    2004-02-02 * "dividend"
+      Assets:Cash   5 USD
+        note: "of a posting, which may stand there"
+        ex_date: 2004-01-15
+      Income:Dividends:SYN-A
+    """
+    assert [str(fault) for fault in faults] == [
+        "main.beancount:6: ex_date belongs to the transaction: write it above the postings"
+    ]
