@@ -76,6 +76,29 @@ def draw(form: ChartForm) -> dict[str, Any] | None:
     return spec(form.name, form.title, form.subtitle, form.description or form.title, body)
 
 
+def strangers(form: ChartForm) -> list[str]:
+    """Return what to say of fields that no row of a chart has: what reads them is not drawn, mostly for a typo."""
+    rows = [row for row in form.rows if isinstance(row, Mapping)] or _rows(form.columns)
+    known = dict.fromkeys(key for row in rows for key in row)
+    if not known:
+        return []
+    labels = (form.label,) if isinstance(form.label, str) else form.label
+    reads = {
+        "line": (form.x, *form.y),
+        "area": (form.x, *form.y),
+        "bars": (*labels, form.value),
+        "waterfall": (*labels, form.value),
+        "heatmap": ("year", "month", form.value),
+        "histogram": ("low", "high", form.value),
+    }
+    there = ", ".join(map(str, known))
+    return [
+        f"chart {form.name}: no row has {field!r}; there are {there}"
+        for field in reads[form.kind]
+        if field not in known
+    ]
+
+
 def _rows(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     if not columns:
         return []

@@ -7,7 +7,7 @@ from pydantic import Field
 from agents.analyst.desk import Desk, ValuedRows
 from agents.answers import CurrencyAttribution, PerformanceMetrics
 from agents.capability import capability
-from agents.chart_forms import ChartForm, draw
+from agents.chart_forms import ChartForm, draw, strangers
 from agents.charts import overview
 from agents.context import CapabilityContext
 
@@ -36,4 +36,7 @@ class ChartsGroup(Desk):
         self, context: CapabilityContext, charts: Annotated[list[ChartForm], Field(max_length=50)]
     ) -> list[dict[str, Any]]:
         """Draw rows of earlier steps as lines, areas, bars, waterfalls, heatmaps or histograms."""
+        for form in charts:
+            for warning in strangers(form):
+                context.report(warning=warning)
         return [drawn for form in charts if (drawn := draw(form)) is not None]

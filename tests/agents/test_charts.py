@@ -1,11 +1,12 @@
 import json
 from datetime import date, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from agents.answers import CurrencyAttribution, PerformanceMetrics, ValuedRow
-from agents.chart_forms import ChartForm, draw
+from agents.chart_forms import ChartForm, draw, strangers
 from agents.charts import POINTS_MAX, overview
 from tests.agents.desk import Desk, local_data
 from tests.agents.test_financial_analyst import LEDGER, PRICES, RATES
@@ -149,3 +150,20 @@ def test_what_is_no_gain_has_one_colour_and_shares_are_percentages() -> None:
     assert plain is not None and plain["encoding"]["color"] == {"value": "#2563eb"}
     drawn = draw(ChartForm(kind="histogram", name="h", title="H", rows=[{"low": -0.2, "high": -0.1, "value": 0.2}]))
     assert drawn is not None and drawn["encoding"]["y"]["axis"] == {"format": ".0%"}
+
+
+@pytest.mark.parametrize(
+    ("form", "field"),
+    [
+        ({"kind": "bars", "label": "nam", "value": "gain"}, "nam"),
+        ({"kind": "bars", "label": ["name", "lot"], "value": "gain"}, "lot"),
+        ({"kind": "waterfall", "label": "name", "value": "gian"}, "gian"),
+        ({"kind": "line", "x": "on", "y": ["gain"]}, "on"),
+        ({"kind": "area", "x": "name", "y": ["gain", "loss"]}, "loss"),
+    ],
+)
+def test_a_field_no_row_has_is_named(form: dict[str, Any], field: str) -> None:
+    rows = [{"name": "SYN-A", "gain": 1}, {"name": "SYN-B", "gain": None}]
+    said = strangers(ChartForm.model_validate({"name": "one", "title": "One", "rows": rows, **form}))
+    assert said == [f"chart one: no row has {field!r}; there are name, gain"]
+    assert strangers(ChartForm.model_validate({"name": "one", "title": "One", "rows": [], **form})) == []
