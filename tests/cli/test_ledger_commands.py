@@ -109,3 +109,11 @@ def test_an_unknown_booking_method_is_refused() -> None:
     found = invoke("ledger", "check", EXAMPLE, "--booking", "GUESS")
     assert found.exit_code == Exit.USAGE
     assert json.loads(invoke("ledger", "check", EXAMPLE, "--booking", "lifo", "--json").stdout)["valid"]
+
+
+def test_an_entry_still_to_come_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "main.beancount"
+    head = "2004-01-01 open Assets:Cash\n2004-01-01 open Equity:In\n"
+    file.write_text(head + '2999-01-06 * "in"\n  Assets:Cash  1 USD\n  Equity:In\n')
+    found = invoke("ledger", "check", str(file))
+    assert found.exit_code == Exit.OK and "its last entry is of 2999-01-06, which is still to come" in found.stderr

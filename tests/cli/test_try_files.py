@@ -203,3 +203,16 @@ def test_an_output_that_is_not_there_says_why(tmp_path: Path) -> None:
 def test_a_stopped_run_leaves_nothing_unawaited() -> None:
     found = spawn("try", "holding_deep_dive", "--example", "--input", "symbol=sap")
     assert found.returncode != Exit.OK and "never awaited" not in found.stderr
+
+
+def test_the_price_of_a_penny_share_keeps_its_decimals(tmp_path: Path) -> None:
+    ledger, prices, report = tmp_path / "main.beancount", tmp_path / "prices.csv", tmp_path / "pence.html"
+    ledger.write_text(
+        "2020-01-02 open Assets:Shares\n2020-01-02 open Equity:In\n"
+        '2020-01-02 * "in kind"\n  Assets:Shares  50000 PEN {0.01 GBP}\n  Equity:In\n'
+    )
+    prices.write_text("date,symbol,close,currency\n2020-01-02,PEN,1,GBX\n2020-01-03,PEN,1.2555,GBX\n")
+    files = ("--ledger", str(ledger), "--prices", str(prices), "--base", "GBP")
+    found = invoke("try", "portfolio_overview", *files, "--report", str(report))
+    assert found.exit_code == Exit.OK, found.stderr
+    assert "0.012555 GBP" in found.stdout and "0.012555 GBP" in report.read_text(encoding="utf-8")
