@@ -69,7 +69,7 @@ class ChartForm(Part):
 
 def draw(form: ChartForm) -> dict[str, Any] | None:
     """Return the Vega-Lite spec; None when there is nothing to draw."""
-    rows = [row for row in form.rows if isinstance(row, Mapping)] or _rows(form.columns)
+    rows = _given(form)
     body = _FORMS[form.kind](form, rows) if rows else None
     if body is None:
         return None
@@ -78,10 +78,7 @@ def draw(form: ChartForm) -> dict[str, Any] | None:
 
 def strangers(form: ChartForm) -> list[str]:
     """Return what to say of fields that no row of a chart has: what reads them is not drawn, mostly for a typo."""
-    rows = [row for row in form.rows if isinstance(row, Mapping)] or _rows(form.columns)
-    known = dict.fromkeys(key for row in rows for key in row)
-    if not known:
-        return []
+    rows = _given(form)
     labels = (form.label,) if isinstance(form.label, str) else form.label
     reads = {
         "line": (form.x, *form.y),
@@ -91,12 +88,15 @@ def strangers(form: ChartForm) -> list[str]:
         "heatmap": ("year", "month", form.value),
         "histogram": ("low", "high", form.value),
     }
+    missing = [field for field in reads[form.kind] if not any(field in row for row in rows)]
+    # Hardly ever, so that a long history is not looked through for nothing.
+    known = dict.fromkeys(key for row in rows for key in row) if missing else {}
     there = ", ".join(map(str, known))
-    return [
-        f"chart {form.name}: no row has {field!r}; there are {there}"
-        for field in reads[form.kind]
-        if field not in known
-    ]
+    return [f"chart {form.name}: no row has {field!r}; there are {there}" for field in missing] if known else []
+
+
+def _given(form: ChartForm) -> Sequence[Mapping[str, Any]]:
+    return [row for row in form.rows if isinstance(row, Mapping)] or _rows(form.columns)
 
 
 def _rows(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:

@@ -100,25 +100,31 @@ class _Check:
             return
         for index, field in enumerate(fields):
             here = f"{at}/{index}"
-            if not isinstance(field, Mapping):
+            if isinstance(field, Mapping):
+                yield from self._field(here, field, schema, within)
+            else:
                 yield here, "expected an object with path, label and format"
-                continue
-            for key in field:
-                if key not in _FIELD:
-                    yield here + pointer(key), unknown_key(key, _FIELD)
-            chosen = field.get("formats")
-            named = [value for key, value in chosen.items() if key != "by"] if isinstance(chosen, Mapping) else []
-            for form in (field.get("format", "text"), *named):
-                if form not in FORMATS:
-                    yield f"{here}/format", f"unknown format {form!r}{nearest(str(form), FORMATS)}"
-            if not isinstance(field.get("path"), str):
-                yield f"{here}/path", f"expected a path, got {field.get('path')!r}"
-            for key, before in (("path", within), ("reason", within), ("when", within), ("total", ())):
-                path = field.get(key)
-                if isinstance(path, str) and schema is not None:
-                    found = kinds_at(schema, (*before, *_keys(path)))
-                    if isinstance(found, NoSuchPath):
-                        yield f"{here}/{key}", _missing(path, found)
+
+    @staticmethod
+    def _field(
+        at: str, field: Mapping[str, Any], schema: Mapping[str, Any] | None, within: Sequence[str]
+    ) -> Iterator[tuple[str, str]]:
+        for key in field:
+            if key not in _FIELD:
+                yield at + pointer(key), unknown_key(key, _FIELD)
+        chosen = field.get("formats")
+        named = [value for key, value in chosen.items() if key != "by"] if isinstance(chosen, Mapping) else []
+        for form in (field.get("format", "text"), *named):
+            if form not in FORMATS:
+                yield f"{at}/format", f"unknown format {form!r}{nearest(str(form), FORMATS)}"
+        if not isinstance(field.get("path"), str):
+            yield f"{at}/path", f"expected a path, got {field.get('path')!r}"
+        for key, before in (("path", within), ("reason", within), ("when", within), ("total", ())):
+            path = field.get(key)
+            if isinstance(path, str) and schema is not None:
+                found = kinds_at(schema, (*before, *_keys(path)))
+                if isinstance(found, NoSuchPath):
+                    yield f"{at}/{key}", _missing(path, found)
 
 
 def _keys(path: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +12,7 @@ from cli.console import out, print_json, say
 from cli.exits import Exit
 from cli.failures import CommandFailed
 from cli.figures import counted
-from cli.options import AsJson, parse_date
+from cli.options import AsJson, is_to_come, parse_date
 
 if TYPE_CHECKING:
     from ledger.booked import Booked, Positions
@@ -92,7 +92,7 @@ def check(
             f" {counted(len(found.symbols), 'security', 'securities')}, currencies {', '.join(found.currencies)}"
         )
         say(counted(len(found.faults), "fault") if found.faults else f"valid: {held}")
-        if found.last is not None and found.last > datetime.now().astimezone().date():
+        if found.last is not None and is_to_come(found.last):
             say(f"its last entry is of {found.last}, which is still to come")
     raise typer.Exit(Exit.ERROR if found.faults else Exit.OK)
 

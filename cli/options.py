@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +22,11 @@ def parse_date(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(f"expected a date like 2012-12-31, got {text!r}") from None
+
+
+def is_to_come(on: date) -> bool:
+    """Whether a day has not begun where this runs: mostly a mistyped year."""
+    return on > datetime.now().astimezone().date()
 
 
 class Switch(StrEnum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +11,7 @@ import typer
 from cli.console import say
 from cli.exits import Exit
 from cli.failures import CommandFailed
-from cli.options import AsJson, Asof, Inputs, Report, Switch, parse_date
+from cli.options import AsJson, Asof, Inputs, Report, Switch, is_to_come, parse_date
 
 if TYPE_CHECKING:
     from services.local_data import LocalData
@@ -153,6 +153,6 @@ def _data(
         raise CommandFailed(f"expected {', '.join(missing)} (or --example for the bundled files)", Exit.USAGE)
     data = read_local_data(ledger, prices, fx, base, start)
     last = data.packs.dates[-1]
-    if last > datetime.now().astimezone().date():
+    if is_to_come(last):
         say(f"{prices.name}: its prices go on to {last}, which is still to come; without --asof that day is shown")
     return data

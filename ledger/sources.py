@@ -29,6 +29,14 @@ class UnknownCommit(LookupError):
     """The repository has no such commit; the message names both."""
 
 
+class NotText(ValueError):
+    """Bytes that are no text in UTF-8; `line` is where the first of them stands."""
+
+    def __init__(self, line: int, why: str) -> None:
+        self.line = line
+        super().__init__(why)
+
+
 class UnknownLedger(LookupError):
     """There is no ledger file at the given place; the message names it."""
 
@@ -266,14 +274,23 @@ def _main_of(directory: Path) -> str:
     )
 
 
+def decoded(raw: bytes) -> str:
+    """Return text in UTF-8, with or without a byte order mark.
+
+    Raises:
+        NotText: it is none.
+    """
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        why = f"expected text in UTF-8, got the byte 0x{raw[error.start]:02X}: save it as UTF-8"
+        raise NotText(raw.count(b"\n", 0, error.start) + 1, why) from None
+
+
 def _text(raw: bytes, name: str) -> str:
     if len(raw) > FILE_BYTES_MAX:
         raise UnknownLedger(f"{name} has {len(raw)} bytes, more than {FILE_BYTES_MAX}")
     try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        byte = raw[error.start]
-        raise UnknownLedger(
-            f"{name}:{line}: expected text in UTF-8, got the byte 0x{byte:02X}: save it as UTF-8"
-        ) from None
+        return decoded(raw)
+    except NotText as error:
+        raise UnknownLedger(f"{name}:{error.line}: {error}") from None

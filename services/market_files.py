@@ -20,15 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from agents.ports import PriceRow, RateRow
-from services.price_files import (
-    PRICE_COLUMNS,
-    RATE_COLUMNS,
-    FilesRejected,
-    Unreadable,
-    decoded,
-    parse_prices,
-    parse_rates,
-)
+from ledger.sources import NotText, decoded
+from services.price_files import PRICE_COLUMNS, RATE_COLUMNS, FilesRejected, parse_prices, parse_rates
 from topics.errors import Fault
 
 ECB_PIVOT = "EUR"
@@ -81,10 +74,10 @@ def market_text(name: str, data: bytes, columns: tuple[str, ...]) -> MarketFile:
         return MarketFile(name, digest, _from_parquet(name, data, columns))
     if data[:2] == b"PK":
         data = _only_member(name, data)
-    text = decoded(data)
-    if isinstance(text, Unreadable):
-        raise _rejected(name, text.line, text.why)
-    return MarketFile(name, digest, text)
+    try:
+        return MarketFile(name, digest, decoded(data))
+    except NotText as error:
+        raise _rejected(name, error.line, str(error)) from None
 
 
 def prices_of(file: MarketFile) -> list[PriceRow]:

@@ -15,6 +15,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from agents.ports import PriceRow, RateRow
+from ledger.sources import NotText, decoded
 from topics.errors import Fault
 
 PRICE_COLUMNS = ("date", "symbol", "close", "currency")
@@ -127,17 +128,10 @@ def text_of(path: Path) -> str | Unreadable:
     """Return a file's text, or why it cannot be read."""
     try:
         return decoded(path.read_bytes())
+    except NotText as error:
+        return Unreadable(error.line, str(error))
     except OSError as error:
         return Unreadable(1, f"cannot read it: {error.strerror}")
-
-
-def decoded(data: bytes) -> str | Unreadable:
-    """Return text in UTF-8, or where it is none."""
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        return Unreadable(line, f"expected text in UTF-8, got the byte 0x{data[error.start]:02X}: save it as UTF-8")
 
 
 def records(
