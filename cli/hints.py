@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from cli.figures import NOT_AVAILABLE, amount, decimal, percent, price, quantity, score
 from cli.report.labels import field_label, position_label
 from topics.messages import ExecutionResult
-from topics.trace import StepTrace
+from topics.trace import PanelStaleness, StepTrace
 
 if TYPE_CHECKING:
     from orchestrator.catalogue import Catalogue
@@ -238,9 +238,14 @@ def days_since(result: ExecutionResult, last: str) -> int | None:
     return age if age is not None and age > _DAYS_MAX else None
 
 
+def panel_of(result: ExecutionResult, output: str) -> PanelStaleness | None:
+    """Return what the trace says about one output."""
+    return next((panel for panel in result.trace.per_panel_staleness if panel.output == output), None)
+
+
 def why_not(result: ExecutionResult, output: str) -> str:
     """Return why an output is not there."""
-    panel = next((each for each in result.trace.per_panel_staleness if each.output == output), None)
+    panel = panel_of(result, output)
     return (panel.reason if panel else None) or "not computed"
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from cli.figures import day
-from cli.hints import days_since
+from cli.hints import days_since, panel_of
 from cli.report.markup import Html, tag
 from topics.messages import ExecutionResult
-from topics.trace import PanelStaleness
 
 _STATUS_TONE = {
     "succeeded": "good",
@@ -23,11 +22,6 @@ _PANEL_TONE = {"fresh": "good", "stale": "warn", "unavailable": "bad"}
 def status_badge(status: str) -> Html:
     """Return the badge of an execution's or a step's status."""
     return tag("span", status.replace("_", " "), class_=f"badge {_STATUS_TONE.get(status, 'warn')}".strip())
-
-
-def panel_of(result: ExecutionResult, output: str) -> PanelStaleness | None:
-    """Return what the trace says about one output."""
-    return next((panel for panel in result.trace.per_panel_staleness if panel.output == output), None)
 
 
 def freshness_badge(result: ExecutionResult, output: str, *, short: bool = False) -> Html | None:
