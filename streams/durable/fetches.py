@@ -10,6 +10,9 @@ Stock also asks several objects about each partition, before and after every fet
 the changelog's that is 4% of a workflow's CPU. The usual case, where every partition has a leader and a position, is
 decided here; anything else is left to stock.
 
+After a few records the next fetch goes out a little later than what they caused: the broker takes requests one after
+another, and the write alone would wake it, often on the processor we are running on.
+
 Nobody waits for the resumption of a paused partition; who resumes one must call `look_again`, or it is noticed within
 the fetcher's timeout, a tenth of a second.
 """
@@ -22,6 +25,11 @@ from typing import Any
 from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.fetch import FetchRequest
+
+# With so many records at once handling takes longer than a fetch, which then goes on meanwhile.
+_MANY_RECORDS = 16
+# Turns of the event loop from a record to the produce request it caused, at most, when nothing is waited for.
+_TURNS = 8
 
 _stock = Fetcher._get_actions_per_node
 
@@ -36,6 +44,14 @@ def install() -> None:
 def look_again(fetcher: Any) -> None:
     """Let a fetcher look at its partitions at once."""
     fetcher._notify(fetcher._wait_consume_future)
+
+
+def _look_soon(fetcher: Any, turns: int = _TURNS) -> None:
+    """Let a fetcher look at its partitions after so many turns of the event loop."""
+    if turns:
+        asyncio.get_running_loop().call_soon(_look_soon, fetcher, turns - 1)
+    else:
+        look_again(fetcher)
 
 
 async def _fetch_requests_routine(fetcher: Any) -> None:
@@ -57,6 +73,9 @@ async def _fetch_requests_routine(fetcher: Any) -> None:
                 elif task.result():
                     for waiter in fetcher._fetch_waiters:
                         fetcher._notify(waiter)
+                    # Whoever takes the records wakes us; a consumer that is busy elsewhere does not.
+                    fetcher._unconsumed_timer = loop.call_later(fetcher._prefetch_backoff, wake)
+                    return
             wake()
 
         task = loop.create_task(work)
@@ -148,6 +167,8 @@ def _drain(fetcher: Any, partitions: Any, max_records: int | None) -> dict[Any, 
     """
     records = fetcher._records
     drained: dict[Any, list[Any]] = {}
+    emptied = False
+    taken = 0
     share = None if max_records is None else max(1, max_records // max(1, len(records)))
     for partition in list(records):
         if partitions and partition not in partitions:
@@ -166,9 +187,18 @@ def _drain(fetcher: Any, partitions: Any, max_records: int | None) -> dict[Any, 
         found = fetched.getall(share)
         if not fetched.has_more():
             del records[partition]
-            look_again(fetcher)
+            emptied = True
         if found:
             drained[partition] = found
+            taken += len(found)
+    if emptied:
+        timer = getattr(fetcher, "_unconsumed_timer", None)
+        if timer is not None:
+            timer.cancel()
+        if taken < _MANY_RECORDS:
+            _look_soon(fetcher)
+        else:
+            look_again(fetcher)
     return drained
 
 
