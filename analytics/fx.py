@@ -144,7 +144,7 @@ def contradiction(rows: Iterable[tuple[date, str, str, Decimal]]) -> str:
     for on, base, quote, rate in rows:
         by_day.setdefault(on, {})[base, quote] = rate
     worst: tuple[float, date, Triangle] | None = None
-    for on, given in by_day.items():
+    for on, given in sorted(by_day.items()):  # of equal ones the first day, in whatever order rows come
         for each in triangles(given):
             if each.error > CONTRADICTION_MIN and (worst is None or each.error > worst[0]):
                 worst = (each.error, on, each)

@@ -4,11 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from typing import TypeVar
 from uuid import UUID
 
 from db.pack_content import plain
 from topics.errors import Code, TerminalError
 from topics.messages import PackRef, PackStatus
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,28 @@ class PackSeries:
     observed: Mapping[str, tuple[date | None, ...]]
     rates: Mapping[tuple[str, str], tuple[Decimal | None, ...]]
     sources: tuple[str, ...] = ()
+
+
+def continued(known: PackSeries, later: PackSeries) -> PackSeries:
+    """Return a series followed by the days after it."""
+    return PackSeries(
+        known.dates + later.dates,
+        _joined(known, known.closes, later, later.closes),
+        {**known.currencies, **later.currencies},
+        _joined(known, known.observed, later, later.observed),
+        _joined(known, known.rates, later, later.rates),
+        tuple(sorted({*known.sources, *later.sources})),
+    )
+
+
+def _joined(
+    known: PackSeries,
+    before: Mapping[_Key, tuple[_Value | None, ...]],
+    later: PackSeries,
+    after: Mapping[_Key, tuple[_Value | None, ...]],
+) -> dict[_Key, tuple[_Value | None, ...]]:
+    nothing_before, nothing_after = (None,) * len(known.dates), (None,) * len(later.dates)
+    return {key: before.get(key, nothing_before) + after.get(key, nothing_after) for key in {**before, **after}}
 
 
 def in_currency(close: Decimal, price_unit: int) -> Decimal:

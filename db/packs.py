@@ -7,6 +7,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TypeVar
@@ -18,7 +19,7 @@ from db.pack_checks import Finding, check_content
 from db.pack_choice import PackDecision, PackFacts, choose_pack
 from db.pack_content import Origin, PackContent, PackRejected, PriceRow, RateRow
 from db.pack_difference import RowChange, difference
-from db.pack_series import PackInfo, PackSeries, Security, in_currency, require_frozen
+from db.pack_series import PackInfo, PackSeries, Security, continued, in_currency, require_frozen
 from db.postgres import Pool, upstream_failures
 from db.sql import query
 from topics.errors import Code, TerminalError
@@ -33,6 +34,20 @@ class AnnouncedEarly(TerminalError):
     """A pack was announced that is not there, or not with those rows."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A series that was read, with what tells whether another one begins with it."""
+
+    series: PackSeries
+    policy: str
+    freeze_seq: int
+    usable: tuple[str, ...]
+
+    @property
+    def last(self) -> date:
+        return self.series.dates[-1]
+
+
 class PackRepository:
     """Read access to packs, and their freezing. Works with the application's role.
 
@@ -43,6 +58,7 @@ class PackRepository:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._kept: OrderedDict[tuple[object, ...], PackSeries] = OrderedDict()
+        self._newest: OrderedDict[tuple[object, ...], _Known] = OrderedDict()
 
     async def resolve(self, policy: str, asof: date | None, pack_id: UUID | None) -> PackDecision:
         """Choose the pack for a day (None: the newest day with a pack that has not failed), or check the one given.
@@ -76,25 +92,32 @@ class PackRepository:
         """Return prices and rates from `start` (None: the first day there is) to the pack's own day.
 
         Rates are the stored pairs that help to convert between `currencies`: both sides among them, or one side and
-        a currency that stands in several pairs of the pack. One round trip; remembered afterwards.
+        a currency that stands in several pairs of the pack. One round trip; remembered afterwards, so that the pack of
+        a later day reads its own rows only.
 
         Raises:
             TerminalError: UNKNOWN_PACK, PACK_WARMING, PACK_FAILED.
             RetryableError: Postgres failed.
         """
-        key = (pack_id, tuple(sorted(set(symbols))), tuple(sorted(set(currencies))), start)
-        kept = self._kept.get(key)
+        question = (tuple(sorted(set(symbols))), tuple(sorted(set(currencies))), start)
+        kept = self._kept.get((pack_id, *question))
         if kept is not None:
-            self._kept.move_to_end(key)
+            self._kept.move_to_end((pack_id, *question))
             return kept
+        known = self._newest.get(question)
+        reach = (None,) * 4 if known is None else (known.policy, known.last, known.freeze_seq, list(known.usable))
         with upstream_failures("reading a price series"):
-            rows = await self._pool.fetch(query("pack_series"), pack_id, list(key[1]), list(key[2]), start)
+            rows = await self._pool.fetch(
+                query("pack_series"), pack_id, list(question[0]), list(question[1]), start, *reach
+            )
         if not rows or not rows[0]["days"]:
             require_frozen(await self._ref(pack_id), pack_id)
-        series = _series(rows)
-        self._kept[key] = series
-        if len(self._kept) > _SERIES_KEPT_MAX:
-            self._kept.popitem(last=False)
+        series, own = _series(rows), rows[0]
+        if own["kind"] == "rest":
+            assert known is not None
+            series = continued(known.series, series)
+        _keep(self._kept, (pack_id, *question), series)
+        _keep(self._newest, question, _Known(series, own["name"], int(own["numbers"]), tuple(own["sources"])))
         return series
 
     async def securities(self, symbols: Sequence[str]) -> Mapping[str, Security]:
@@ -314,6 +337,13 @@ def pack_refusals(pack_id: UUID) -> Iterator[None]:
         raise TerminalError(Code.INVALID_REQUEST, f"pack {pack_id}: {error}") from error
 
 
+def _keep(kept: OrderedDict[tuple[object, ...], T], key: tuple[object, ...], value: T) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    if len(kept) > _SERIES_KEPT_MAX:
+        kept.popitem(last=False)
+
+
 def _ref_or_none(text: str | None) -> PackRef | None:
     return None if text is None else PackRef.model_validate_json(text)
 
@@ -333,7 +363,7 @@ def _info(row: asyncpg.Record) -> PackInfo:
 
 
 def _series(rows: Sequence[asyncpg.Record]) -> PackSeries:
-    """Rows: first the days, then one for each symbol and each pair, its values as one comma-separated text.
+    """Rows: first that of the days, then one for each symbol and each pair, its values as one comma-separated text.
 
     Text, because the driver decodes arrays of numeric five times slower than `Decimal` reads strings.
     """

@@ -47,24 +47,38 @@ SELECT
 FROM days, target
 
 -- name: pack_series
--- $1 pack, $2 symbols, $3 currencies, $4 first day or null. First row: the days. Then a row for each symbol and pair:
--- days is null when every day has a value, observed is null when every value was observed on its pack's day.
-WITH seen AS MATERIALIZED (
-    SELECT DISTINCT ON (pack.asof_date) pack.id, pack.asof_date
-    FROM pricing_pack AS own JOIN pricing_pack AS pack
-        ON pack.policy = own.policy AND pack.asof_date <= own.asof_date AND pack.freeze_seq <= own.freeze_seq
-    WHERE own.id = $1 AND pack.asof_date >= coalesce($4::date, '-infinity')
-    ORDER BY pack.asof_date, pack.revision DESC
-), extent AS MATERIALIZED (
-    SELECT count(*) AS length, min(asof_date) AS first, max(asof_date) AS last FROM seen
+-- $1 pack, $2 symbols, $3 currencies, $4 first day or null. $5 policy, $6 last day, $7 freeze_seq and $8 usable currencies
+-- of a series known already, null for none: where that is the beginning of this one, only later days are read.
+-- First row: 'rest' then, else 'all'; policy, freeze_seq and usable currencies of this one; its days. Then a row for each
+-- symbol and pair: days is null when every day has a value, observed is null when every value was observed on its pack's
+-- day.
+WITH own AS MATERIALIZED (
+    SELECT policy, asof_date, freeze_seq FROM pricing_pack WHERE id = $1
 ), sides AS MATERIALIZED (
     SELECT unnest(ARRAY[base_ccy, quote_ccy]) AS currency FROM fx_rates WHERE pack_id = $1
 ), usable AS MATERIALIZED (
     -- What was asked for, and what cross rates can go through.
-    SELECT array_agg(currency) AS currencies
+    SELECT coalesce(array_agg(currency ORDER BY currency), '{}') AS currencies
     FROM (
         SELECT unnest($3::text[]) AS currency UNION SELECT currency FROM sides GROUP BY currency HAVING count(*) > 1
     ) AS either
+), reach AS MATERIALIZED (
+    SELECT
+        own.policy = $5 AND own.asof_date > $6::date AND own.freeze_seq >= $7::bigint AND usable.currencies = $8::text[]
+        AND NOT EXISTS (
+            SELECT FROM pricing_pack AS revised
+            WHERE revised.policy = own.policy AND revised.asof_date BETWEEN coalesce($4::date, '-infinity') AND $6
+                AND revised.freeze_seq > $7 AND revised.freeze_seq <= own.freeze_seq
+        ) AS grows
+    FROM own, usable
+), seen AS MATERIALIZED (
+    SELECT DISTINCT ON (pack.asof_date) pack.id, pack.asof_date
+    FROM own JOIN pricing_pack AS pack
+        ON pack.policy = own.policy AND pack.asof_date <= own.asof_date AND pack.freeze_seq <= own.freeze_seq
+    WHERE pack.asof_date >= (SELECT CASE WHEN grows THEN $6 + 1 ELSE coalesce($4, '-infinity') END FROM reach)
+    ORDER BY pack.asof_date, pack.revision DESC
+), extent AS MATERIALIZED (
+    SELECT count(*) AS length, min(asof_date) AS first, max(asof_date) AS last FROM seen
 ), pairs AS MATERIALIZED (
     SELECT base.currency AS base_ccy, quote.currency AS quote_ccy
     FROM usable, unnest(usable.currencies) AS base (currency), unnest(usable.currencies) AS quote (currency)
@@ -72,8 +86,9 @@ WITH seen AS MATERIALIZED (
         AND (base.currency = ANY ($3::text[]) OR quote.currency = ANY ($3::text[]))
 )
 SELECT
-    'days' AS kind, '' AS name, '' AS currency, 1 AS price_unit, array_agg(asof_date ORDER BY asof_date) AS days,
-    NULL::date[] AS observed, '' AS numbers, '{}'::text[] AS sources
+    CASE WHEN (SELECT grows FROM reach) THEN 'rest' ELSE 'all' END AS kind, (SELECT policy FROM own) AS name, '' AS currency,
+    1 AS price_unit, array_agg(asof_date ORDER BY asof_date) AS days, NULL::date[] AS observed,
+    (SELECT freeze_seq::text FROM own) AS numbers, (SELECT currencies FROM usable) AS sources
 FROM seen
 UNION ALL
 SELECT 'price', symbol, trading_ccy, price_unit, days, observed, numbers, sources

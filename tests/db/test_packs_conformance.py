@@ -311,6 +311,30 @@ async def test_what_a_pack_sees_never_changes(packs: Packs) -> None:
     assert series.closes["SYN-A"] == (Decimal(99), Decimal(98), Decimal("10.6"))
 
 
+async def test_what_was_read_before_changes_no_series(packs: Packs) -> None:
+    pivot = RateRow("USD", "CAD", Decimal("1.35"), FRIDAY, "boc")
+    days = [
+        (TUESDAY, content(TUESDAY, pence=None)),
+        (WEDNESDAY, content(WEDNESDAY, close="10.75")),
+        # A restatement, a rate to cross through that was not there before, a day that comes late, days without news.
+        (TUESDAY, content(TUESDAY, close="99")),
+        (FRIDAY, PackContent(content(FRIDAY).prices, (*content(FRIDAY).rates, pivot))),
+        (THURSDAY, content(THURSDAY, usd="1.3")),
+        (MONDAY, content(MONDAY, close="12")),
+        (MONDAY, content(MONDAY, close="13")),
+    ]
+    frozen: list[UUID] = []
+    for day, rows in days:
+        frozen.append(await fresh(packs, day, rows))
+        for pack in (frozen[-1], frozen[len(frozen) // 2]):
+            for start in (None, WEDNESDAY):
+                if start is not None and (await packs.show(pack)).ref.asof_date < start:
+                    continue
+                anew = PackWriter(packs._pool) if isinstance(packs, PackWriter) else packs
+                question = (pack, ["SYN-A", "SYN-P"], ["USD", "GBP"], start)
+                assert await packs.series(*question) == await anew.series(*question)
+
+
 async def test_only_frozen_packs_have_a_past(packs: Packs) -> None:
     warming = await packs.create(POLICY, FRIDAY, NOW)
     await refusal(Code.PACK_WARMING, packs.series(warming.pack_id, [], [], None))
