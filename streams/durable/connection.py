@@ -6,15 +6,25 @@ each part, on the path of every hop.
 """
 
 import asyncio
+import time
 import weakref
+from collections.abc import Callable
 from struct import Struct
 from typing import Any
 
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.fetch import FetchRequest_v11
+from aiokafka.protocol.produce import ProduceRequest_v7
+
+from streams.durable.wire import decode_fetched, decode_stored
 
 _HEADER = Struct(">ihhih")
 _SIZE_BYTES = 4
+_DECODERS: dict[type, Callable[[bytes, int], Any]] = {
+    FetchRequest_v11: decode_fetched,
+    ProduceRequest_v7: decode_stored,
+}
 _stock = AIOKafkaConnection.send
 
 
@@ -69,6 +79,19 @@ def _read_frames(connection: Any) -> asyncio.Future[None]:
     return reading
 
 
+def _hand_over(connection: Any, answer: bytes) -> None:
+    """Give an answer to whoever waits for it; the common ones on a shorter way, everything else as stock does."""
+    correlation_id, request, response = connection._requests[0]
+    decode = _DECODERS.get(type(request))
+    if decode is None or response.done() or answer[:4] != correlation_id.to_bytes(4, "big"):
+        connection._handle_frame(answer)
+        return
+    response.set_result(decode(answer, 4))
+    connection._last_action = time.monotonic()
+    # Only now: whatever fails before, closing the connection tells the one who waits.
+    connection._requests.popleft()
+
+
 class _Frames(asyncio.Protocol):
     """Cuts what arrives into answers. What else a connection tells goes to aiokafka's own protocol.
 
@@ -114,7 +137,7 @@ class _Frames(asyncio.Protocol):
             connection = self._connection()
             if connection is None or self._reading.done():
                 return end
-            connection._handle_frame(data[first:after])
+            _hand_over(connection, data[first:after])
             at = after
         self._wanted = _SIZE_BYTES
         return at

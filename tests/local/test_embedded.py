@@ -162,16 +162,25 @@ async def test_postgres_waits_for_busy_backends_of_a_killed_server(folder: Path)
         assert child is not None
         busy = await asyncpg.connect(addresses.postgres)
         watcher = await asyncpg.connect(addresses.postgres)
-        # Counting does not look at the postmaster, so this backend outlives it for a moment.
-        query = asyncio.ensure_future(busy.fetchval("SELECT count(*) FROM generate_series(1, 9e6)"))
+        backend = await busy.fetchval("SELECT pg_backend_pid()")
+        # Counting does not look at the postmaster, so this backend outlives it.
+        counting = "SELECT count(*) FROM (SELECT generate_series(1, 1e12)) AS numbers"
+        query = asyncio.ensure_future(busy.fetchval(counting))
         while not await watcher.fetchval(
             "SELECT true FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid()"
         ):
             pass
         os.kill(child.pid, signal.SIGKILL)
         await child.exited()
-        await services.restart("postgres")
-        assert "pre-existing shared memory block" in DataDir(folder).log_file("postgres").read_text()
+        restart = asyncio.create_task(services.restart("postgres"))
+        log = DataDir(folder).log_file("postgres")
+        try:
+            async with asyncio.timeout(30):
+                while "pre-existing shared memory block" not in log.read_text():  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+        finally:
+            os.kill(backend, signal.SIGKILL)
+        await restart
         again = await asyncpg.connect(addresses.postgres)
         assert await again.fetchval("SELECT 1") == 1
         await again.close()

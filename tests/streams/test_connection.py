@@ -1,9 +1,11 @@
 """Answers are cut out of the bytes of a connection, however these arrive."""
 
 import asyncio
+from collections import deque
 from typing import Any, cast
 
 import pytest
+from aiokafka.protocol.fetch import FetchRequest, FetchRequest_v11, FetchResponse_v11
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,8 +13,11 @@ from streams.durable.connection import _Frames
 
 
 class Connection:
+    """Waits for answers that only aiokafka's own way knows, as to a heartbeat."""
+
     def __init__(self) -> None:
         self.answers: list[bytes] = []
+        self._requests: Any = [(1, object(), None)]
 
     def _handle_frame(self, answer: bytes) -> None:
         if answer == b"nonsense":
@@ -87,3 +92,17 @@ async def test_nothing_is_handed_to_a_connection_that_was_closed_or_forgotten() 
     assert connection.answers == []
     _, _, _, frames = opened()
     frames.data_received(framed(b"for nobody"))
+
+
+async def test_answers_to_fetches_are_decoded_at_once_unless_out_of_step() -> None:
+    connection, _, _, frames = opened()
+    answered, odd = (asyncio.get_running_loop().create_future() for _ in range(2))
+    fetch = FetchRequest(20, 1, 1000, 1, []).build(FetchRequest_v11)
+    connection._requests = deque([(7, fetch, answered), (8, fetch, odd)])
+    body = FetchResponse_v11(3, 0, 0, []).encode()
+    frames.data_received(framed((7).to_bytes(4, "big") + body))
+    assert answered.result().throttle_time_ms == 3 and connection.answers == []
+    out_of_step = (9).to_bytes(4, "big") + body
+    frames.data_received(framed(out_of_step))
+    # Stock closes the connection then.
+    assert connection.answers == [out_of_step] and not odd.done()

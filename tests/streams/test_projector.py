@@ -13,6 +13,7 @@ from db.dead_letters import DeadLetterRepository
 from db.executions import ExecutionRepository
 from db.migrate import migrate
 from db.offsets import load_offsets
+from db.outbox import OutboxRepository
 from db.pack_content import PackContent, RateRow
 from db.pack_policies import PolicyRepository
 from db.pack_watch import PackWatchRepository
@@ -180,6 +181,9 @@ async def test_a_pack_status_is_published_after_its_commit_and_announcements_fre
         # The same announcement again is harmless.
         await producer.send_and_wait(topic, encode(announced), b"one key", partition=0)
         await read_until(settings, PACK_EVENTS, lambda found: len(found) >= 2)
+        # What is sent is marked a moment later.
+        while await OutboxRepository(pool).pending():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
     finally:
         for task in (relay, applier):
             task.cancel()

@@ -1,98 +1,96 @@
-import copy
+"""The fast codec gives and reads the bytes of aiokafka's own."""
+
 from io import BytesIO
+from struct import error as StructError
 from typing import Any
 
 import pytest
 from aiokafka.protocol.fetch import FetchRequest, FetchRequest_v11, FetchResponse_v11
 from aiokafka.protocol.produce import ProduceRequest, ProduceRequest_v7, ProduceResponse_v7
-from aiokafka.protocol.types import Array, Bytes, Int16, Int32, Int64
+from aiokafka.protocol.struct import Struct
 
 from streams.durable import wire
 
-REQUEST = Array(
-    ("partition", Int32),
-    ("current_leader_epoch", Int32),
-    ("fetch_offset", Int64),
-    ("log_start_offset", Int64),
-    ("max_bytes", Int32),
-)
-RESPONSE = Array(
-    ("partition", Int32),
-    ("error_code", Int16),
-    ("highwater_offset", Int64),
-    ("last_stable_offset", Int64),
-    ("log_start_offset", Int64),
-    ("aborted_transactions", Array(("producer_id", Int64), ("first_offset", Int64))),
-    ("preferred_read_replica", Int32),
-    ("records", Bytes),
-)
 PARTITIONS = [
     (0, 0, 2**40, 2**40, 0, [], -1, b"x" * 1000),
     (1, 6, -1, -1, -1, None, -1, None),
     (2**31 - 1, -1, 5, 4, 3, [(1, 2), (2**50, 3)], 7, b""),
 ]
+STORED = [(0, 0, 2**40, 2**41, 5), (2**31 - 1, -1, -1, -1, -1)]
 
 
-def test_a_request_has_the_bytes_of_the_generic_codec() -> None:
-    items = [(0, -1, 0, -1, 1024), (7, -1, 2**40, -1, 2**31 - 1)]
-    assert wire.FetchedFrom.encode(items) == REQUEST.encode(items)
-    assert wire.FetchedFrom.encode([]) == REQUEST.encode([])
+def generic(message: Any) -> bytes:
+    return Struct.encode(message)
 
 
-def test_a_response_is_read_as_by_the_generic_codec() -> None:
-    data = RESPONSE.encode(PARTITIONS)
-    assert wire.Fetched.decode(BytesIO(data)) == RESPONSE.decode(BytesIO(data)) == PARTITIONS
+def read_generically(response: Any, data: bytes) -> Any:
+    return Struct.decode.__func__(response, data)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("topics", [[], [("a", [(0, 5, 100), (1, 2**40, 100)]), ("größe", [(0, 7, 2**31 - 1)])]])
+def test_a_fetch_has_the_bytes_of_the_generic_codec(topics: list[Any]) -> None:
+    request = FetchRequest(20, 1, 1000, 1, topics, rack_id="here").build(FetchRequest_v11)
+    assert wire.encode_fetch(request) == generic(request)
+    request.forgotten_topics_data = [("b", [1, 2])]
+    assert wire.encode_fetch(request) == generic(request)
+
+
+@pytest.mark.parametrize("transaction", [None, "t"])
+@pytest.mark.parametrize("topics", [[], [("a", [(0, b"x" * 1000), (7, b"")]), ("b", [(0, b"y")])]])
+def test_a_produce_has_the_bytes_of_the_generic_codec(topics: list[Any], transaction: str | None) -> None:
+    request = ProduceRequest(transaction, -1, 60_000, topics).build(ProduceRequest_v7)
+    assert wire.encode_produce(request) == generic(request)
+
+
+@pytest.mark.parametrize("topics", [[], [("a", PARTITIONS), ("b", PARTITIONS[:1]), ("c", [])]])
+def test_what_was_fetched_is_read_as_by_the_generic_codec(topics: list[Any]) -> None:
+    data = generic(FetchResponse_v11(3, 4, 5, topics))
+    response = wire.decode_fetched(data)
+    assert response == read_generically(FetchResponse_v11, data)
+    assert response.topics == topics
+    assert wire.decode_fetched(b"head" + data, 4) == response
+
+
+@pytest.mark.parametrize("topics", [[], [("a", STORED), ("b", []), ("c", STORED[:1])]])
+def test_what_was_stored_is_read_as_by_the_generic_codec(topics: list[Any]) -> None:
+    data = generic(ProduceResponse_v7(topics, 9))
+    response = wire.decode_stored(data)
+    assert response == read_generically(ProduceResponse_v7, data)
+    assert response.topics == topics
+    assert wire.decode_stored(b"head" + data, 4) == response
 
 
 def test_partitions_without_news_are_left_out() -> None:
     idle = [(3, 0, 9, 9, 0, [], -1, b""), (4, 0, 9, 9, 0, None, -1, None)]
-    data = RESPONSE.encode([idle[0], *PARTITIONS, idle[1]])
-    assert wire.Fetched.decode(BytesIO(data)) == PARTITIONS
+    data = generic(FetchResponse_v11(0, 0, 0, [("a", [idle[0], *PARTITIONS, idle[1]])]))
+    assert wire.decode_fetched(data).topics == [("a", PARTITIONS)]
 
 
 def test_a_response_that_ends_early_is_an_error() -> None:
+    data = generic(FetchResponse_v11(0, 0, 0, [("a", PARTITIONS[:1])]))
     with pytest.raises(ValueError, match="expected 1000 bytes of records, got 999"):
-        wire.Fetched.decode(BytesIO(RESPONSE.encode(PARTITIONS[:1])[:-1]))
+        wire.decode_fetched(data[:-1])
+    with pytest.raises(StructError):
+        wire.decode_fetched(data[:30])
 
 
-def test_installed_whole_messages_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FetchRequest_v11, "SCHEMA", copy.deepcopy(FetchRequest_v11.SCHEMA))
-    monkeypatch.setattr(FetchResponse_v11, "SCHEMA", copy.deepcopy(FetchResponse_v11.SCHEMA))
-    wire._replace(FetchRequest_v11.SCHEMA, REQUEST)
-    wire._replace(FetchResponse_v11.SCHEMA, RESPONSE)
-    asked = FetchRequest(20, 1, 1000, 1, [("a", [(0, 5, 100), (1, 6, 100)]), ("b", [(0, 7, 100)])])
-    request = asked.build(FetchRequest_v11).encode()
-    response = FetchResponse_v11(0, 0, 0, [("a", PARTITIONS), ("b", PARTITIONS[:1])]).encode()
-    generic = FetchResponse_v11.decode(response).topics
+def test_installed_they_stand_for_the_generic_codec(monkeypatch: pytest.MonkeyPatch) -> None:
+    for message, method in (
+        (FetchRequest_v11, "encode"),
+        (ProduceRequest_v7, "encode"),
+        (FetchResponse_v11, "decode"),
+        (ProduceResponse_v7, "decode"),
+    ):
+        monkeypatch.setattr(message, method, getattr(message, method))
     wire.install()
     wire.install()
-    assert asked.build(FetchRequest_v11).encode() == request
-    assert FetchResponse_v11.decode(response).topics == generic
-
-
-def test_produce_messages_are_as_by_the_generic_codec(monkeypatch: pytest.MonkeyPatch) -> None:
-    batches = Array(("partition", Int32), ("messages", Bytes))
-    stored = Array(
-        ("partition", Int32),
-        ("error_code", Int16),
-        ("offset", Int64),
-        ("timestamp", Int64),
-        ("log_start_offset", Int64),
-    )
-    sent = [(0, b"x" * 1000), (7, b"")]
-    assert wire.Batches.encode(sent) == batches.encode(sent)
-    answered = [(0, 0, 2**40, 2**41, 5), (2**31 - 1, -1, -1, -1, -1)]
-    data = stored.encode(answered)
-    assert wire.Stored.decode(BytesIO(data)) == stored.decode(BytesIO(data)) == answered
-    assert wire.Stored.decode(BytesIO(stored.encode([]))) == []
-    version: Any
-    for version, fast in ((ProduceRequest_v7, batches), (ProduceResponse_v7, stored)):
-        monkeypatch.setattr(version, "SCHEMA", copy.deepcopy(version.SCHEMA))
-        wire._replace(version.SCHEMA, fast)
-    asked = ProduceRequest(None, -1, 60_000, [("a", sent), ("b", sent[:1])])
-    request = asked.build(ProduceRequest_v7).encode()
-    response = ProduceResponse_v7([("a", answered)], 0).encode()
-    generic = version.decode(response).topics
-    wire.install()
-    assert asked.build(ProduceRequest_v7).encode() == request
-    assert version.decode(response).topics == generic
+    asked = FetchRequest(20, 1, 1000, 1, [("a", [(0, 5, 100)])]).build(FetchRequest_v11)
+    sent = ProduceRequest(None, -1, 60_000, [("a", [(0, b"x")])]).build(ProduceRequest_v7)
+    assert asked.encode() == generic(asked)
+    assert sent.encode() == generic(sent)
+    fetched, stored = FetchResponse_v11(0, 0, 0, [("a", PARTITIONS)]), ProduceResponse_v7([("a", STORED)], 0)
+    for answer in (fetched, stored):
+        assert type(answer).decode(generic(answer)) == answer
+        stream = BytesIO(b"head" + generic(answer))
+        stream.seek(4)
+        assert type(answer).decode(stream) == answer
