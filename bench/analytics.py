@@ -19,7 +19,7 @@ from analytics.bookings import BookingRow
 from analytics.history import build
 from analytics.market import FxRow, Market, PriceRow, align
 from analytics.returns import compute_twr
-from bench.steps import machine
+from bench.machine import machine
 
 POSITIONS, DAYS, TRADES = 500, 2_520, 3_000
 _CURRENCIES = ("CAD", "USD", "EUR")

@@ -12,8 +12,9 @@ from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
 
+from bench.machine import machine
 from bench.processes import end, part, until_again
-from bench.steps import WARM_UP, load, machine, on_own_system
+from bench.steps import WARM_UP, load, on_own_system
 from bench.timers import paced
 from settings import Settings
 from streams.publisher import ExecutionClient

@@ -4,8 +4,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from bench.machine import machine
 from bench.processes import CpuMeter, per_execution_ms
-from bench.steps import WARM_UP, load, machine, on_own_system, request
+from bench.steps import WARM_UP, load, on_own_system, request
 from settings import Settings
 from streams.publisher import ExecutionClient
 from topics.messages import ExecutionStatus

@@ -13,8 +13,9 @@ from uuid import uuid4
 import orjson
 import psutil
 
+from bench.machine import machine
 from bench.processes import CpuMeter
-from bench.steps import PATTERN_ID, USER, machine, on_own_system
+from bench.steps import PATTERN_ID, USER, on_own_system
 from local.data_dir import DataDir
 from local.state import running_state
 from services.tokens import Role, demo_token

@@ -7,8 +7,9 @@ from typing import Any
 
 import orjson
 
+from bench.machine import machine
 from bench.processes import CpuMeter, per_execution_ms
-from bench.steps import PATTERNS, WARM_UP, load, machine, on_own_system
+from bench.steps import PATTERNS, WARM_UP, load, on_own_system
 from settings import Settings
 from streams.publisher import ExecutionClient
 

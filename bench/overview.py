@@ -23,7 +23,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from agents.ports import PriceRow, RateRow
-from bench.steps import machine
+from bench.machine import machine
 from db import pack_content
 from db.pack_series import Security
 from db.pack_writer import PackWriter

@@ -14,8 +14,9 @@ from uuid import UUID
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from bench.machine import machine
 from bench.processes import CpuMeter, part, per_execution_ms, resident_bytes
-from bench.steps import WARM_UP, load, machine, own_system, request, run
+from bench.steps import WARM_UP, load, own_system, request, run
 from db.pack_writer import PackWriter
 from db.postgres import open_pool
 from settings import Settings

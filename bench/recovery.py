@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from bench.machine import machine
 from bench.parked import park, warming_pack
 from bench.processes import Process, cpu_s, end, gauge, part, resident_bytes, until_again, until_gone
-from bench.steps import load, machine, on_own_system
+from bench.steps import load, on_own_system
 from settings import Settings
 from streams.clients import start_consumer, topic_name
 from streams.publisher import ExecutionClient

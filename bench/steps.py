@@ -6,18 +6,17 @@ and this process as an external client that keeps a number of executions under w
 
 import asyncio
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+from bench.machine import machine
 from bench.processes import CpuMeter, per_execution_ms
 from local.stack import UP_ARGV, Stack
 from settings import Settings, load_settings
@@ -146,18 +145,6 @@ def own_system(
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = value
-
-
-def machine() -> dict[str, Any]:
-    """Return what the figures depend on."""
-    return {
-        "cpus": os.cpu_count(),
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        "faust": version("faust-streaming"),
-        "aiokafka": version("aiokafka"),
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:

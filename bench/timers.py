@@ -10,9 +10,10 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
+from bench.machine import machine
 from bench.parked import DAY, PATTERN_ID, WAIT_S, warming_pack
 from bench.steps import PATTERN_ID as STEPS
-from bench.steps import WARM_UP, load, machine, on_own_system, request
+from bench.steps import WARM_UP, load, on_own_system, request
 from settings import Settings
 from streams.publisher import ExecutionClient
 from topics.messages import ExecutionStatus, Gate, GatePolicy

@@ -133,7 +133,7 @@ def failover(as_json: AsJson = False) -> None:
 def engine(as_json: AsJson = False) -> None:
     """The pure engine alone: `advance` calls per second for patterns of several sizes."""
     from bench.engine import measure
-    from bench.steps import machine
+    from bench.machine import machine
 
     _show({**measure(), "machine": machine()}, as_json)
 
@@ -156,7 +156,7 @@ def ledger(
 ) -> None:
     """A generated ledger parsed and booked in a process of its own: CPU seconds and peak memory."""
     from bench.ledger import measure
-    from bench.steps import machine
+    from bench.machine import machine
 
     _show({**measure(transactions), "machine": machine()}, as_json)
 

@@ -133,6 +133,18 @@ def resolve_ref(repository: Path, ref: str = "refs/heads/main") -> str:
             raise UnknownCommit(f"{repository} has no ref {ref!r}") from None
 
 
+def written_ref(repository: Path, ref: str) -> str | None:
+    """Return what stands in a ref's own file, which counts before all others; None when it has none.
+
+    Whether there is such a commit is not looked at.
+    """
+    inside = repository / ".git"
+    try:
+        return ((inside if inside.is_dir() else repository) / ref).read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
 def keep_commit(repository: Path, commit: str) -> None:
     """Name a commit by a ref of our own, so that git never collects it, even when its branch is rewritten.
 

@@ -15,7 +15,7 @@ from agents.ports import LedgerSnapshot, Portfolio, SnapshotStore
 from ledger.booked import Booking
 from ledger.booking import book
 from ledger.directives import LedgerRejected
-from ledger.sources import Tree, UnknownCommit, UnknownLedger, from_git, keep_commit, resolve_ref
+from ledger.sources import Tree, UnknownCommit, UnknownLedger, from_git, keep_commit, resolve_ref, written_ref
 from topics.errors import Code, TerminalError
 
 BRANCH = "refs/heads/main"
@@ -57,14 +57,26 @@ class GitLedgers:
         self._snapshots = snapshots
         self._branch = branch
         self._kept: set[str] = set()
+        self._heads: set[str] = set()
         self._known: Memo[LedgerSnapshot] = Memo(_MEMO_ENTRIES)
 
     async def head(self, tenant: str, user_id: UUID, portfolio: Portfolio) -> str:
         """See `agents.ports.LedgerPort`."""
         try:
-            return await asyncio.to_thread(resolve_ref, self._repository, self._branch)
+            return await asyncio.to_thread(self._head)
         except UnknownCommit as error:
             raise TerminalError(Code.UNKNOWN_LEDGER_COMMIT, str(error)) from None
+
+    def _head(self) -> str:
+        """Read the branch's own file; opening the repository takes a hundred times as long."""
+        written = written_ref(self._repository, self._branch)
+        if written is not None and written in self._heads:
+            return written
+        head = resolve_ref(self._repository, self._branch)
+        if len(self._heads) >= _KEPT_MAX:
+            self._heads.clear()
+        self._heads.add(head)
+        return head
 
     async def snapshot(self, tenant: str, user_id: UUID, portfolio: Portfolio, commit: str) -> LedgerSnapshot:
         """See `agents.ports.LedgerPort`."""

@@ -34,6 +34,7 @@ from streams.clients import MESSAGE_BYTES_MAX, topic_name
 from streams.dead_letter import Stage, dead_letter, undo_letter
 from streams.durable.acks import OrderedAcks
 from streams.durable.owned import NotOwner, OwnedRows
+from streams.durable.sender import SEND_TURNS
 from streams.execution_rows import ExecutionRows
 from streams.failstop import PauseWatch, fail_stop
 from streams.flow import FlowControl, PartitionFlow
@@ -324,18 +325,22 @@ class Processor:
         headers: Headers,
     ) -> None:
         """Publish results once the state that justifies them is durable; then only the terminal record is needed."""
+        # Encoded while the rows, which leave first, are on their way.
+        for _ in range(SEND_TURNS):
+            await asyncio.sleep(0)
+        encoded = [encode(result) for result in results]
         for delivery in deliveries:
             await delivery
         # Confirmed while nobody else can own the partition: whoever comes next finds this state and repeats its result.
         await self._lease.held()
         own = False
-        for result in results:
+        for result, data in zip(results, encoded, strict=True):
             target = key_of(result.execution_id)
             own = own or target == key
             self.census.results[result.status] += 1
             # The answer to a conflicting request has an id, and so perhaps a partition, of its own.
             number = partition if target == key else partition_of(target, self._partitions)
-            await (await self._send(self._results, target, encode(result), number, as_list(headers)))
+            await (await self._send(self._results, target, data, number, as_list(headers)))
         self._finishing.discard(key)
         if own:
             await self._shrink(partition, key)

@@ -19,6 +19,8 @@ from aiokafka.producer.sender import Sender, SendProduceReqHandler
 # client as much CPU as several executions' worth of records, and in a crowd nobody waits for one hop alone.
 CROWD_RECORDS = 64
 CROWD_LINGER_S = 0.001
+# Turns of the event loop from a record's `send` until it has left, while no request to its broker is under way.
+SEND_TURNS = 3
 
 _stock_routine = Sender._sender_routine
 

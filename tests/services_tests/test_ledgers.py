@@ -5,9 +5,10 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from dulwich.repo import Repo
 
 from ledger.sources import commit_files, from_text
-from services.ledgers import GitLedgers, TextLedger, text_commit
+from services.ledgers import BRANCH, GitLedgers, TextLedger, text_commit
 from services.local_data import LocalPortfolio
 from topics.errors import Code, TerminalError
 
@@ -62,6 +63,24 @@ async def test_a_commit_stays_what_it_was_when_the_branch_moves(tmp_path: Path) 
     assert await ledgers.head("t", ALICE, mine) == second != first
     amounts = [(await ledgers.snapshot("t", ALICE, mine, sha)).rows[0].amount for sha in (first, second)]
     assert amounts == [10, 20]
+
+
+@pytest.mark.parametrize("folder", ["", ".git"])
+async def test_the_head_is_the_branch_of_now_however_git_keeps_it(tmp_path: Path, folder: str) -> None:
+    mine = portfolio("a/main.beancount")
+    made = commit(tmp_path / folder, {"a/main.beancount": deposit(10)})
+    ledgers = GitLedgers(tmp_path, None)
+    assert [await ledgers.head("t", ALICE, mine) for _ in range(2)] == [made, made]
+    with Repo(str(tmp_path / folder)) as repo:
+        repo.refs.pack_refs(all=True)
+        assert not (tmp_path / folder / BRANCH).exists()
+    assert await ledgers.head("t", ALICE, mine) == made
+    moved = commit(tmp_path / folder, {"a/main.beancount": deposit(20)})
+    assert await ledgers.head("t", ALICE, mine) == moved
+    (tmp_path / folder / BRANCH).write_text(f"{'0' * 40}\n")
+    with pytest.raises(TerminalError) as refused:
+        await ledgers.head("t", ALICE, mine)
+    assert refused.value.code is Code.UNKNOWN_LEDGER_COMMIT
 
 
 async def test_booked_once_then_read_from_the_store_with_the_same_rows(tmp_path: Path) -> None:
