@@ -117,7 +117,8 @@ class PackRepository:
             assert known is not None
             series = continued(known.series, series)
         _keep(self._kept, (pack_id, *question), series)
-        _keep(self._newest, question, _Known(series, own["name"], int(own["numbers"]), tuple(own["sources"])))
+        if series.dates:
+            _keep(self._newest, question, _Known(series, own["name"], int(own["numbers"]), tuple(own["sources"])))
         return series
 
     async def securities(self, symbols: Sequence[str]) -> Mapping[str, Security]:
@@ -367,7 +368,7 @@ def _series(rows: Sequence[asyncpg.Record]) -> PackSeries:
 
     Text, because the driver decodes arrays of numeric five times slower than `Decimal` reads strings.
     """
-    dates: tuple[date, ...] = tuple(rows[0]["days"])
+    dates: tuple[date, ...] = tuple(rows[0]["days"] or ())
     place_of: dict[date, int] = {}
     closes: dict[str, tuple[Decimal | None, ...]] = {}
     observed: dict[str, tuple[date | None, ...]] = {}

@@ -9,7 +9,7 @@ import pytest
 
 from db.memory_packs import MemoryPacks
 from db.pack_content import PackContent, PackRejected, PriceRow, RateRow, pack_id_of
-from db.pack_series import Security
+from db.pack_series import PackSeries, Security
 from db.pack_writer import PackWriter
 from db.postgres import open_pool
 from tests.db.market import (
@@ -276,6 +276,7 @@ async def test_series(packs: Packs) -> None:
     assert series.rates == {("EUR", "USD"): (Decimal("1.1"), Decimal("1.2"), Decimal("1.1"))}
     assert series.sources == ("prices:syn", "rates:ecb")
 
+    assert await packs.series(last, ["SYN-A"], ["USD"], FRIDAY) == PackSeries((), {}, {}, {}, {}, ())
     short = await packs.series(last, ["SYN-A"], ["USD", "GBP"], THURSDAY)
     assert short.dates == (THURSDAY,)
     # The euro is the pivot between the two, though nobody asked for it.

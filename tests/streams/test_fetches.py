@@ -1,13 +1,20 @@
-"""The short way to choose what to fetch asks for the same as aiokafka's own."""
+"""The short way to choose what to fetch asks for the same as aiokafka's own, and leaves at the right moment."""
 
 import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.structs import TopicPartition
 
+from settings import Settings
+from streams.clients import start_consumer, start_producer, topic_name
 from streams.durable import fetches
+from streams.topics_admin import create_topics
+from topics.table import CAPABILITY_RESULTS, EXECUTION_REQUESTS
 
 TOPICS = ("a", "b")
 
@@ -148,3 +155,35 @@ def test_no_partition_comes_last_for_ever() -> None:
         first.add((topic, partitions[0][0]))
     assert {topic for topic, _ in first} == {"a", "b"}
     assert {number for _, number in first} == {0, 1}
+
+
+@pytest.mark.integration
+async def test_what_a_record_causes_leaves_before_the_next_fetch(
+    service_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await create_topics(service_settings, ["probe"])
+    asked, answers = (topic_name(service_settings, name) for name in (EXECUTION_REQUESTS, CAPABILITY_RESULTS))
+    producer = await start_producer(service_settings, "probe")
+    consumer = await start_consumer(service_settings, client_id="probe")
+    consumer.assign([TopicPartition(asked, 0)])
+    written: list[str] = []
+    send = AIOKafkaConnection.send
+
+    def noted(connection: Any, request: Any, **options: Any) -> Any:
+        written.extend({ProduceRequest: ["produce"], FetchRequest: ["fetch"]}.get(type(request), []))
+        return send(connection, request, **options)
+
+    monkeypatch.setattr(AIOKafkaConnection, "send", noted)
+    try:
+        for number in range(20):
+            await producer.send_and_wait(asked, b"%d" % number, b"key", 0)
+            assert len(await consumer.getmany(timeout_ms=10_000)) == 1
+            written.clear()
+            await (await producer.send(answers, b"answer", b"key", 0))
+            assert written[0] == "produce"
+        # The fetch is late, not left out.
+        await producer.send_and_wait(asked, b"last", b"key", 0)
+        assert len(await consumer.getmany(timeout_ms=10_000)) == 1
+    finally:
+        await consumer.stop()
+        await producer.stop()
