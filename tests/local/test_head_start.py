@@ -145,19 +145,23 @@ async def test_a_broker_starts_with_it_and_also_when_the_file_is_damaged(tmp_pat
     cache = tmp_path / "cache"
     shutil.copytree(jars[0].parent, cache / f"kafka-{KAFKA_VERSION}")
     with DataDir(tmp_path / "instance") as data_dir:
-        ports = data_dir.choose_ports({})
 
-        async def started(*, optimizing: bool = True) -> str:
-            """Start, ask and end a broker; return its command line and what it said."""
-            instance, controller = data_dir.instance(), ports["kafka_controller"]
-            server = KafkaServer(
+        def broker(*, optimizing: bool) -> KafkaServer:
+            ports = data_dir.choose_ports({})
+            return KafkaServer(
                 data_dir,
-                instance,
+                data_dir.instance(),
                 ports["kafka"],
-                controller_port=controller,
+                controller_port=ports["kafka_controller"],
                 cache=cache,
                 optimizing=optimizing,
             )
+
+        async def started(*, optimizing: bool = True) -> str:
+            """Start, ask and end a broker; return its command line and what it said."""
+            # While the head start is made, which takes long, the ports may be taken by others.
+            await broker(optimizing=optimizing).prepare()
+            server = broker(optimizing=optimizing)
             await server.start(60)
             assert await server.answers() and server.child is not None
             said = command_line(server.child.pid)
