@@ -28,6 +28,8 @@ from topics.messages import PackAnnouncement, PackRef, PackStatus
 # At 10 symbols over 9 years one takes about 3 MB.
 _SERIES_KEPT_MAX = 16
 T = TypeVar("T")
+# Symbols, currencies, first day.
+_Question = tuple[tuple[str, ...], tuple[str, ...], date | None]
 
 
 class AnnouncedEarly(TerminalError):
@@ -57,8 +59,7 @@ class PackRepository:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._kept: OrderedDict[tuple[object, ...], PackSeries] = OrderedDict()
-        self._newest: OrderedDict[tuple[object, ...], _Known] = OrderedDict()
+        self._kept: OrderedDict[tuple[UUID, _Question], _Known] = OrderedDict()
 
     async def resolve(self, policy: str, asof: date | None, pack_id: UUID | None) -> PackDecision:
         """Choose the pack for a day (None: the newest day with a pack that has not failed), or check the one given.
@@ -100,11 +101,11 @@ class PackRepository:
             RetryableError: Postgres failed.
         """
         question = (tuple(sorted(set(symbols))), tuple(sorted(set(currencies))), start)
-        kept = self._kept.get((pack_id, *question))
+        kept = self._kept.get((pack_id, question))
         if kept is not None:
-            self._kept.move_to_end((pack_id, *question))
-            return kept
-        known = self._newest.get(question)
+            self._kept.move_to_end((pack_id, question))
+            return kept.series
+        known = self._last_known(question)
         reach = (None,) * 4 if known is None else (known.policy, known.last, known.freeze_seq, list(known.usable))
         with upstream_failures("reading a price series"):
             rows = await self._pool.fetch(
@@ -116,10 +117,15 @@ class PackRepository:
         if own["kind"] == "rest":
             assert known is not None
             series = continued(known.series, series)
-        _keep(self._kept, (pack_id, *question), series)
-        if series.dates:
-            _keep(self._newest, question, _Known(series, own["name"], int(own["numbers"]), tuple(own["sources"])))
+        self._kept[pack_id, question] = _Known(series, own["name"], int(own["numbers"]), tuple(own["sources"]))
+        if len(self._kept) > _SERIES_KEPT_MAX:
+            self._kept.popitem(last=False)
         return series
+
+    def _last_known(self, question: _Question) -> _Known | None:
+        """Return what was last asked for in the same words, of whichever pack."""
+        same = (known for (_, asked), known in reversed(self._kept.items()) if asked == question and known.series.dates)
+        return next(same, None)
 
     async def securities(self, symbols: Sequence[str]) -> Mapping[str, Security]:
         """Return what is known of each symbol; unknown ones are absent."""
@@ -336,13 +342,6 @@ def pack_refusals(pack_id: UUID) -> Iterator[None]:
         raise TerminalError(Code.UNKNOWN_PACK, f"there is no pack {pack_id}") from error
     except (asyncpg.RestrictViolationError, asyncpg.CheckViolationError, asyncpg.UniqueViolationError) as error:
         raise TerminalError(Code.INVALID_REQUEST, f"pack {pack_id}: {error}") from error
-
-
-def _keep(kept: OrderedDict[tuple[object, ...], T], key: tuple[object, ...], value: T) -> None:
-    kept[key] = value
-    kept.move_to_end(key)
-    if len(kept) > _SERIES_KEPT_MAX:
-        kept.popitem(last=False)
 
 
 def _ref_or_none(text: str | None) -> PackRef | None:

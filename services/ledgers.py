@@ -57,7 +57,7 @@ class GitLedgers:
         self._snapshots = snapshots
         self._branch = branch
         self._kept: set[str] = set()
-        self._heads: set[str] = set()
+        self._last_head: str | None = None
         self._known: Memo[LedgerSnapshot] = Memo(_MEMO_ENTRIES)
 
     async def head(self, tenant: str, user_id: UUID, portfolio: Portfolio) -> str:
@@ -69,13 +69,9 @@ class GitLedgers:
 
     def _head(self) -> str:
         """Read the branch's own file; opening the repository takes a hundred times as long."""
-        written = written_ref(self._repository, self._branch)
-        if written is not None and written in self._heads:
-            return written
-        head = resolve_ref(self._repository, self._branch)
-        if len(self._heads) >= _KEPT_MAX:
-            self._heads.clear()
-        self._heads.add(head)
+        head = self._last_head
+        if head is None or written_ref(self._repository, self._branch) != head:
+            head = self._last_head = resolve_ref(self._repository, self._branch)
         return head
 
     async def snapshot(self, tenant: str, user_id: UUID, portfolio: Portfolio, commit: str) -> LedgerSnapshot:

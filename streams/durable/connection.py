@@ -122,8 +122,7 @@ class _Frames(asyncio.Protocol):
         except Exception as error:
             self._fail(error)
             return
-        if rest < len(data):
-            begun += data[rest:] if rest else data
+        begun += data[rest:]
 
     def _answers(self, data: bytes) -> int:
         """Hand over the whole answers in some bytes; returns where the next one begins."""
