@@ -4,7 +4,7 @@ Everything here is immutable once the pins are fixed, so it is kept in the proce
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -13,7 +13,7 @@ from uuid import UUID
 from agents.context import CapabilityContext
 from agents.memo import Memo
 from agents.naming import first_named
-from agents.ports import LedgerPort, LedgerSnapshot, PackPort, PackSeries, Portfolio, PortfolioPort
+from agents.ports import LedgerPort, LedgerSnapshot, PackPort, PackSeries, Portfolio, PortfolioPort, Security
 from analytics.bookings import currencies_of
 from analytics.fx import CARRY_DAYS_MAX, MINOR_UNITS, FxHistory, InconsistentRates, contradiction
 from analytics.history import History, build
@@ -40,6 +40,7 @@ class Book:
     Attributes:
         snapshot: rows of all dates; callers look at those up to `pins.asof`.
         series: prices and rates from shortly before the first booking to the pack's day.
+        securities: what the pack sees of every symbol ever held; unknown ones are absent.
         fx: the rates of `series` around trade dates.
     """
 
@@ -47,6 +48,7 @@ class Book:
     portfolio: Portfolio
     snapshot: LedgerSnapshot
     series: PackSeries
+    securities: Mapping[str, Security]
     fx: FxHistory
 
     def rate_on(self, currency: str, on: date) -> Decimal | None:
@@ -98,7 +100,7 @@ async def series_of(
 
 
 class Books:
-    """Loads books through the ports. Cost: three queries per new (portfolio, commit, pack), none when known."""
+    """Loads books through the ports. Cost: four queries per new (portfolio, commit, pack), none when known."""
 
     def __init__(self, portfolios: PortfolioPort, ledgers: LedgerPort, packs: PackPort) -> None:
         self._portfolios = portfolios
@@ -115,6 +117,10 @@ class Books:
         """
         pins = _pinned(context)
         return await self._books.get(_key(context, pins), lambda: self._load(context, pins))
+
+    def expect(self, context: CapabilityContext, pins: Pins, portfolio: Portfolio, snapshot: LedgerSnapshot) -> None:
+        """Begin to load the book of these pins: the next steps will ask for it, and meet whatever is wrong with it."""
+        self._books.expect(_key(context, pins), lambda: self._read(pins, portfolio, snapshot))
 
     async def performance(self, context: CapabilityContext) -> tuple[Book, Performance]:
         """Return the book and its daily history; what looks like a forgotten split becomes a warning of the answer.
@@ -134,11 +140,17 @@ class Books:
         if portfolio is None:
             raise unknown_portfolio(pins.portfolio_id)
         snapshot = await self._ledgers.snapshot(context.tenant, context.user_id, portfolio, pins.ledger_commit_hash)
+        return await self._read(pins, portfolio, snapshot)
+
+    async def _read(self, pins: Pins, portfolio: Portfolio, snapshot: LedgerSnapshot) -> Book:
         rows = [row for row in snapshot.rows if row.on <= pins.asof]
         symbols = sorted({row.symbol for row in rows if row.kind == "lot"})
         currencies = sorted(currencies_of(rows) | {pins.base_ccy})
         start = rows[0].on - _LEAD if rows else pins.asof
-        series = await series_of(self._packs, pins.pricing_pack_id, symbols, currencies, start)
+        series, securities = await asyncio.gather(
+            series_of(self._packs, pins.pricing_pack_id, symbols, currencies, start),
+            self._packs.securities(pins.pricing_pack_id, symbols),
+        )
         # Only trade dates are looked up here, each with the days a rate may be carried from.
         traded = {
             row.on - timedelta(days=age) for row in rows if row.kind == "lot" for age in range(CARRY_DAYS_MAX + 1)
@@ -147,7 +159,7 @@ class Books:
             fx = FxHistory(rate for rate in series.rates if rate[0] in traded)
         except InconsistentRates as error:
             raise TerminalError(Code.MISSING_FX, f"pack {pins.pricing_pack_id}: {error}") from error
-        return Book(pins, portfolio, snapshot, series, fx)
+        return Book(pins, portfolio, snapshot, series, securities, fx)
 
 
 def _suspected(jumps: Sequence[Jump]) -> list[str]:

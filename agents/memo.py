@@ -25,13 +25,18 @@ class Memo(Generic[_Value]):
         if key in self._known:
             self._known.move_to_end(key)
             return self._known[key]
-        task = self._running.get(key)
-        if task is None:
-            task = asyncio.ensure_future(self._compute(key, compute))
-            self._running[key] = task
-            task.add_done_callback(lambda done: self._settled(key, done))
         # One caller's time limit must not cancel the work of the others.
-        return await asyncio.shield(task)
+        return await asyncio.shield(self._running.get(key) or self._begin(key, compute))
+
+    def expect(self, key: Hashable, compute: Callable[[], Awaitable[_Value]]) -> None:
+        """Begin to compute what will be asked for soon; a failure is left for whoever asks to meet again."""
+        if key not in self._known and key not in self._running:
+            self._begin(key, compute)
+
+    def _begin(self, key: Hashable, compute: Callable[[], Awaitable[_Value]]) -> asyncio.Task[_Value]:
+        task = self._running[key] = asyncio.ensure_future(self._compute(key, compute))
+        task.add_done_callback(lambda done: self._settled(key, done))
+        return task
 
     async def _compute(self, key: Hashable, compute: Callable[[], Awaitable[_Value]]) -> _Value:
         value = await compute()

@@ -231,8 +231,8 @@ class PackPort(Protocol):
         """
         ...
 
-    async def securities(self, symbols: Sequence[str]) -> Mapping[str, Security]:
-        """Return what is known of each symbol; unknown ones are absent."""
+    async def securities(self, pack_id: UUID, symbols: Sequence[str]) -> Mapping[str, Security]:
+        """Return what a pack sees of each symbol, as it was when the pack was frozen; unknown ones are absent."""
         ...
 
 

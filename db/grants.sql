@@ -8,7 +8,7 @@
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM "app_role";
 GRANT USAGE ON SCHEMA public TO "app_role";
 GRANT SELECT ON calendars, calendar_sessions, pack_policy, securities, pricing_pack, prices, fx_rates,
-    security_identifiers, pack_provenance, macro_series TO "app_role";
+    security_names, security_identifiers, pack_provenance, macro_series TO "app_role";
 GRANT SELECT, INSERT, UPDATE, DELETE ON pack_announcements TO "app_role";
 GRANT EXECUTE ON FUNCTION freeze_packs, fail_pack TO "app_role";
 GRANT SELECT, UPDATE (published_at) ON pack_outbox TO "app_role";

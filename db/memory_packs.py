@@ -35,6 +35,7 @@ class _Pack:
     created_at: datetime
     supersedes: UUID | None = None
     freeze_seq: int | None = None
+    securities: Mapping[str, Security] | None = None
     known_at: datetime | None = None
     findings: tuple[Finding, ...] = ()
     failure: str | None = None
@@ -52,7 +53,7 @@ class MemoryPacks:
         self._days: dict[tuple[str, date], tuple[UUID, ...]] = {}
         self._calendars: dict[str, tuple[date, date, tuple[date, ...]]] = {}
         self._policies: dict[str, str] = {}
-        self._securities: dict[str, Security] = {}
+        self._securities: Mapping[str, Security] = {}
         self._origins: dict[UUID, tuple[Origin, ...]] = {}
         self._freeze_seq = 0
         self.events: list[PackEvent] = []
@@ -71,18 +72,25 @@ class MemoryPacks:
         return tuple(session for session in sessions if start <= session <= end)
 
     async def add_securities(self, securities: Iterable[Security]) -> None:
-        """Make securities, or change the name and exchange of known ones.
+        """Make securities, or change the name and exchange that later packs see of known ones.
 
         Raises:
             TerminalError: INVALID_INPUT when currency or price unit of a known one would change.
         """
         rows = list(securities)
         require_same_units(rows, self._securities)
-        self._securities.update((row.symbol, row) for row in rows)
+        # A new mapping: frozen packs keep the one they saw.
+        self._securities = {**self._securities, **{row.symbol: row for row in rows}}
 
-    async def securities(self, symbols: Sequence[str]) -> Mapping[str, Security]:
-        """Return what is known of each symbol; unknown ones are absent."""
+    async def known_securities(self, symbols: Sequence[str]) -> Mapping[str, Security]:
+        """Return what is known of each symbol today; unknown ones are absent."""
         return {symbol: self._securities[symbol] for symbol in symbols if symbol in self._securities}
+
+    async def securities(self, pack_id: UUID, symbols: Sequence[str]) -> Mapping[str, Security]:
+        """Return what a frozen pack sees of each symbol; see `PackRepository.securities`."""
+        pack = self._packs.get(pack_id)
+        seen = (pack and pack.securities) or {}
+        return {symbol: seen[symbol] for symbol in symbols if symbol in seen}
 
     async def create(self, policy: str, asof: date, created_at: datetime, revision: int | None = None) -> PackRef:
         """Make an empty warming pack; making the same revision again returns it.
@@ -344,6 +352,7 @@ class MemoryPacks:
             ref=pack.ref.model_copy(update={"content_sha256": sha256}),
             supersedes=older and older.ref.pack_id,
             freeze_seq=self._freeze_seq,
+            securities=self._securities,
             known_at=known_at,
             findings=findings,
         )

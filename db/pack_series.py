@@ -1,5 +1,6 @@
 """The past as one pack sees it, and other things readers of packs get."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -87,6 +88,51 @@ def continued(known: PackSeries, later: PackSeries) -> PackSeries:
         _joined(known, known.rates, later, later.rates),
         tuple(sorted({*known.sources, *later.sources})),
     )
+
+
+def part(
+    known: PackSeries,
+    symbols: Sequence[str],
+    currencies: Sequence[str],
+    through: frozenset[str],
+    start: date | None,
+) -> PackSeries | None:
+    """Return what a narrower question about the same pack is answered with.
+
+    Args:
+        known: answer to a question for at least these symbols and currencies, from this day or an earlier one on.
+        symbols: asked for.
+        currencies: asked for.
+        through: the pack's pivots.
+        start: first day; None for the first there is.
+
+    Returns:
+        None when that cannot be told from `known`: rows of several sources are mixed in it, or it has none of the days.
+    """
+    if len({source.partition(":")[0] for source in known.sources}) < len(known.sources):
+        return None
+    first = 0 if start is None else bisect_left(known.dates, start)
+    if first == len(known.dates):
+        return None
+    closes = _cut({symbol: known.closes[symbol] for symbol in symbols if symbol in known.closes}, first)
+    rates = _cut(
+        {pair: column for pair, column in known.rates.items() if wanted_pair(*pair, currencies, through)}, first
+    )
+    there = {"prices": closes, "rates": rates}
+    return PackSeries(
+        known.dates[first:],
+        closes,
+        {symbol: known.currencies[symbol] for symbol in closes},
+        {symbol: known.observed[symbol][first:] for symbol in closes},
+        rates,
+        tuple(source for source in known.sources if there[source.partition(":")[0]]),
+    )
+
+
+def _cut(columns: Mapping[_Key, tuple[_Value | None, ...]], first: int) -> dict[_Key, tuple[_Value | None, ...]]:
+    """Return columns from a place on, without those that have nothing there."""
+    cut = {key: column[first:] for key, column in columns.items()}
+    return {key: column for key, column in cut.items() if any(value is not None for value in column)}
 
 
 def _joined(

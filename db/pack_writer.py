@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from itertools import islice
 from uuid import UUID
@@ -52,14 +52,20 @@ class PackWriter(PackRepository):
             rows = await self._pool.fetch(query("calendar_sessions"), policy, start, end)
         return tuple(row[0] for row in rows)
 
+    async def known_securities(self, symbols: Sequence[str]) -> Mapping[str, Security]:
+        """Return what is known of each symbol today; unknown ones are absent."""
+        with upstream_failures("reading securities"):
+            rows = await self._pool.fetch(query("securities_known"), list(symbols))
+        return {row["symbol"]: Security(**dict(row)) for row in rows}
+
     async def add_securities(self, securities: Iterable[Security]) -> None:
-        """Make securities, or change the name and exchange of known ones.
+        """Make securities, or change the name and exchange that later packs see of known ones.
 
         Raises:
             TerminalError: INVALID_INPUT when currency or price unit of a known one would change.
         """
         rows = list(securities)
-        require_same_units(rows, await self.securities([row.symbol for row in rows]))
+        require_same_units(rows, await self.known_securities([row.symbol for row in rows]))
         with upstream_failures("writing securities"):
             await self._pool.execute(
                 query("securities_put"),

@@ -19,7 +19,7 @@ from db.pack_checks import Finding, check_content
 from db.pack_choice import PackDecision, PackFacts, choose_pack
 from db.pack_content import Origin, PackContent, PackRejected, PriceRow, RateRow
 from db.pack_difference import RowChange, difference
-from db.pack_series import PackInfo, PackSeries, Security, continued, in_currency, require_frozen
+from db.pack_series import PackInfo, PackSeries, Security, continued, in_currency, part, require_frozen
 from db.postgres import Pool, upstream_failures
 from db.sql import query
 from topics.errors import Code, TerminalError
@@ -38,12 +38,13 @@ class AnnouncedEarly(TerminalError):
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A series that was read, with what tells whether another one begins with it."""
+    """A series that was read, with what tells whether another one begins with it or is a part of it."""
 
     series: PackSeries
     policy: str
     freeze_seq: int
     usable: tuple[str, ...]
+    pivots: frozenset[str]
 
     @property
     def last(self) -> date:
@@ -105,6 +106,9 @@ class PackRepository:
         if kept is not None:
             self._kept.move_to_end((pack_id, question))
             return kept.series
+        found = self._part(pack_id, question)
+        if found is not None:
+            return found
         known = self._last_known(question)
         reach = (None,) * 4 if known is None else (known.policy, known.last, known.freeze_seq, list(known.usable))
         with upstream_failures("reading a price series"):
@@ -117,20 +121,36 @@ class PackRepository:
         if own["kind"] == "rest":
             assert known is not None
             series = continued(known.series, series)
-        self._kept[pack_id, question] = _Known(series, own["name"], int(own["numbers"]), tuple(own["sources"]))
+        pivots = frozenset(filter(None, own["currency"].split(",")))
+        self._kept[pack_id, question] = _Known(series, own["name"], int(own["numbers"]), tuple(own["sources"]), pivots)
         if len(self._kept) > _SERIES_KEPT_MAX:
             self._kept.popitem(last=False)
         return series
+
+    def _part(self, pack_id: UUID, question: _Question) -> PackSeries | None:
+        """Return what is asked for out of a series that was read of the same pack, if there is one it is a part of."""
+        symbols, currencies, start = question
+        for (kept_id, (kept_symbols, kept_currencies, kept_start)), known in reversed(self._kept.items()):
+            if (
+                kept_id == pack_id
+                and (kept_start is None or (start is not None and kept_start <= start))
+                and set(symbols) <= set(kept_symbols)
+                and set(currencies) <= set(kept_currencies)
+            ):
+                found = part(known.series, symbols, currencies, known.pivots, start)
+                if found is not None:
+                    return found
+        return None
 
     def _last_known(self, question: _Question) -> _Known | None:
         """Return what was last asked for in the same words, of whichever pack."""
         same = (known for (_, asked), known in reversed(self._kept.items()) if asked == question and known.series.dates)
         return next(same, None)
 
-    async def securities(self, symbols: Sequence[str]) -> Mapping[str, Security]:
-        """Return what is known of each symbol; unknown ones are absent."""
+    async def securities(self, pack_id: UUID, symbols: Sequence[str]) -> Mapping[str, Security]:
+        """Return what a frozen pack sees of each symbol: what was known when it was frozen; unknown ones are absent."""
         with upstream_failures("reading securities"):
-            rows = await self._pool.fetch(query("securities"), list(symbols))
+            rows = await self._pool.fetch(query("securities_seen"), pack_id, list(symbols))
         return {row["symbol"]: Security(**dict(row)) for row in rows}
 
     async def show(self, pack_id: UUID) -> PackInfo:

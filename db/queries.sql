@@ -49,19 +49,19 @@ FROM days, target
 -- name: pack_series
 -- $1 pack, $2 symbols, $3 currencies, $4 first day or null. $5 policy, $6 last day, $7 freeze_seq and $8 usable currencies
 -- of a series known already, null for none: where that is the beginning of this one, only later days are read.
--- First row: 'rest' then, else 'all'; policy, freeze_seq and usable currencies of this one; its days. Then a row for each
--- symbol and pair: days is null when every day has a value, observed is null when every value was observed on its pack's
+-- First row: 'rest' then, else 'all'; policy, pivots, freeze_seq and usable currencies of this one; its days. Then a row for
+-- each symbol and pair: days is null when every day has a value, observed is null when every value was observed on its pack's
 -- day.
 WITH own AS MATERIALIZED (
     SELECT policy, asof_date, freeze_seq FROM pricing_pack WHERE id = $1
 ), sides AS MATERIALIZED (
     SELECT unnest(ARRAY[base_ccy, quote_ccy]) AS currency FROM fx_rates WHERE pack_id = $1
+), pivots AS MATERIALIZED (
+    -- What cross rates can go through.
+    SELECT currency FROM sides GROUP BY currency HAVING count(*) > 1
 ), usable AS MATERIALIZED (
-    -- What was asked for, and what cross rates can go through.
     SELECT coalesce(array_agg(currency ORDER BY currency), '{}') AS currencies
-    FROM (
-        SELECT unnest($3::text[]) AS currency UNION SELECT currency FROM sides GROUP BY currency HAVING count(*) > 1
-    ) AS either
+    FROM (SELECT unnest($3::text[]) AS currency UNION SELECT currency FROM pivots) AS either
 ), reach AS MATERIALIZED (
     SELECT
         own.policy = $5 AND own.asof_date > $6::date AND own.freeze_seq >= $7::bigint AND usable.currencies = $8::text[]
@@ -86,8 +86,9 @@ WITH own AS MATERIALIZED (
         AND (base.currency = ANY ($3::text[]) OR quote.currency = ANY ($3::text[]))
 )
 SELECT
-    CASE WHEN (SELECT grows FROM reach) THEN 'rest' ELSE 'all' END AS kind, (SELECT policy FROM own) AS name, '' AS currency,
-    1 AS price_unit, array_agg(asof_date ORDER BY asof_date) AS days, NULL::date[] AS observed,
+    CASE WHEN (SELECT grows FROM reach) THEN 'rest' ELSE 'all' END AS kind, (SELECT policy FROM own) AS name,
+    (SELECT coalesce(string_agg(currency, ','), '') FROM pivots) AS currency, 1 AS price_unit,
+    array_agg(asof_date ORDER BY asof_date) AS days, NULL::date[] AS observed,
     (SELECT freeze_seq::text FROM own) AS numbers, (SELECT currencies FROM usable) AS sources
 FROM seen
 UNION ALL
@@ -119,8 +120,17 @@ FROM pairs CROSS JOIN LATERAL (
 ) AS history
 WHERE numbers IS NOT NULL
 
--- name: securities
+-- name: securities_known
 SELECT symbol, name, trading_ccy, exchange_mic, price_unit FROM securities WHERE symbol = ANY ($1::text[])
+
+-- name: securities_seen
+SELECT symbol, seen.name, trading_ccy, seen.exchange_mic, price_unit
+FROM securities CROSS JOIN LATERAL (
+    SELECT name, exchange_mic FROM security_names
+    WHERE security_id = securities.id AND since_seq <= (SELECT freeze_seq FROM pricing_pack WHERE id = $1)
+    ORDER BY since_seq DESC LIMIT 1
+) AS seen
+WHERE symbol = ANY ($2::text[])
 
 -- name: pack_ref
 SELECT pack_ref(pack) FROM pricing_pack AS pack WHERE id = $1

@@ -50,7 +50,9 @@ class RedisLink:
     ) -> None:
         self._client: Redis = Redis.from_url(
             url,
-            socket_timeout=timeout_s,
+            # Each operation has its time limit below; one for each read and write again would cost a third more.
+            socket_timeout=None,
+            protocol=2,
             socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 0),
             max_connections=_CONNECTIONS_MAX,

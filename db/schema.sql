@@ -294,6 +294,14 @@ CREATE TABLE security_identifiers (
 );
 COMMENT ON TABLE security_identifiers IS 'What a security is called elsewhere (isin, figi, a vendor''s code) from valid_from to valid_to, both included. A code may be given to another security later: at any day it names one.';
 
+CREATE TABLE security_names (
+    security_id uuid NOT NULL,
+    since_seq bigint NOT NULL,
+    name text NOT NULL,
+    exchange_mic text
+);
+COMMENT ON TABLE security_names IS 'What a security was called from a freeze_seq on: packs frozen with that or a later one see it, until the next row.';
+
 ALTER TABLE artifacts ADD CONSTRAINT artifacts_pkey PRIMARY KEY (tenant, sha256);
 
 ALTER TABLE artifacts ADD CONSTRAINT artifacts_sha256_check CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text));
@@ -436,6 +444,8 @@ ALTER TABLE security_identifiers ADD CONSTRAINT security_identifiers_source_chec
 
 ALTER TABLE security_identifiers ADD CONSTRAINT security_identifiers_value_check CHECK (is_plain_text(value));
 
+ALTER TABLE security_names ADD CONSTRAINT security_names_pkey PRIMARY KEY (security_id, since_seq);
+
 ALTER TABLE bookings ADD CONSTRAINT bookings_portfolio_id_commit_hash_tenant_user_id_fkey FOREIGN KEY (portfolio_id, commit_hash, tenant, user_id) REFERENCES ledger_snapshot(portfolio_id, commit_hash, tenant, user_id) ON DELETE CASCADE;
 
 ALTER TABLE calendar_sessions ADD CONSTRAINT calendar_sessions_calendar_fkey FOREIGN KEY (calendar) REFERENCES calendars(calendar);
@@ -459,6 +469,8 @@ ALTER TABLE pricing_pack ADD CONSTRAINT pricing_pack_policy_fkey FOREIGN KEY (po
 ALTER TABLE pricing_pack ADD CONSTRAINT pricing_pack_supersedes_fkey FOREIGN KEY (supersedes) REFERENCES pricing_pack(id);
 
 ALTER TABLE security_identifiers ADD CONSTRAINT security_identifiers_security_id_fkey FOREIGN KEY (security_id) REFERENCES securities(id);
+
+ALTER TABLE security_names ADD CONSTRAINT security_names_security_id_fkey FOREIGN KEY (security_id) REFERENCES securities(id);
 
 CREATE INDEX artifacts_by_expiry ON public.artifacts USING btree (expires_at);
 
@@ -649,6 +661,19 @@ BEGIN
 END
 $function$;
 
+CREATE OR REPLACE FUNCTION public.next_freeze_seq()
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+    -- Held until commit, as by whoever freezes a pack: none is frozen between this and that others see what it is for.
+    PERFORM pg_advisory_xact_lock(hashtextextended('dawsos.pack_status', 0));
+    RETURN (SELECT CASE WHEN is_called THEN last_value + 1 ELSE last_value END FROM pack_freeze_seq);
+END
+$function$;
+
 CREATE OR REPLACE FUNCTION public.pack_content_sha256(pack uuid)
  RETURNS text
  LANGUAGE sql
@@ -785,6 +810,39 @@ BEGIN
 END
 $function$;
 
+CREATE OR REPLACE FUNCTION public.securities_note_names()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+    next_seq bigint := next_freeze_seq();
+BEGIN
+    INSERT INTO security_names (security_id, since_seq, name, exchange_mic)
+        SELECT named.id, next_seq, named.name, named.exchange_mic
+        FROM named LEFT JOIN LATERAL (
+            SELECT * FROM security_names WHERE security_id = named.id ORDER BY since_seq DESC LIMIT 1
+        ) AS known ON true
+        WHERE known.security_id IS NULL
+            OR (known.name, known.exchange_mic) IS DISTINCT FROM (named.name, named.exchange_mic)
+    ON CONFLICT (security_id, since_seq) DO UPDATE SET name = excluded.name, exchange_mic = excluded.exchange_mic;
+    RETURN NULL;
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION public.security_names_keep()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    IF OLD.since_seq < next_freeze_seq() OR NEW.since_seq <> OLD.since_seq OR NEW.security_id <> OLD.security_id THEN
+        RAISE EXCEPTION 'a name that frozen packs show cannot change' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END
+$function$;
+
 CREATE OR REPLACE FUNCTION public.touch_artifact(for_tenant text, for_user uuid, digest text, until timestamp with time zone)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -816,9 +874,17 @@ CREATE TRIGGER pricing_pack_kept BEFORE DELETE OR TRUNCATE ON public.pricing_pac
 
 CREATE TRIGGER pricing_pack_life BEFORE INSERT OR UPDATE ON public.pricing_pack FOR EACH ROW EXECUTE FUNCTION pricing_pack_lives();
 
+CREATE TRIGGER securities_named AFTER INSERT ON public.securities REFERENCING NEW TABLE AS named FOR EACH STATEMENT EXECUTE FUNCTION securities_note_names();
+
+CREATE TRIGGER securities_renamed AFTER UPDATE ON public.securities REFERENCING NEW TABLE AS named FOR EACH STATEMENT EXECUTE FUNCTION securities_note_names();
+
 CREATE TRIGGER securities_units BEFORE UPDATE ON public.securities FOR EACH ROW EXECUTE FUNCTION securities_keep_units();
 
 CREATE TRIGGER identifiers_one BEFORE INSERT OR UPDATE ON public.security_identifiers FOR EACH ROW EXECUTE FUNCTION identifiers_name_one();
+
+CREATE TRIGGER security_names_kept BEFORE DELETE OR TRUNCATE ON public.security_names FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER security_names_shown BEFORE UPDATE ON public.security_names FOR EACH ROW EXECUTE FUNCTION security_names_keep();
 
 ALTER TABLE artifacts ENABLE ROW LEVEL SECURITY;
 ALTER TABLE artifacts FORCE ROW LEVEL SECURITY;
@@ -886,5 +952,7 @@ REVOKE ALL ON FUNCTION fail_pack(uuid,text,text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION freeze_packs(uuid[],text[],timestamp with time zone,text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION macro_row_is_placed() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION next_freeze_seq() FROM PUBLIC;
 
 ALTER SEQUENCE pack_freeze_seq OWNED BY pricing_pack.freeze_seq;

@@ -116,7 +116,7 @@ class LocalPacks:
         """Return the rates up to a day, ordered by day."""
         return self._rates[: bisect_right(self._rate_days, on)]
 
-    async def securities(self, symbols: Sequence[str]) -> Mapping[str, Security]:
+    async def securities(self, pack_id: UUID, symbols: Sequence[str]) -> Mapping[str, Security]:
         """See `agents.ports.PackPort`; a price file knows no names, so a symbol stands for itself."""
         return {}
 

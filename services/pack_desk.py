@@ -39,7 +39,7 @@ class Store(Protocol):
     async def load_rows(self, pack_id: UUID, content: PackContent) -> None: ...  # noqa: D102
     async def freeze(self, pack_id: UUID, expected_sha256: str | None, known_at: datetime) -> PackRef: ...  # noqa: D102
     async def fail(self, pack_id: UUID, reason: str, findings: Sequence[Finding] = ()) -> None: ...  # noqa: D102
-    async def securities(self, symbols: Sequence[str]) -> Mapping[str, Security]: ...  # noqa: D102
+    async def known_securities(self, symbols: Sequence[str]) -> Mapping[str, Security]: ...  # noqa: D102
     async def add_securities(self, securities: Sequence[Security]) -> None: ...  # noqa: D102
 
 
@@ -145,7 +145,7 @@ class StorePackDesk:
             tuple(row for row in content.rates if row not in set(there.rates)),
         )
         symbols = sorted({row.symbol for row in rows.prices})
-        known = await store.securities(symbols)
+        known = await store.known_securities(symbols)
         await store.add_securities(
             [
                 Security(row.symbol, "", MINOR_UNITS.get(row.currency, row.currency), None, _unit(row.currency))

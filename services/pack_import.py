@@ -335,7 +335,7 @@ async def rebuilt_difference(packs: PackRepository, pack_id: UUID, request: Impo
 
 async def _known(writer: PackWriter, request: ImportRequest, prices: Sequence[GivenPrice]) -> Mapping[str, Security]:
     symbols = {row.symbol for row in prices} | {row.symbol for row in request.securities}
-    return await writer.securities(sorted(symbols))
+    return await writer.known_securities(sorted(symbols))
 
 
 def _securities(request: ImportRequest, prices: Sequence[GivenPrice], known: Mapping[str, Security]) -> list[Security]:
@@ -374,7 +374,7 @@ async def _require_securities(
     writer: PackWriter, identifiers: Sequence[GivenIdentifier], made: Sequence[Security]
 ) -> None:
     symbols = {row.symbol for row in identifiers} - {security.symbol for security in made}
-    if unknown := symbols - set(await writer.securities(sorted(symbols))):
+    if unknown := symbols - set(await writer.known_securities(sorted(symbols))):
         raise UnknownSecurities(sorted(unknown))
 
 

@@ -42,7 +42,7 @@ class PackStore(Protocol):
     async def series(  # noqa: D102
         self, pack_id: UUID, symbols: Sequence[str], currencies: Sequence[str], start: date | None
     ) -> Columns: ...
-    async def securities(self, symbols: Sequence[str]) -> Mapping[str, Security]: ...  # noqa: D102
+    async def securities(self, pack_id: UUID, symbols: Sequence[str]) -> Mapping[str, Security]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +85,9 @@ class RowPacks:
             self._newest.popitem(last=False)
         return rows
 
-    async def securities(self, symbols: Sequence[str]) -> Mapping[str, Security]:
+    async def securities(self, pack_id: UUID, symbols: Sequence[str]) -> Mapping[str, Security]:
         """See `agents.ports.PackPort`."""
-        return await self._store.securities(symbols)
+        return await self._store.securities(pack_id, symbols)
 
 
 def _begins(known: Columns, columns: Columns) -> bool:

@@ -9,12 +9,12 @@ from agents.answers import PositionRow, ValuedRow
 from agents.books import series_of, unknown_portfolio
 from agents.capability import capability
 from agents.context import CapabilityContext
-from agents.ports import Portfolio
+from agents.ports import LedgerSnapshot, Portfolio
 from agents.positions import position_rows, value_rows
 from analytics.fx import CARRY_DAYS_MAX, InconsistentRates
 from analytics.holdings import hold
 from topics.errors import Code, TerminalError
-from topics.messages import CommitHash, Resolution
+from topics.messages import CommitHash, PackRef, Pins, Resolution
 
 # Without a portfolio there is nobody to ask for a base currency.
 BASE_CCY_DEFAULT = "CAD"
@@ -40,13 +40,15 @@ class HoldingsGroup(Desk):
                 raise unknown_portfolio(portfolio_id)
         elif ledger_commit is not None:
             raise TerminalError(Code.INVALID_ARGS, "expected a portfolio_id with a ledger_commit, got none")
-        commit, decision = await asyncio.gather(
-            self._commit(context, portfolio, ledger_commit),
+        snapshot, decision = await asyncio.gather(
+            self._booked(context, portfolio, ledger_commit),
             self._packs.resolve(portfolio.policy if portfolio else self._policy, asof, pack_id),
         )
+        commit = None if snapshot is None else snapshot.commit
         context.report(source=f"pricing_pack:{decision.pack.pack_id}", asof=decision.asof)
         if commit is not None:
             context.report(source=f"ledger:{commit}")
+        self._expect(context, portfolio, snapshot, decision.pack)
         return Resolution(
             asof=decision.asof,
             portfolio_id=portfolio_id,
@@ -58,14 +60,35 @@ class HoldingsGroup(Desk):
             warnings=decision.warnings,
         )
 
-    async def _commit(self, context: CapabilityContext, portfolio: Portfolio | None, given: str | None) -> str | None:
-        """Return the commit to pin: the one given, else the head of the branch; None without a portfolio."""
+    async def _booked(
+        self, context: CapabilityContext, portfolio: Portfolio | None, given: str | None
+    ) -> LedgerSnapshot | None:
+        """Return the ledger at the commit to pin: the one given, else the head of the branch; None without a portfolio.
+
+        Booking now says at once what is wrong with the ledger; every later step finds it booked.
+        """
         if portfolio is None:
             return None
         commit = given or await self._ledgers.head(context.tenant, context.user_id, portfolio)
-        # Booking now says at once what is wrong with the ledger; every later step finds it booked.
-        await self._ledgers.snapshot(context.tenant, context.user_id, portfolio, commit)
-        return commit
+        return await self._ledgers.snapshot(context.tenant, context.user_id, portfolio, commit)
+
+    def _expect(
+        self, context: CapabilityContext, portfolio: Portfolio | None, snapshot: LedgerSnapshot | None, pack: PackRef
+    ) -> None:
+        """Begin to read what the first step will ask for, while the answer is on its way and the request comes back."""
+        if portfolio is None or snapshot is None or pack.content_sha256 is None:
+            return
+        pins = Pins(
+            pricing_pack_id=pack.pack_id,
+            pack_sha256=pack.content_sha256,
+            ledger_commit_hash=snapshot.commit,
+            portfolio_id=portfolio.id,
+            base_ccy=portfolio.base_ccy,
+            benchmark_id=portfolio.benchmark_id,
+            asof=pack.asof_date,
+            asof_requested=pack.asof_date,
+        )
+        self._books.expect(context, pins, portfolio, snapshot)
 
     @capability("ledger.positions", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
     async def positions(self, context: CapabilityContext, portfolio_id: UUID) -> list[PositionRow]:
@@ -78,12 +101,10 @@ class HoldingsGroup(Desk):
             raise unknown_portfolio(portfolio_id)
         book = await self._books.load(context)
         holdings = hold(book.snapshot.rows, pins.asof, pins.base_ccy, book.rate_on)
-        symbols = sorted({lot.symbol for lot in holdings.lots})
-        securities = await self._packs.securities(symbols) if symbols else {}
         cite(context, book)
         for warning in holdings.warnings:
             context.report(warning=warning)
-        return position_rows(holdings, securities, book.snapshot.rows)
+        return position_rows(holdings, book.securities, book.snapshot.rows)
 
     @capability("pricing.apply_pack", pure=True, needs=("pack",), upstreams=("postgres",))
     async def apply_pack(

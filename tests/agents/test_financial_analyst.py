@@ -1,14 +1,17 @@
 """A portfolio small enough to be computed by hand, and the ways a portfolio can lack data."""
 
+import asyncio
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from math import log
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
 from services.local_data import TENANT, USER_ID
+from services.local_packs import LocalPacks
 from tests.agents.desk import PORTFOLIO_ID, Desk, local_data, request
 from topics.errors import Code
 
@@ -316,3 +319,19 @@ async def test_answers_name_their_sources(desk: Desk) -> None:
     assert answer.metadata is not None
     assert answer.metadata.sources == (f"ledger:{pins.ledger_commit_hash}", f"pricing_pack:{pins.pricing_pack_id}")
     assert (answer.metadata.agent, answer.metadata.asof) == ("financial_analyst", pins.asof)
+
+
+async def test_the_books_are_read_once_pins_are_chosen(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[UUID] = []
+    series = LocalPacks.series
+
+    async def counted(packs: LocalPacks, pack_id: UUID, *question: Any) -> Any:
+        read.append(pack_id)
+        return await series(packs, pack_id, *question)
+
+    monkeypatch.setattr(LocalPacks, "series", counted)
+    pins = await desk.pins()
+    await asyncio.sleep(0.01)
+    assert read == [pins.pricing_pack_id]
+    await desk.positions(pins)
+    assert read == [pins.pricing_pack_id]

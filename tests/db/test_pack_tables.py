@@ -46,6 +46,10 @@ REFUSED = (
     "UPDATE pricing_pack SET freeze_seq = freeze_seq + 100",
     "UPDATE pricing_pack SET asof_date = asof_date - 1",
     "UPDATE securities SET price_unit = 100",
+    "UPDATE security_names SET name = 'another'",
+    "UPDATE security_names SET since_seq = since_seq + 100",
+    "DELETE FROM security_names",
+    "TRUNCATE security_names",
     "INSERT INTO fx_rates SELECT id, asof_date, 'EUR', 'CHF', 1, 'x', asof_date FROM pricing_pack",
     "INSERT INTO pricing_pack (id, policy, asof_date, revision, status, created_at, failure) "
     "VALUES (gen_random_uuid(), 'close', '2024-01-04', 1, 'failed', now(), 'x')",

@@ -336,6 +336,32 @@ async def test_what_was_read_before_changes_no_series(packs: Packs) -> None:
                 assert await packs.series(*question) == await anew.series(*question)
 
 
+NARROWER = [
+    (symbols, currencies, start)
+    for symbols in ([], ["SYN-P"], ["SYN-A", "SYN-P"])
+    for currencies in ([], ["USD"], ["CAD", "GBP"])
+    for start in (None, WEDNESDAY, THURSDAY, MONDAY)
+]
+
+
+@pytest.mark.parametrize("other_source", [False, True])
+async def test_a_part_of_what_was_read_is_as_read_alone(packs: Packs, other_source: bool) -> None:
+    pivot = RateRow("USD", "CAD", Decimal("1.35"), FRIDAY, "other" if other_source else "ecb")
+    late = PriceRow("SYN-P", Decimal(250), "GBP", TUESDAY, "syn")
+    for day, rows in (
+        (TUESDAY, content(TUESDAY, pence=None)),
+        (WEDNESDAY, PackContent((*content(WEDNESDAY, pence=None).prices, late), ())),
+        (THURSDAY, content(THURSDAY, pence=None)),
+        (FRIDAY, PackContent(content(FRIDAY, pence=None).prices, (*content(FRIDAY).rates, pivot))),
+    ):
+        last = await fresh(packs, day, rows)
+    await packs.series(last, ["SYN-A", "SYN-P"], ["USD", "GBP", "CAD"], TUESDAY)
+    await packs.series(last, ["SYN-A", "SYN-P"], ["USD", "GBP", "CAD"], None)
+    for question in NARROWER:
+        anew = PackWriter(packs._pool) if isinstance(packs, PackWriter) else packs
+        assert await packs.series(last, *question) == await anew.series(last, *question), question
+
+
 async def test_only_frozen_packs_have_a_past(packs: Packs) -> None:
     warming = await packs.create(POLICY, FRIDAY, NOW)
     await refusal(Code.PACK_WARMING, packs.series(warming.pack_id, [], [], None))
@@ -376,8 +402,32 @@ async def test_a_build_of_closed_days_is_refused(packs: Packs) -> None:
 
 async def test_securities_keep_what_frozen_packs_rest_on(packs: Packs) -> None:
     await packs.add_securities([Security("SYN-A", "New name", "USD", "XSYN")])
-    known = await packs.securities(["SYN-A", "SYN-P", "SYN-X"])
+    known = await packs.known_securities(["SYN-A", "SYN-P", "SYN-X"])
     assert known["SYN-A"] == Security("SYN-A", "New name", "USD", "XSYN", 1)
     assert known["SYN-P"].price_unit == 100 and "SYN-X" not in known
     await refusal(Code.INVALID_INPUT, packs.add_securities([Security("SYN-A", "x", "EUR")]))
     await refusal(Code.INVALID_INPUT, packs.add_securities([Security("SYN-P", "x", "GBP", price_unit=1)]))
+
+
+async def test_a_pack_sees_names_as_they_were_when_it_was_frozen(packs: Packs) -> None:
+    named = (await packs.known_securities(["SYN-A"]))["SYN-A"]
+    before = await fresh(packs, TUESDAY)
+    await packs.add_securities([Security("SYN-A", "Renamed", "USD", "XSYN"), Security("SYN-N", "Of tomorrow", "USD")])
+    await packs.add_securities([Security("SYN-A", "Renamed again", "USD", "XSYN")])
+    between = await fresh(packs, WEDNESDAY)
+    # The pack of an earlier day, but frozen later: it says what was known then.
+    await packs.add_securities([Security("SYN-A", "Renamed at last", "USD")])
+    after = await fresh(packs, TUESDAY, content(TUESDAY, close="99"))
+    asked = ["SYN-A", "SYN-N", "SYN-X"]
+    assert await packs.securities(before, asked) == {"SYN-A": named}
+    of_tomorrow = Security("SYN-N", "Of tomorrow", "USD")
+    assert await packs.securities(between, asked) == {
+        "SYN-A": Security("SYN-A", "Renamed again", "USD", "XSYN"),
+        "SYN-N": of_tomorrow,
+    }
+    assert await packs.securities(after, asked) == {
+        "SYN-A": Security("SYN-A", "Renamed at last", "USD"),
+        "SYN-N": of_tomorrow,
+    }
+    warming = await packs.create(POLICY, THURSDAY, NOW)
+    assert await packs.securities(warming.pack_id, asked) == {}

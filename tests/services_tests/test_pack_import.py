@@ -172,7 +172,7 @@ async def test_identifiers_of_unknown_securities_write_nothing(owner_of_packs: P
     with pytest.raises(UnknownSecurities, match="there is no security NOSUCH") as refused:
         await import_packs(owner_of_packs, request(prices=(price(THURSDAY),), identifiers=(strange,)), NOW)
     assert (refused.value.code, list(refused.value.symbols)) == (Code.INVALID_INPUT, ["NOSUCH"])
-    assert await PackWriter(owner_of_packs).securities(["SYN-A"]) == {}
+    assert await PackWriter(owner_of_packs).known_securities(["SYN-A"]) == {}
     twice = [Identifier("SYN-A", "mine", "1"), Identifier("SYN-A", "mine", "1", valid_to=FRIDAY)]
     with pytest.raises(TerminalError, match="given twice from the same day: mine 1"):
         await IdentifierRepository(owner_of_packs).add(twice, "syn")
@@ -262,7 +262,7 @@ def test_the_command_names_the_line_of_an_unknown_security_and_how_far_the_calen
 async def test_pence_become_a_price_unit(owner_of_packs: Pool) -> None:
     report = await import_packs(owner_of_packs, request(prices=(price(FRIDAY, "250", "SYN-P", "GBX"),)), NOW)
     packs = PackWriter(owner_of_packs)
-    security = (await packs.securities(["SYN-P"]))["SYN-P"]
+    security = (await packs.known_securities(["SYN-P"]))["SYN-P"]
     assert (security.trading_ccy, security.price_unit) == ("GBP", 100)
     series = await packs.series(UUID(report.packs[0]["pack_id"]), ["SYN-P"], ["GBP"], None)
     assert (series.closes["SYN-P"], series.currencies["SYN-P"]) == ((D("2.5"),), "GBP")
