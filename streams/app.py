@@ -13,7 +13,7 @@ import faust
 from orchestrator.catalogue import Catalogue
 from orchestrator.registry import PatternRegistry
 from settings import KafkaAddress, Settings
-from streams.clients import BATCH_BYTES_MAX, MESSAGE_BYTES_MAX, start_producer, topic_name
+from streams.clients import MESSAGE_BYTES_MAX, start_producer, topic_name
 from streams.compacted import CompactedReader
 from streams.durable.acks import OrderedAcks
 from streams.durable.app import REBALANCE_TIMEOUT_S, SESSION_TIMEOUT_S, make_app
@@ -60,7 +60,6 @@ class OrchestratorWorker:
             replication=settings.replication,
             data_dir=self._folder,
             message_bytes_max=MESSAGE_BYTES_MAX,
-            batch_bytes_max=BATCH_BYTES_MAX,
             credentials=_credentials(address),
         )
         table = self._app.Table(TABLE, key_type=bytes, value_type=bytes, partitions=settings.partitions)

@@ -17,9 +17,6 @@ log = logging.getLogger(__name__)
 
 # Longest record of any topic (dead letters repeat the original with headers); the broker's limit is the same.
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
-# A request takes one batch of a partition, so what does not fit into it leaves a round trip later: an execution's last
-# row behind the answer it ends with, or the rows of a crowd.
-BATCH_BYTES_MAX = 128 * 1024
 _RETRY_S = 0.5
 _COMPLAIN_EVERY_S = 5.0
 
@@ -106,7 +103,6 @@ async def start_producer(settings: Settings, client_id: str) -> aiokafka.AIOKafk
         acks="all",
         enable_idempotence=True,
         max_request_size=MESSAGE_BYTES_MAX,
-        max_batch_size=BATCH_BYTES_MAX,
         request_timeout_ms=60_000,
         linger_ms=0,
     )

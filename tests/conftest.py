@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Browser
 
 from local.embedded import Addresses
 from settings import Settings
+from tests.browser import chromium_up
 from tests.services import Database, DatabaseMaker, environment_settings, service_addresses
 
 # No broker of the tests lives long enough to earn back what optimizing costs.
@@ -69,6 +71,13 @@ async def database_maker(services: Addresses) -> AsyncIterator[DatabaseMaker]:
     # A server that was started for this session goes away with everything in it; dropping costs a checkpoint each.
     if environment_settings().postgres is not None:
         await maker.close()
+
+
+@pytest.fixture(scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    """One browser per session; starting it costs more than most of what is looked at in it."""
+    async with chromium_up() as browser:
+        yield browser
 
 
 @pytest.fixture

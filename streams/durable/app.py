@@ -47,7 +47,6 @@ def make_app(
     replication: int,
     data_dir: Path,
     message_bytes_max: int,
-    batch_bytes_max: int,
     credentials: Any = None,
     ssl_context: ssl.SSLContext | None = None,
 ) -> DurableApp:
@@ -61,7 +60,6 @@ def make_app(
         replication: of changelogs; only checked, topics are created beforehand.
         data_dir: for Faust's bookkeeping; one per worker, created if absent.
         message_bytes_max: longest message sent.
-        batch_bytes_max: of one partition's messages in a request; a longer message goes alone.
         credentials: Faust broker credentials; None for plain text.
         ssl_context: for TLS without SASL.
     """
@@ -83,7 +81,6 @@ def make_app(
         producer_linger=0,
         producer_request_timeout=60,
         producer_max_request_size=message_bytes_max,
-        producer_max_batch_size=batch_bytes_max,
         broker_client_id=group,
         broker_session_timeout=SESSION_TIMEOUT_S,
         broker_heartbeat_interval=SESSION_TIMEOUT_S / 4,

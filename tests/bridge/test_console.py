@@ -6,7 +6,6 @@ Skipped where there is no Chromium (Debian: apt-get install chromium).
 import contextlib
 import json
 import os
-import shutil
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -16,7 +15,8 @@ from uuid import uuid4
 
 import psutil
 import pytest
-from playwright.async_api import Page, Route, async_playwright
+from playwright.async_api import Browser as Chromium
+from playwright.async_api import Page, Route
 
 from cli.figures import amount, percent, price, quantity
 from db.breaker import RedisBreaker
@@ -24,21 +24,17 @@ from db.circuit import FAILURES_MAX
 from db.redis_link import RedisLink
 from local.embedded import Addresses
 from streams.clients import start_producer, topic_name
+from tests.browser import CHROMIUM, NEEDS_CHROMIUM
 from tests.cli.test_report_layout import BEYOND, OVERLAPPING
 from tests.integration.conftest import Instance, instance  # noqa: F401
 from topics.table import EXECUTION_REQUESTS
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
+    pytest.mark.skipif(CHROMIUM is None, reason=NEEDS_CHROMIUM),
     pytest.mark.timeout(600),
 ]
-ARGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
 AXE = (ROOT / "tests/gateway/axe/axe-4.14.1.min.js").read_text(encoding="utf-8")
 SLOW_MS = 60_000
 # What people read of a page: figures with their labels, tables cell by cell, in panels up to the provenance.
@@ -95,12 +91,10 @@ async def loaded(instance: Instance, services: Addresses) -> Instance:  # noqa: 
 
 
 @pytest.fixture
-async def browser(loaded: Instance) -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        context = await chromium.new_context(viewport={"width": 1360, "height": 900})
-        yield Browser(await context.new_page())
-        await chromium.close()
+async def browser(loaded: Instance, chromium: Chromium) -> AsyncIterator[Browser]:
+    context = await chromium.new_context(viewport={"width": 1360, "height": 900})
+    yield Browser(await context.new_page())
+    await context.close()
 
 
 async def run_overview(browser: Browser) -> None:

@@ -3,24 +3,23 @@
 Skipped where there is no Chromium (Debian: apt-get install chromium).
 """
 
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import orjson
 import pytest
-from playwright.async_api import Page, Route, async_playwright
+from playwright.async_api import Browser, Page, Route
 
 import gateway
 from orchestrator.describe import graph
 from services.catalogue import load_catalogue
 from services.patterns import load_patterns
 from settings import load_settings
+from tests.browser import CHROMIUM, NEEDS_CHROMIUM
 
-CHROMIUM = shutil.which("chromium")
 CONSOLE = Path(gateway.__path__[0]) / "console"
 ORIGIN = "http://console.test/"
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NEEDS_CHROMIUM)
 PAGE = """<!doctype html><link rel="stylesheet" href="app.css"><main></main><script type="module">
 import { Dag } from "./js/dag.js";
 import { html, render } from "./vendor/htm-preact-3.1.1.module.js";
@@ -40,7 +39,7 @@ BEYOND = """() => {
 
 
 @pytest.fixture
-async def page() -> AsyncIterator[Page]:
+async def page(chromium: Browser) -> AsyncIterator[Page]:
     async def serve(route: Route) -> None:
         name = route.request.url.removeprefix(ORIGIN)
         if name:
@@ -48,14 +47,12 @@ async def page() -> AsyncIterator[Page]:
         else:
             await route.fulfill(body=PAGE, content_type="text/html")
 
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        page = await chromium.new_page()
-        await page.route(f"{ORIGIN}**", serve)
-        await page.goto(ORIGIN)
-        await page.wait_for_function("window.draw !== undefined")
-        yield page
-        await chromium.close()
+    page = await chromium.new_page()
+    await page.route(f"{ORIGIN}**", serve)
+    await page.goto(ORIGIN)
+    await page.wait_for_function("window.draw !== undefined")
+    yield page
+    await page.close()
 
 
 @pytest.mark.parametrize("width", [1360, 500])

@@ -169,7 +169,6 @@ async def test_our_recovery_skips_none(service_settings: Settings, tmp_path: Pat
             replication=1,
             data_dir=tmp_path,
             message_bytes_max=1024 * 1024,
-            batch_bytes_max=16 * 1024,
         )
         acks = OrderedAcks(FaustPort(app))
 
