@@ -30,7 +30,8 @@ from db.pack_writer import PackWriter
 from db.portfolio import Portfolio
 from db.portfolios import PortfolioRepository
 from db.postgres import open_pool
-from ledger.sources import commit_files, from_text
+from ledger.committing import commit_files
+from ledger.sources import from_text
 from local.stack import Stack
 from services.catalogue import load_catalogue
 from services.composition import build_runtime_local, ledger_repository

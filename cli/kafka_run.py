@@ -100,6 +100,6 @@ async def find_portfolio(pool: Pool, tenant: str, user_id: UUID, wanted: str) ->
     ]
     if len(found) == 1:
         return found[0]
-    known = ", ".join(names) or "none; `dawsos demo` loads some"
+    known = ", ".join(names) or "none; `dawsos portfolios add` adds one, `dawsos demo` loads some"
     problem = "several portfolios are" if found else "no portfolio is"
     raise CommandFailed(f"--portfolio: {problem} called {wanted!r}; this user has: {known}", Exit.USAGE)

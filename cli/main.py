@@ -22,6 +22,7 @@ from cli import (
     ledger_commands,
     pack_commands,
     pattern_commands,
+    portfolio_commands,
     replay_command,
     report_command,
     run,
@@ -104,6 +105,7 @@ pattern_commands.app.command(name="test")(fixture_command.test_command)
 app.add_typer(pattern_commands.app, name="patterns", rich_help_panel=_DATA)
 app.command(name="capabilities", rich_help_panel=_DATA)(capability_commands.capabilities_command)
 app.add_typer(pack_commands.app, name="packs", rich_help_panel=_DATA)
+app.add_typer(portfolio_commands.app, name="portfolios", rich_help_panel=_DATA)
 app.add_typer(ledger_commands.app, name="ledger", rich_help_panel=_DATA)
 app.add_typer(topic_commands.app, name="topics", rich_help_panel=_OPERATE)
 app.add_typer(worker_commands.app, name="worker", rich_help_panel=_OPERATE)

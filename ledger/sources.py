@@ -8,21 +8,21 @@ that tree only. A commit is always a full 40-digit hash: a branch is resolved on
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from posixpath import dirname, isabs, join, normpath
 
 from dulwich.errors import NotGitRepository
 from dulwich.object_store import iter_tree_contents
 from dulwich.objects import Blob, Commit, ObjectID
-from dulwich.objects import Tree as GitTree
 from dulwich.refs import Ref
 from dulwich.repo import Repo
 
 _INCLUDE = re.compile(r'^include\s+"([^"]+)"', re.M)
 KEPT_REFS = "refs/dawsos/pinned/"
 FILE_BYTES_MAX = 64 * 1024 * 1024
+# Of files that includes reach in a repository.
+LEDGER_SUFFIXES = (".beancount", ".bean")
 
 
 class UnknownCommit(LookupError):
@@ -124,11 +124,11 @@ def resolve_ref(repository: Path, ref: str = "refs/heads/main") -> str:
     Raises:
         UnknownCommit: no repository, no such ref or no such commit.
     """
-    with _open(repository) as repo:
+    with open_repository(repository) as repo:
         if len(ref) == 40 and all(char in "0123456789abcdef" for char in ref):
-            return _commit(repo, ref).id.decode()
+            return commit_of(repo, ref).id.decode()
         try:
-            return _commit(repo, repo.refs[Ref(ref.encode())].decode()).id.decode()
+            return commit_of(repo, repo.refs[Ref(ref.encode())].decode()).id.decode()
         except (KeyError, ValueError):
             raise UnknownCommit(f"{repository} has no ref {ref!r}") from None
 
@@ -154,10 +154,10 @@ def keep_commit(repository: Path, commit: str) -> None:
         UnknownCommit: no such repository or commit.
         OSError: the repository cannot be written to.
     """
-    with _open(repository) as repo:
+    with open_repository(repository) as repo:
         name = Ref(f"{KEPT_REFS}{commit}".encode())
         if name not in repo.refs:
-            repo.refs[name] = _commit(repo, commit).id
+            repo.refs[name] = commit_of(repo, commit).id
 
 
 def from_git(repository: Path, commit: str, path: str) -> Tree:
@@ -176,13 +176,13 @@ def from_git(repository: Path, commit: str, path: str) -> Tree:
     """
     files: dict[str, str] = {}
     root = f"{dirname(path)}/" if dirname(path) else ""
-    with _open(repository) as repo:
-        tree = _commit(repo, commit).tree
+    with open_repository(repository) as repo:
+        tree = commit_of(repo, commit).tree
         for entry in iter_tree_contents(repo.object_store, tree):
             if entry.path is None or entry.sha is None:
                 continue
             name = entry.path.decode("utf-8", "replace")
-            if name == path or (name.startswith(root) and name.endswith((".beancount", ".bean"))):
+            if name == path or (name.startswith(root) and name.endswith(LEDGER_SUFFIXES)):
                 blob = repo[entry.sha]
                 if isinstance(blob, Blob):
                     files[name] = _text(blob.as_raw_string(), name)
@@ -191,81 +191,24 @@ def from_git(repository: Path, commit: str, path: str) -> Tree:
     return Tree(files, path, commit)
 
 
-def commit_files(
-    repository: Path,
-    files: Mapping[str, str],
-    *,
-    author: str,
-    at: datetime,
-    message: str,
-    ref: str = "refs/heads/main",
-) -> str:
-    """Commit exactly these files onto `ref`, making the bare repository if there is none.
+def open_repository(repository: Path) -> Repo:
+    """Return an open repository; it is to be closed.
 
-    The same files, author, time and parent give the same commit hash on every machine.
-
-    Args:
-        repository: directory of the bare repository.
-        files: POSIX path → text: the whole tree of the new commit.
-        author: `Name <address>`.
-        at: aware time of the commit.
-        message: of the commit.
-        ref: branch to move, made if missing.
-
-    Returns: the 40-hex commit; the ref's current commit when its tree already is the same.
+    Raises:
+        UnknownCommit: there is none.
     """
-    if at.tzinfo is None:
-        raise ValueError(f"expected an aware time, got {at!r}")
-    if not (repository / "objects").is_dir():
-        repository.mkdir(parents=True, exist_ok=True)
-        Repo.init_bare(str(repository)).close()
-    with _open(repository) as repo:
-        root = _write_tree(repo, {PurePosixPath(name): text for name, text in files.items()})
-        name = Ref(ref.encode())
-        parent = repo.refs[name] if name in repo.refs else None
-        if parent is not None and _commit(repo, parent.decode()).tree == root:
-            return parent.decode()
-        commit = Commit()
-        commit.tree = root
-        commit.parents = [parent] if parent is not None else []
-        commit.author = commit.committer = author.encode()
-        commit.author_time = commit.commit_time = int(at.timestamp())
-        offset = at.utcoffset()
-        seconds = int(offset.total_seconds()) if offset is not None else 0
-        commit.author_timezone = commit.commit_timezone = seconds
-        commit.encoding = b"UTF-8"
-        commit.message = message.encode()
-        repo.object_store.add_object(commit)
-        repo.refs[name] = commit.id
-        repo.refs.set_symbolic_ref(Ref(b"HEAD"), name)
-        return commit.id.decode()
-
-
-def _write_tree(repo: Repo, files: Mapping[PurePosixPath, str]) -> ObjectID:
-    """Store blobs and trees bottom-up and return the root tree's id."""
-    tree = GitTree()
-    below: dict[str, dict[PurePosixPath, str]] = {}
-    for path, text in files.items():
-        if len(path.parts) > 1:
-            below.setdefault(path.parts[0], {})[PurePosixPath(*path.parts[1:])] = text
-            continue
-        blob = Blob.from_string(text.encode())
-        repo.object_store.add_object(blob)
-        tree.add(path.name.encode(), 0o100644, blob.id)
-    for name, inner in below.items():
-        tree.add(name.encode(), 0o040000, _write_tree(repo, inner))
-    repo.object_store.add_object(tree)
-    return tree.id
-
-
-def _open(repository: Path) -> Repo:
     try:
         return Repo(str(repository))
     except NotGitRepository:
         raise UnknownCommit(f"expected a git repository at {repository}, found none") from None
 
 
-def _commit(repo: Repo, commit: str) -> Commit:
+def commit_of(repo: Repo, commit: str) -> Commit:
+    """Return a commit of a repository.
+
+    Raises:
+        UnknownCommit: there is none of that hash.
+    """
     try:
         found = repo[ObjectID(commit.encode())]
     except (KeyError, ValueError):

@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 from db.pack_writer import PackWriter
 from db.portfolios import Portfolio, PortfolioRepository
 from db.postgres import Pool
-from ledger.sources import commit_files
+from ledger.committing import commit_files
 from services.demo_users import NAMESPACE, TENANT, user_id_of
 from services.ledgers import BRANCH
 from services.packs_build import POLICY, build_packs

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cli.exits import Exit
-from ledger.sources import commit_files
+from ledger.committing import commit_files
 from tests.cli.command import ROOT, invoke
 
 EXAMPLE = str(ROOT / "data" / "example" / "ledger.beancount")

@@ -6,15 +6,9 @@ from pathlib import Path
 import pytest
 
 from ledger.booking import book
+from ledger.committing import commit_files
 from ledger.directives import LedgerRejected
-from ledger.sources import (
-    UnknownCommit,
-    UnknownLedger,
-    commit_files,
-    from_disk,
-    from_git,
-    resolve_ref,
-)
+from ledger.sources import UnknownCommit, UnknownLedger, from_disk, from_git, resolve_ref
 
 ONE = {
     "alice/growth.beancount": 'include "shared/accounts.beancount"\n',

@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 import pytest
 from dulwich.repo import Repo
 
-from ledger.sources import commit_files, from_text
+from ledger.committing import commit_files
+from ledger.sources import from_text
 from services.ledgers import BRANCH, GitLedgers, TextLedger, text_commit
 from services.local_data import LocalPortfolio
 from topics.errors import Code, TerminalError

@@ -17,7 +17,8 @@ from db.pack_writer import PackWriter
 from db.packs import PackRepository
 from db.pattern_texts import PatternTextRepository
 from db.postgres import Pool, transaction
-from ledger.sources import KEPT_REFS, commit_files, from_git
+from ledger.committing import commit_files
+from ledger.sources import KEPT_REFS, from_git
 from orchestrator.pattern import CompiledPattern
 from provenance.diff import Difference, diff
 from services import demo_data
