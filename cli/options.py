@@ -83,6 +83,6 @@ DEMO_USER = "alice"
 CHOOSE_ANOTHER = "--user and --tenant choose another"
 
 
-def whose(tenant: str, user: str) -> str:
-    """Return the line that says whose executions a command is about, when it was not told which by id."""
-    return f"executions of user {user}, tenant {tenant}; {CHOOSE_ANOTHER}"
+def whose(tenant: str, user: str, what: str = "executions") -> str:
+    """Return the line that says whose executions, or what else, a command is about when it was not told which by id."""
+    return f"{what} of user {user}, tenant {tenant}; {CHOOSE_ANOTHER}"

@@ -13,7 +13,7 @@ from cli.exits import Exit
 from cli.failures import CommandFailed
 from cli.figures import counted
 from cli.instance import app_pool, connected, find_user
-from cli.options import CHOOSE_ANOTHER, DEMO_TENANT, DEMO_USER, AsJson, Tenant, User
+from cli.options import DEMO_TENANT, DEMO_USER, AsJson, Tenant, User, whose
 
 if TYPE_CHECKING:
     from db.portfolio import Portfolio
@@ -51,7 +51,7 @@ def list_command(user: User = DEMO_USER, tenant: Tenant = DEMO_TENANT, as_json: 
         return
     if found:
         _print(found)
-    say(f"portfolios of user {user}, tenant {tenant}; {CHOOSE_ANOTHER}")
+    say(whose(tenant, user, "portfolios"))
 
 
 @app.command()
@@ -150,17 +150,17 @@ async def _add(wanted: Wanted, ledger: Path | None, path: str | None, tenant: st
 
 
 def _say(registered: Registered, user: str) -> None:
+    from agents.naming import first_named
+
     portfolio = registered.portfolio
     say(f"{registered.outcome}: {portfolio.name}, {portfolio.id}, ledger at commit {registered.commit}")
     if registered.pack_day is None:
         say(f"policy {portfolio.policy} has no packs yet: `dawsos packs import --policy {portfolio.policy} …`")
     elif registered.unknown:
-        shown = ", ".join(registered.unknown[:_UNKNOWN_SHOWN_MAX])
-        more = len(registered.unknown) - _UNKNOWN_SHOWN_MAX
         say(
-            f"the pack of {registered.pack_day} ({portfolio.policy}) knows nothing of {shown}"
-            f"{f' and {more} more' if more > 0 else ''}: they have no value until packs with their prices are there,"
-            " see `dawsos packs import`"
+            f"the pack of {registered.pack_day} ({portfolio.policy}) knows nothing of"
+            f" {first_named(registered.unknown, _UNKNOWN_SHOWN_MAX)}: they have no value until packs with their prices"
+            " are there, see `dawsos packs import`"
         )
     name = f'"{portfolio.name}"' if " " in portfolio.name else portfolio.name
     of_user = "" if user == DEMO_USER else f" --user {user}"

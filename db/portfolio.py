@@ -40,5 +40,5 @@ def require_same_ledger(before: Portfolio | None, after: Portfolio) -> None:
         raise TerminalError(
             Code.INVALID_INPUT,
             f"portfolio {after.id} is booked from {kept[0]} by {kept[1]}, which cannot become {new[0]} by {new[1]}: "
-            "make a new portfolio",
+            "make a new portfolio, under another name",
         )

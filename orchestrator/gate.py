@@ -16,7 +16,7 @@ from orchestrator.pattern import RESOLVE_STEP
 from orchestrator.requests import resolve_request
 from orchestrator.turn import Turn
 from topics.errors import Code
-from topics.messages import ErrorBody, GatePolicy, PackRef, PackStatus, Pins, Resolution
+from topics.messages import ErrorBody, GatePolicy, PackRef, PackStatus, Resolution
 
 
 def ask_for_pins(turn: Turn, attempt: int) -> Status:
@@ -112,17 +112,7 @@ def _resolve_again(turn: Turn, pack: PackRef) -> Status:
 
 def _pass(turn: Turn, resolution: Resolution, pack: PackRef, stale: bool) -> Status:
     turn.parked = None
-    pins = Pins(
-        pricing_pack_id=pack.pack_id,
-        pack_sha256=pack.content_sha256,
-        ledger_commit_hash=resolution.ledger_commit_hash,
-        portfolio_id=resolution.portfolio_id,
-        base_ccy=resolution.base_ccy,
-        benchmark_id=resolution.benchmark_id,
-        asof=pack.asof_date,
-        asof_requested=turn.admission.request.asof or resolution.asof,
-        stale=stale,
-    )
+    pins = resolution.pins(pack, turn.admission.request.asof or resolution.asof, stale=stale)
     if turn.resolve_record is not None:
         turn.settle(turn.resolve_record)
         turn.resolve_record = None

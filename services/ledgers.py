@@ -5,7 +5,7 @@ Booking is pure, so a commit is booked once: remembered in this process, and in 
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
@@ -14,7 +14,7 @@ from agents.memo import Memo
 from agents.ports import LedgerSnapshot, Portfolio, SnapshotStore
 from ledger.booked import Booking
 from ledger.booking import book
-from ledger.directives import LedgerRejected
+from ledger.directives import Fault, LedgerRejected
 from ledger.sources import Tree, UnknownCommit, UnknownLedger, from_git, keep_commit, resolve_ref, written_ref
 from topics.errors import Code, TerminalError
 
@@ -34,13 +34,16 @@ def booked_snapshot(tree: Tree, booking: str | None, commit: str) -> LedgerSnaps
     try:
         booked = book(tree, booking)
     except LedgerRejected as error:
-        faults = [str(fault) for fault in error.faults]
-        shown = "; ".join(faults[:_FAULTS_SHOWN_MAX])
-        more = f"; and {len(faults) - _FAULTS_SHOWN_MAX} more" if len(faults) > _FAULTS_SHOWN_MAX else ""
-        raise TerminalError(
-            Code.LEDGER_INVALID, f"the ledger has {len(faults)} fault(s): {shown}{more}", faults=faults
-        ) from None
+        raise invalid_ledger(error.faults) from None
     return LedgerSnapshot(commit, booked.rows, booked.content_hash)
+
+
+def invalid_ledger(found: Sequence[Fault]) -> TerminalError:
+    """Return what is said of a ledger that cannot be booked: the first faults in the text, all in the details."""
+    faults = [str(fault) for fault in found]
+    shown = "; ".join(faults[:_FAULTS_SHOWN_MAX])
+    more = f"; and {len(faults) - _FAULTS_SHOWN_MAX} more" if len(faults) > _FAULTS_SHOWN_MAX else ""
+    return TerminalError(Code.LEDGER_INVALID, f"the ledger has {len(faults)} fault(s): {shown}{more}", faults=faults)
 
 
 class GitLedgers:

@@ -15,14 +15,14 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from db.pack_policies import PolicyRepository
 from db.packs import PackRepository
-from db.portfolio import Portfolio
+from db.portfolio import Portfolio, require_same_ledger
 from db.portfolios import PortfolioRepository
 from db.postgres import Pool
 from ledger.checking import check
 from ledger.committing import BranchBusy, NotBare, commit_files
 from ledger.parsing import BOOKING_METHODS
 from ledger.sources import LEDGER_SUFFIXES, Tree, UnknownCommit, UnknownLedger, from_git, resolve_ref
-from services.ledgers import BRANCH
+from services.ledgers import BRANCH, invalid_ledger
 from topics.canonical import canonical_bytes
 from topics.errors import Code, RetryableError, TerminalError
 
@@ -124,8 +124,7 @@ async def add_portfolio(
     booking = _booking(wanted.booking or (known.booking if known else None))
     summary = check(tree, booking)
     if summary.faults:
-        faults = [str(fault) for fault in summary.faults]
-        raise TerminalError(Code.LEDGER_INVALID, f"the ledger has {len(faults)} fault(s)", faults=faults)
+        raise invalid_ledger(summary.faults)
     portfolio = Portfolio(
         id=portfolio_id,
         name=_name(wanted.name),
@@ -139,18 +138,13 @@ async def add_portfolio(
         raise TerminalError(
             Code.INVALID_INPUT, f"there is no pricing policy {portfolio.policy!r}: `dawsos packs import` makes one"
         )
-    if known is not None and (known.ledger_path, known.booking) != (path, booking):
-        # Said before anything is committed.
-        raise TerminalError(
-            Code.INVALID_INPUT,
-            f"{known.name!r} is booked from {known.ledger_path} by {known.booking}, which cannot become {path} by"
-            f" {booking}: give the new portfolio another name",
-        )
-    before = await asyncio.to_thread(_head, repository)
-    commit = before
-    if not isinstance(source, str):
-        commit = await asyncio.to_thread(_commit, repository, folder, source, now, f"Ledger of {portfolio.name}")
-    assert commit is not None
+    # Said before anything is committed.
+    require_same_ledger(known, portfolio)
+    # A ledger that is in the repository was read at its commit; files get one.
+    before = tree.commit or await asyncio.to_thread(_head, repository)
+    commit = tree.commit or await asyncio.to_thread(
+        _commit, repository, folder, tree, now, f"Ledger of {portfolio.name}"
+    )
     if portfolio != known and not await repo.put(tenant, user_id, portfolio):
         raise TerminalError(Code.INVALID_INPUT, f"the id of portfolio {portfolio.name!r} is taken")
     outcome = Outcome.UNCHANGED if portfolio == known and commit == before else Outcome.CHANGED

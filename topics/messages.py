@@ -128,6 +128,26 @@ class Resolution(Wire):
     previous_fresh: PackRef | None = None
     warnings: tuple[str, ...] = ()
 
+    def pins(self, pack: PackRef, asof_requested: date, *, stale: bool = False) -> "Pins":
+        """Return what an execution is pinned to that runs on this answer and a frozen pack.
+
+        Args:
+            pack: the one chosen, or another one the gate serves instead.
+            asof_requested: day that was asked for.
+            stale: whether the pack is not the one of that day.
+        """
+        return Pins(
+            pricing_pack_id=pack.pack_id,
+            pack_sha256=pack.content_sha256,
+            ledger_commit_hash=self.ledger_commit_hash,
+            portfolio_id=self.portfolio_id,
+            base_ccy=self.base_ccy,
+            benchmark_id=self.benchmark_id,
+            asof=pack.asof_date,
+            asof_requested=asof_requested,
+            stale=stale,
+        )
+
 
 class Pins(Wire):
     """The data versions of one execution. Fixed when it leaves the gate; never change.

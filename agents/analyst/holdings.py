@@ -14,7 +14,7 @@ from agents.positions import position_rows, value_rows
 from analytics.fx import CARRY_DAYS_MAX, InconsistentRates
 from analytics.holdings import hold
 from topics.errors import Code, TerminalError
-from topics.messages import CommitHash, PackRef, Pins, Resolution
+from topics.messages import CommitHash, Resolution
 
 # Without a portfolio there is nobody to ask for a base currency.
 BASE_CCY_DEFAULT = "CAD"
@@ -48,8 +48,7 @@ class HoldingsGroup(Desk):
         context.report(source=f"pricing_pack:{decision.pack.pack_id}", asof=decision.asof)
         if commit is not None:
             context.report(source=f"ledger:{commit}")
-        self._expect(context, portfolio, snapshot, decision.pack)
-        return Resolution(
+        resolution = Resolution(
             asof=decision.asof,
             portfolio_id=portfolio_id,
             base_ccy=portfolio.base_ccy if portfolio else BASE_CCY_DEFAULT,
@@ -59,6 +58,10 @@ class HoldingsGroup(Desk):
             previous_fresh=decision.previous_fresh,
             warnings=decision.warnings,
         )
+        if portfolio is not None and snapshot is not None and decision.pack.content_sha256 is not None:
+            # The first step will ask for it: read while this answer is on its way and that request comes back.
+            self._books.expect(context, resolution.pins(decision.pack, decision.asof), portfolio, snapshot)
+        return resolution
 
     async def _booked(
         self, context: CapabilityContext, portfolio: Portfolio | None, given: str | None
@@ -71,24 +74,6 @@ class HoldingsGroup(Desk):
             return None
         commit = given or await self._ledgers.head(context.tenant, context.user_id, portfolio)
         return await self._ledgers.snapshot(context.tenant, context.user_id, portfolio, commit)
-
-    def _expect(
-        self, context: CapabilityContext, portfolio: Portfolio | None, snapshot: LedgerSnapshot | None, pack: PackRef
-    ) -> None:
-        """Begin to read what the first step will ask for, while the answer is on its way and the request comes back."""
-        if portfolio is None or snapshot is None or pack.content_sha256 is None:
-            return
-        pins = Pins(
-            pricing_pack_id=pack.pack_id,
-            pack_sha256=pack.content_sha256,
-            ledger_commit_hash=snapshot.commit,
-            portfolio_id=portfolio.id,
-            base_ccy=portfolio.base_ccy,
-            benchmark_id=portfolio.benchmark_id,
-            asof=pack.asof_date,
-            asof_requested=pack.asof_date,
-        )
-        self._books.expect(context, pins, portfolio, snapshot)
 
     @capability("ledger.positions", pure=True, needs=("pack", "ledger", "portfolio"), upstreams=("postgres",))
     async def positions(self, context: CapabilityContext, portfolio_id: UUID) -> list[PositionRow]:
