@@ -12,6 +12,7 @@ from pydantic import Field
 
 from agents.charts import BESIDE, LABEL_LINE_MAX, POINTS_MAX, WRAPPED, dated, spec, time_axis
 from agents.fields import Part
+from analytics.numbers import rounded
 
 Kind = Literal["line", "area", "bars", "waterfall", "heatmap", "histogram"]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -109,7 +110,7 @@ def _number(value: Any) -> float | None:
     if value is None or isinstance(value, bool):
         return None
     try:
-        return round(float(value), 8) + 0.0
+        return rounded(float(value), 8)
     except (TypeError, ValueError):
         return None
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from agents.answers import CurrencyAttribution, PerformanceMetrics, ValuedRow
+from analytics.numbers import rounded
 
 POINTS_MAX = 520
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
@@ -120,8 +121,8 @@ def _points(metrics: PerformanceMetrics) -> list[dict[str, Any]]:
                     "date": on.isoformat(),
                     "value": _cents(float(series.nav[at])),
                     "flow": _cents(flow),
-                    "index": round(series.index[at], 6) + 0.0,
-                    "drawdown": round(series.drawdown[at], 6) + 0.0,
+                    "index": rounded(series.index[at], 6),
+                    "drawdown": rounded(series.drawdown[at], 6),
                 }
             )
             flow = 0.0
@@ -236,7 +237,7 @@ def _allocation(positions: Sequence[ValuedRow], metrics: PerformanceMetrics) -> 
                 "name": row.name,
                 "kind": row.kind,
                 "currency": row.price_currency or row.trading_currency,
-                "weight": round(row.weight, 6) + 0.0,
+                "weight": rounded(row.weight, 6),
                 "value": _cents(row.value_base),
             }
         )
@@ -331,18 +332,18 @@ def _waterfall(attribution: CurrencyAttribution) -> dict[str, Any]:
 def _bar(label: str, start: float, end: float, effect: float, kind: str) -> dict[str, Any]:
     return {
         "label": label,
-        "from": round(start, 6) + 0.0,
-        "to": round(end, 6) + 0.0,
-        "top": round(max(start, end), 6) + 0.0,
-        "effect": round(effect, 8) + 0.0,
+        "from": rounded(start, 6),
+        "to": rounded(end, 6),
+        "top": rounded(max(start, end), 6),
+        "effect": rounded(effect, 8),
         # Formatted here, because a chart would print a tiny loss as −0.00%.
-        "shown": _percent(round(effect, 4) + 0.0),
+        "shown": _percent(rounded(effect, 4)),
         "kind": kind,
     }
 
 
 def _cents(amount: Decimal | float) -> float:
-    return round(float(amount), 2) + 0.0
+    return rounded(float(amount), 2)
 
 
 def _amount(amount: Decimal | None) -> str:

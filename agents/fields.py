@@ -10,7 +10,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel as _BaseModel
 from pydantic import BeforeValidator, ConfigDict, PlainSerializer, StringConstraints, WithJsonSchema
 
-RATIO_DECIMALS = 12
+from analytics.numbers import RATIO_PLACES, rounded
+
 _PATTERN = r"^-?[0-9]+(\.[0-9]+)?$"
 _MONEY_STEP = Decimal("0.000001")
 # Products of the largest numbers a ledger may hold, to six decimals.
@@ -56,7 +57,7 @@ Money = Annotated[Decimal, BeforeValidator(_decimal), PlainSerializer(money, ret
 MoneyText = Annotated[str, StringConstraints(pattern=_PATTERN), _SCHEMA]
 """An amount in a long series: looks like `Money` on the wire and stays text, because nobody adds it up."""
 
-Ratio = Annotated[float, PlainSerializer(lambda value: round(value, RATIO_DECIMALS) + 0.0, return_type=float)]
+Ratio = Annotated[float, PlainSerializer(lambda value: rounded(value, RATIO_PLACES), return_type=float)]
 """A return, weight or score: a float, rounded to 12 decimals on output."""
 
 

@@ -95,17 +95,23 @@ class Rates:
         direct = self._pair(currency, base)
         if direct is not None:
             return direct
-        # The pivot first; a file of the user's own may cross through another currency.
-        others = sorted({name for pair in self._direct for name in pair} - {self._pivot})
-        for through in (self._pivot, *others):
-            up = self._direct.get((through, base))
-            down = self._direct.get((through, currency))
-            if up is not None and down is not None:
-                return CONTEXT.divide(up, down)  # one rounding instead of two
-            left, right = self._pair(currency, through), self._pair(through, base)
-            if left is not None and right is not None:
-                return CONTEXT.multiply(left, right)
+        crossed = self._crossed(currency, base, self._pivot)
+        if crossed is not None:
+            return crossed
+        # A file of the user's own may cross through another currency than the pivot.
+        for through in sorted({name for pair in self._direct for name in pair} - {self._pivot}):
+            crossed = self._crossed(currency, base, through)
+            if crossed is not None:
+                return crossed
         return None
+
+    def _crossed(self, currency: str, base: str, through: str) -> Decimal | None:
+        up = self._direct.get((through, base))
+        down = self._direct.get((through, currency))
+        if up is not None and down is not None:
+            return CONTEXT.divide(up, down)  # one rounding instead of two
+        left, right = self._pair(currency, through), self._pair(through, base)
+        return None if left is None or right is None else CONTEXT.multiply(left, right)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +146,9 @@ def triangles(given: Mapping[tuple[str, str], Decimal]) -> list[Triangle]:
 
 def contradiction(rows: Iterable[tuple[date, str, str, Decimal]]) -> str:
     """Say where rates of one day contradict each other most, if by more than rounded quotes can; else ""."""
+    rows = list(rows)
+    if len({row[1] for row in rows}) < 2:
+        return ""  # as in `triangles`, and most often so
     by_day: dict[date, dict[tuple[str, str], Decimal]] = {}
     for on, base, quote, rate in rows:
         by_day.setdefault(on, {})[base, quote] = rate
@@ -183,6 +192,20 @@ class FxHistory:
         if key not in self._known:
             self._known[key] = self._find(currency, base, on)
         return self._known[key]
+
+    def column(self, currency: str, base: str, dates: Iterable[date]) -> list[Decimal | None]:
+        """Return the rate of each day as `rate` gives it, without its age."""
+        if currency == base:
+            return [ONE for _ in dates]
+        found: list[Decimal | None] = []
+        for on in dates:
+            own = self._rates.get(on)
+            rate = None if own is None else own.rate(currency, base)
+            if rate is None:
+                carried = self.rate(currency, base, on)
+                rate = None if carried is None else carried.rate
+            found.append(rate)
+        return found
 
     def _find(self, currency: str, base: str, on: date) -> Rate | None:
         at = bisect_right(self._days, on) - 1

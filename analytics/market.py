@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from itertools import repeat
+from operator import is_
 
 from analytics.fx import CARRY_DAYS_MAX, FxHistory, from_minor_unit
 
@@ -90,10 +92,7 @@ def align(
     series = {symbol: _carried(currency_of[symbol], column, dates) for symbol, column in columns.items()}
     history = FxHistory(fx)
     wanted = {item.currency for item in series.values()} | set(currencies) | {base}
-    rates: dict[str, list[Decimal | None]] = {}
-    for currency in sorted(wanted):
-        found = [history.rate(currency, base, on) for on in dates]
-        rates[currency] = [None if rate is None else rate.rate for rate in found]
+    rates = {currency: history.column(currency, base, dates) for currency in sorted(wanted)}
     return Market(tuple(dates), base, series, rates, tuple(warnings), history)
 
 
@@ -102,7 +101,8 @@ def _carried(quoted: str, closes: list[Decimal | None], dates: Sequence[date]) -
     currency, _ = from_minor_unit(quoted, Decimal(0))
     if currency != quoted:
         closes = [None if close is None else close / 100 for close in closes]
-    if None not in closes:
+    # Not `None in closes`, which asks every Decimal whether it equals None: a tenth of the time of a valuation.
+    if not any(map(is_, closes, repeat(None))):
         return Series(currency, closes, range(len(closes)))
     observed: list[int] = []
     last: Decimal | None = None

@@ -14,6 +14,9 @@ MONEY_PLACES = 6
 RATIO_PLACES = 12
 _MONEY_STEP = Decimal(1).scaleb(-MONEY_PLACES)
 ZERO = Decimal(0)
+_POWERS = tuple(10.0**places for places in range(RATIO_PLACES + 1))
+_SURE_MAX = 2.0**43
+_TIE = 0.499
 
 
 def plain(number: Decimal) -> str:
@@ -31,6 +34,19 @@ def money(amount: Decimal | None) -> str | None:
 
 def ratio(value: float | None) -> float | None:
     """Return a ratio rounded to twelve decimals; None for None, NaN and infinities."""
-    if value is None or not isfinite(value):
-        return None
-    return round(float(value), RATIO_PLACES) + 0.0  # + 0.0 turns -0.0 into 0.0
+    return None if value is None or not isfinite(value) else rounded(value, RATIO_PLACES)
+
+
+def rounded(value: float, places: int) -> float:
+    """Return `round(value, places) + 0.0`, which has no −0.0, in half the time.
+
+    The product with 10^places is off by at most half a unit in its last place, so below 2^43 the nearest integer is the
+    right one unless the product lies within a thousandth of a tie; and an integer over 10^places is rounded correctly.
+    """
+    power = _POWERS[places]
+    scaled = float(value) * power
+    if -_SURE_MAX < scaled < _SURE_MAX:
+        whole = round(scaled)
+        if -_TIE < scaled - whole < _TIE:
+            return whole / power
+    return round(float(value), places) + 0.0

@@ -118,18 +118,21 @@ class Twr:
             },
             "drawdown": self.drawdown.as_json(),
             "net_flows": money(self.net_flows),
-            "series": {
-                "dates": [on.isoformat() for on in self.dates],
-                "nav": [money(amount) for amount in self.nav],
-                "flow": [money(amount) for amount in self.flow],
-                "index": [ratio(float(value)) for value in self.index],
-                "drawdown": [ratio(value) for value in self._underwater()],
-            },
+            "series": {"dates": [on.isoformat() for on in self.dates], **self.columns()},
             "gaps": [{"date": gap.on.isoformat(), "reason": gap.reason} for gap in self.gaps],
             "restarts": [on.isoformat() for on in self.restarts],
             "method": f"daily geometric linking, external flows at {self.timing}",
             "n_obs": int(np.count_nonzero(~np.isnan(self.returns))),
             "warnings": list(self.warnings),
+        }
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return columns as long as `dates`: `nav` and `flow` as text, `index` and `drawdown` rounded."""
+        return {
+            "nav": [money(amount) for amount in self.nav],
+            "flow": ["0" if amount is ZERO else money(amount) for amount in self.flow],
+            "index": [ratio(value) for value in self.index.tolist()],
+            "drawdown": [ratio(value) for value in self._underwater()],
         }
 
     def _underwater(self) -> list[float]:

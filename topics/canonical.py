@@ -15,6 +15,9 @@ _INT_MAX = 2**53 - 1
 # the exponent differently.
 _PLAIN_MIN = 1e-4
 _PLAIN_MAX = 1e15
+_AS_IT_IS = frozenset({str, bool, type(None)})
+_KEYS_SEEN_MAX = 4096
+_keys_seen: set[str] = set()
 
 
 class NotCanonical(ValueError):
@@ -60,24 +63,30 @@ def digest(value: Any) -> str:
 def _plain(value: Any) -> Any:
     """Return an equal value that orjson prints exactly as RFC 8785 demands."""
     kind = type(value)
-    if kind is str or kind is bool or value is None:
+    if kind in _AS_IT_IS:
         return value
-    if kind is int:
-        if -_INT_MAX <= value <= _INT_MAX:
-            return value
-        raise _NeedsReference
     if kind is float:
         size = abs(value)
-        if value == int(value) if size < _INT_MAX else False:
+        if size < _INT_MAX and value.is_integer():
             return int(value)
         if _PLAIN_MIN <= size < _PLAIN_MAX:
             return value
         return orjson.Fragment(rfc8785.dumps(value))
     if kind is dict:
-        for key in value:
-            if type(key) is not str or not key.isascii():
-                raise _NeedsReference
-        return {key: _plain(item) for key, item in value.items()}
+        if not value.keys() <= _keys_seen:
+            _look_at_keys(value)
+        return {key: item if type(item) in _AS_IT_IS else _plain(item) for key, item in value.items()}
     if kind is list or kind is tuple:
-        return [_plain(item) for item in value]
+        return [item if type(item) in _AS_IT_IS else _plain(item) for item in value]
+    if kind is int and -_INT_MAX <= value <= _INT_MAX:
+        return value
     raise _NeedsReference
+
+
+def _look_at_keys(value: dict[Any, Any]) -> None:
+    """Remember keys that sort by their bytes as by their UTF-16 code units, so that they are looked at once."""
+    for key in value:
+        if type(key) is not str or not key.isascii():
+            raise _NeedsReference
+    if len(_keys_seen) < _KEYS_SEEN_MAX:
+        _keys_seen.update(value)

@@ -172,7 +172,6 @@ def _metrics(
     if twr.net_flows is None:
         gap = twr.gaps[-1]
         reasons["net_flows"] = f"external flows since the last valued day; {gap.on}: {gap.reason}"
-    series = twr.as_json()["series"]
     return PerformanceMetrics(
         twr=figure("twr", twr.twr, twr.reason),
         annualised=figure("annualised", twr.annualised, twr.reason or _not_annualised(twr)),
@@ -198,13 +197,7 @@ def _metrics(
             recovery=twr.drawdown.recovery,
             current=None if unpriced else twr.drawdown.current,
         ),
-        series=DailySeries(
-            dates=twr.dates,
-            nav=tuple(series["nav"]),
-            flow=tuple(series["flow"]),
-            index=tuple(series["index"]),
-            drawdown=tuple(series["drawdown"]),
-        ),
+        series=DailySeries(dates=twr.dates, **{name: tuple(column) for name, column in twr.columns().items()}),
         gaps=tuple(GapRow(date=gap.on, reason=gap.reason) for gap in twr.gaps),
         restarts=twr.restarts,
         reasons=reasons,
