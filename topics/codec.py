@@ -29,6 +29,9 @@ from topics.messages import (
 _NAMESPACE = uuid5(NAMESPACE_URL, "dawsos-executor:execution")
 _ANY: TypeAdapter[Message] = TypeAdapter(Message)
 _FAULTS_SHOWN_MAX = 5
+# Members of a result that are any JSON, and what they are. From this size on they are read apart.
+_FREE: Mapping[str, type] = {"data": dict, "charts": list}
+_APART_BYTES_MIN = 16 * 1024
 
 TYPES: Mapping[str, type[Wire]] = {
     model.__name__: model
@@ -73,6 +76,8 @@ def decode(data: bytes | None, *expected: type[Wire], bytes_max: int | None = No
     if bytes_max is not None and len(data) > bytes_max:
         raise Undecodable(f"expected at most {bytes_max} bytes, got {len(data)}")
     try:
+        if expected == (ExecutionResult,) and len(data) >= _APART_BYTES_MIN:
+            return _result_of(data)
         if len(expected) == 1:
             return expected[0].model_validate_json(data)
         message = _ANY.validate_json(data)
@@ -82,6 +87,22 @@ def decode(data: bytes | None, *expected: type[Wire], bytes_max: int | None = No
         names = " or ".join(sorted(kind.__name__ for kind in expected))
         raise Undecodable(f"expected {names}, got {message.type}")
     return message
+
+
+def _result_of(data: bytes) -> ExecutionResult:
+    """Return a large result in half the time: pydantic reads what has no schema three times as slowly as orjson.
+
+    Only the engine makes results, and it lets no integers into them that orjson would read as floats.
+    """
+    try:
+        members: Any = orjson.loads(data)
+    except ValueError:
+        return ExecutionResult.model_validate_json(data)
+    free = {name: members[name] for name in _FREE if name in members} if isinstance(members, dict) else {}
+    if not free or any(type(value) is not _FREE[name] for name, value in free.items()):
+        return ExecutionResult.model_validate_json(data)
+    rest = orjson.dumps({name: value for name, value in members.items() if name not in free})
+    return ExecutionResult.model_validate_json(rest).model_copy(update=free)
 
 
 def salvage_request(data: bytes | None, at_ms: int, bytes_max: int) -> ExecuteRequest | None:

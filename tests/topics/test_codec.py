@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from topics.canonical import canonical_bytes
 from topics.codec import TYPES, Undecodable, decode, encode, execution_id_of, key_of
 from topics.examples import examples
-from topics.messages import CapabilityResult, ExecuteRequest, TimerFired
+from topics.messages import CapabilityResult, ExecuteRequest, ExecutionResult, TimerFired
 
 
 def changed(name: str, **changes: Any) -> bytes:
@@ -79,6 +79,36 @@ def test_nulls_inside_values_are_kept() -> None:
 def test_arbitrary_bytes_are_refused_with_the_one_error(data: bytes) -> None:
     with pytest.raises(Undecodable):
         decode(data)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
+
+
+@given(st.dictionaries(st.text(), _JSON, max_size=3), st.lists(_JSON, max_size=3))
+def test_a_large_result_is_read_as_a_small_one(data: dict[str, Any], charts: list[Any]) -> None:
+    small = encode(examples()["ExecutionResult"].model_copy(update={"data": data, "charts": charts}))
+    large = small + b" " * 20_000
+    assert decode(large, ExecutionResult) == decode(large) == decode(small, ExecutionResult)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"data": [1]}, "/data: Input should be an object"),
+        ({"charts": {}}, "/charts: Input should be a valid array"),
+        ({"tenant": "../x"}, "/tenant"),
+        ({"trace": 1}, "/trace"),
+    ],
+)
+def test_a_large_result_with_a_fault_is_refused_like_a_small_one(changes: dict[str, Any], text: str) -> None:
+    data = changed("ExecutionResult", **changes)
+    faulty = {data: text, data[:-1]: "Invalid JSON", data + b"]": "Invalid JSON", b"[]": "should be an object"}
+    for each, expected in faulty.items():
+        with pytest.raises(Undecodable, match=expected):
+            decode(each + b" " * 20_000, ExecutionResult)
 
 
 def test_execution_ids() -> None:
