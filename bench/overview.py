@@ -8,10 +8,13 @@ Three figures for the same data and the same days:
   the cache.
 - `kafka_cached`: the same days once more: capabilities are cached, only the engine and the hops remain.
 
-`overhead_ms` is the median over Kafka minus the median in one process. Prices are made up (symbols `SYN-*`).
+The first two take turns, a block of days each, since a shared host's speed changes within minutes. `overhead_ms` is the
+median over the blocks of what the median over Kafka is above the one in one process. Prices are made up (symbols
+`SYN-*`).
 """
 
 import asyncio
+import gc
 import os
 import tempfile
 import time
@@ -19,6 +22,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import cycle, islice
+from statistics import median
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -47,6 +51,7 @@ from topics.messages import ExecuteRequest, ExecutionResult, ExecutionStatus
 PATTERN_ID = "portfolio_overview"
 SYMBOLS = tuple(f"SYN-{letter}" for letter in "ABCDEFGHIJ")
 RUNS = 40
+_BLOCK = 8
 _HISTORY_DAYS = 504
 # Days valued before it counts.
 _WARM_UP = 60
@@ -76,8 +81,6 @@ def run_overview(runs: int = RUNS) -> dict[str, Any]:
         RuntimeError: an execution did not succeed, or the two paths gave different answers.
     """
     days = _weekdays(_HISTORY_DAYS + runs + _WARM_UP)
-    asked = days[-runs - _WARM_UP :]
-    rows, answers = asyncio.run(_in_process(days, asked))
     with tempfile.TemporaryDirectory(prefix="dawsos-bench-", ignore_cleanup_errors=True) as folder:
         chosen = {"DAWSOS_DATA_DIR": folder, "DAWSOS_LOG_LEVEL": "WARNING"}
         before = {name: os.environ.get(name) for name in chosen}
@@ -85,26 +88,59 @@ def run_overview(runs: int = RUNS) -> dict[str, Any]:
         os.environ.update(chosen)
         try:
             with Stack(load_settings()) as settings:
-                more, over_kafka, cached = asyncio.run(_over_kafka(settings, days, asked))
+                rows, overhead, cached = asyncio.run(_measure(settings, days, days[-runs - _WARM_UP :]))
         finally:
             for name, value in before.items():
                 if value is None:
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = value
-    if answers != over_kafka:
+    return {"rows": rows, "overhead_ms": round(overhead, 2), "cached_steps": cached, "machine": machine()}
+
+
+async def _measure(
+    settings: Settings, days: Sequence[date], asked: Sequence[date]
+) -> tuple[list[dict[str, Any]], float, int]:
+    warm, measured = asked[:_WARM_UP], asked[_WARM_UP:]
+    in_process = _in_process(settings, days)
+    await _load(settings, days)
+    async with ExecutionClient(settings, "bench") as client:
+
+        async def over_kafka(request: ExecuteRequest) -> ExecutionResult:
+            return await client.execute(request, _TIMEOUT_S)
+
+        for day in warm:
+            await in_process(_request(TENANT, day))
+        await _warm_up(over_kafka, warm)
+        # As worker processes do.
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 20)
+        times: dict[str, list[float]] = {"in_process": [], "kafka_uncached": []}
+        answers: dict[str, list[ExecutionResult]] = {name: [] for name in times}
+        above: list[float] = []
+        for first in range(0, len(measured), _BLOCK):
+            block = measured[first : first + _BLOCK]
+            medians: list[float] = []
+            for path, execute, tenant in (
+                ("in_process", in_process, TENANT),
+                ("kafka_uncached", over_kafka, "bench"),
+            ):
+                taken, results = await _timed(execute, tenant, block)
+                times[path] += taken
+                answers[path] += results
+                medians.append(median(taken))
+            above.append(medians[1] - medians[0])
+        times["kafka_cached"], again = await _timed(over_kafka, "bench", measured)
+    first_time = answers["kafka_uncached"]
+    if [_figures(result) for result in answers["in_process"]] != [_figures(result) for result in first_time]:
         raise RuntimeError("expected the same figures in one process and over Kafka, they differ")
-    rows += more
-    return {
-        "rows": rows,
-        "overhead_ms": round(rows[1]["p50_ms"] - rows[0]["p50_ms"], 2),
-        "cached_steps": cached,
-        "machine": machine(),
-    }
+    if [result.digest for result in first_time] != [result.digest for result in again]:
+        raise RuntimeError("expected cached answers to have the digests of the first ones, they differ")
+    hits = sum(step.cache == "hit" for step in again[-1].trace.steps)
+    return [_row(path, taken) for path, taken in times.items()], median(above), hits
 
 
-async def _in_process(days: Sequence[date], asked: Sequence[date]) -> tuple[list[dict[str, Any]], list[Any]]:
-    settings = load_settings()
+def _in_process(settings: Settings, days: Sequence[date]) -> Execute:
     pattern = load_patterns(settings, load_catalogue(settings)).newest(PATTERN_ID)
     assert pattern is not None
     portfolio = LocalPortfolio(_PORTFOLIO_ID, "Bench", "CAD", _PATH, "FIFO")
@@ -115,48 +151,27 @@ async def _in_process(days: Sequence[date], asked: Sequence[date]) -> tuple[list
     async def execute(request: ExecuteRequest) -> ExecutionResult:
         return await run_in_process(request, pattern, runtime)
 
-    for day in asked[:_WARM_UP]:
-        await execute(_request(TENANT, USER_ID, day))
-    row, results = await _timed("in_process", execute, TENANT, USER_ID, asked[_WARM_UP:])
-    return [row], [_figures(result) for result in results]
-
-
-async def _over_kafka(
-    settings: Settings, days: Sequence[date], asked: Sequence[date]
-) -> tuple[list[dict[str, Any]], list[Any], int]:
-    await _load(settings, days)
-    async with ExecutionClient(settings, "bench") as client:
-
-        async def execute(request: ExecuteRequest) -> ExecutionResult:
-            return await client.execute(request, _TIMEOUT_S)
-
-        await _warm_up(execute, asked[:_WARM_UP])
-        uncached, first = await _timed("kafka_uncached", execute, "bench", USER_ID, asked[_WARM_UP:])
-        cached, second = await _timed("kafka_cached", execute, "bench", USER_ID, asked[_WARM_UP:])
-    hits = sum(step.cache == "hit" for step in second[-1].trace.steps)
-    if [result.digest for result in first] != [result.digest for result in second]:
-        raise RuntimeError("expected cached answers to have the digests of the first ones, they differ")
-    return [uncached, cached], [_figures(result) for result in first], hits
+    return execute
 
 
 async def _warm_up(execute: Execute, days: Sequence[date]) -> None:
     """Execute each day, then all of them again and again."""
     for day in days:
-        await execute(_request("bench", USER_ID, day))
+        await execute(_request("bench", day))
     turns = asyncio.Semaphore(_WARM_UP_AT_ONCE)
 
     async def again(day: date) -> None:
         async with turns:
-            await execute(_request("bench", USER_ID, day))
+            await execute(_request("bench", day))
 
     await asyncio.gather(*(again(day) for day in islice(cycle(days), _WARM_UP_AGAIN)))
 
 
-def _request(tenant: str, user_id: UUID, asof: date) -> ExecuteRequest:
+def _request(tenant: str, asof: date) -> ExecuteRequest:
     return ExecuteRequest(
         tenant=tenant,
         request_id=uuid4().hex,
-        user_id=user_id,
+        user_id=USER_ID,
         pattern_id=PATTERN_ID,
         portfolio_id=_PORTFOLIO_ID,
         asof=asof,
@@ -164,29 +179,29 @@ def _request(tenant: str, user_id: UUID, asof: date) -> ExecuteRequest:
     )
 
 
-async def _timed(
-    path: str, execute: Execute, tenant: str, user_id: UUID, asked: Sequence[date]
-) -> tuple[dict[str, Any], list[ExecutionResult]]:
-    """Execute one day after another."""
+async def _timed(execute: Execute, tenant: str, asked: Sequence[date]) -> tuple[list[float], list[ExecutionResult]]:
+    """Execute one day after another; returns what each took, in ms, and its result."""
     taken: list[float] = []
     results: list[ExecutionResult] = []
     for asof in asked:
-        request = _request(tenant, user_id, asof)
+        request = _request(tenant, asof)
         begun = time.perf_counter()
         result = await execute(request)
-        seconds = time.perf_counter() - begun
+        taken.append((time.perf_counter() - begun) * 1000)
         if result.status is not ExecutionStatus.SUCCEEDED:
             raise RuntimeError(f"expected {PATTERN_ID} to succeed, got {result.status}: {result.error}")
-        taken.append(seconds)
         results.append(result)
-    taken.sort()
-    row = {
+    return taken, results
+
+
+def _row(path: str, taken: Sequence[float]) -> dict[str, Any]:
+    ordered = sorted(taken)
+    return {
         "path": path,
-        "p50_ms": round(taken[len(taken) // 2] * 1000, 2),
-        "p99_ms": round(taken[int(len(taken) * 0.99)] * 1000, 2),
-        "runs": len(taken),
+        "p50_ms": round(ordered[len(ordered) // 2], 2),
+        "p99_ms": round(ordered[int(len(ordered) * 0.99)], 2),
+        "runs": len(ordered),
     }
-    return row, results
 
 
 def _figures(result: ExecutionResult) -> list[Any]:

@@ -88,5 +88,5 @@ def _look_at_keys(value: dict[Any, Any]) -> None:
     for key in value:
         if type(key) is not str or not key.isascii():
             raise _NeedsReference
-    if len(_keys_seen) < _KEYS_SEEN_MAX:
+    if len(_keys_seen) + len(value) <= _KEYS_SEEN_MAX:
         _keys_seen.update(value)
