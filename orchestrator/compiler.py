@@ -10,12 +10,15 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
 from orchestrator.catalogue import RESOLVE_CAPABILITY, CapabilitySpec, Catalogue
+from orchestrator.dependencies import joined
 from orchestrator.faults import PatternFaults, nearest, pointer, unknown_key
+from orchestrator.frame import Call, Frame, Work
 from orchestrator.inputs import compile_inputs
 from orchestrator.limits import DEFAULT_LIMITS, Limits
 from orchestrator.pattern import BEGIN, CompiledPattern, CompiledStep, OutputCheck
 from orchestrator.schema import GATE_KEYS, NAME_PATTERN, PATTERN_KEYS, SCHEMA
-from orchestrator.steps import LAST, Call, Frame, StepCompiler, StepNames, TooManySteps, Work, joined, name_steps
+from orchestrator.step_names import LAST, StepNames, name_steps
+from orchestrator.steps import StepCompiler, TooManySteps
 from orchestrator.validation import schema_faults, shown
 from orchestrator.versions import versions_digest
 from topics.canonical import NotCanonical, canonical_bytes, digest
@@ -69,7 +72,7 @@ def compile_pattern(
     needs_pins = work.reads_context or any(
         step.needs or (step.compensate and step.compensate.needs) for step in compiled
     )
-    resolve = _resolver(catalogue, needs_pins, where, faults)
+    resolve = _resolve_spec(catalogue, needs_pins, where, faults)
     gate = _gate(document.get("gate"), where, faults)
     deadline_s = _deadline_s(document.get("deadline_s"), where, limits, faults)
     output_ok = _output_check(document.get("output_schema"), where, faults)
@@ -259,7 +262,7 @@ def _outputs(given: Any, names: StepNames, where: str, place: str, faults: list[
     return outputs
 
 
-def _resolver(catalogue: Catalogue, needs_pins: bool, where: str, faults: list[Fault]) -> CapabilitySpec | None:
+def _resolve_spec(catalogue: Catalogue, needs_pins: bool, where: str, faults: list[Fault]) -> CapabilitySpec | None:
     if not needs_pins:
         return None
     resolve = catalogue.find(RESOLVE_CAPABILITY)
