@@ -18,7 +18,8 @@ from cli.requests import parse_uuid
 
 if TYPE_CHECKING:
     from services.market_files import MarketFile
-    from services.pack_import import ImportReport, ImportRequest
+    from services.pack_import_report import ImportReport
+    from services.pack_import_request import ImportRequest
 
 Day = Annotated[date | None, typer.Option(parser=parse_date, metavar="YYYY-MM-DD")]
 _WARNINGS_SHOWN_MAX = 5
@@ -226,7 +227,7 @@ def _request(
     **others: Any,
 ) -> ImportRequest:
     from services.market_files import PRICE_COLUMNS, RATE_COLUMNS, prices_of, rates_of, read_market_file
-    from services.pack_import import GivenOrigin, GivenPrice, GivenRate, ImportRequest
+    from services.pack_import_request import GivenOrigin, GivenPrice, GivenRate, ImportRequest
 
     origins: list[GivenOrigin] = []
     closes = rates = None

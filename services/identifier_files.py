@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from services.pack_import import GivenIdentifier
+from services.pack_import_request import GivenIdentifier
 from services.price_files import CheckedFile, FilesRejected, Unreadable, parse_day, records, text_of
 from topics.errors import Fault
 

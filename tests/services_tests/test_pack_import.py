@@ -25,16 +25,15 @@ from db.postgres import Pool, open_pool
 from services.identifier_files import parse_identifiers
 from services.macro import RecordedMacro, StoredMacro
 from services.market_files import PRICE_COLUMNS, MarketFile, ParquetMissing, market_text, prices_of, rates_of
-from services.pack_import import (
+from services.pack_import import import_packs, rebuilt_difference
+from services.pack_import_report import ImportReport
+from services.pack_import_request import (
     GivenIdentifier,
     GivenOrigin,
     GivenPrice,
     GivenRate,
     GivenSecurity,
-    ImportReport,
     ImportRequest,
-    import_packs,
-    rebuilt_difference,
 )
 from services.packs_build import FIRST_DAY, POLICY, build_packs, exchange_sessions
 from services.price_files import FilesRejected

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from services.pack_import import GivenIdentifier
+from services.pack_import_request import GivenIdentifier
 from services.security_codes import code_fault
 
 
