@@ -57,7 +57,7 @@ async def console_link(found: Settings, user: str, role: str, hours: float = _HO
     from cli.failures import CommandFailed
     from cli.instance import find_user
     from db.redis_link import RedisLink
-    from gateway.routes.console import login_codes
+    from gateway.login_codes import login_codes
     from services.demo_users import TENANT
     from services.tokens import Role, demo_token
 

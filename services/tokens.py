@@ -18,15 +18,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-import httpx
 import jwt
 from pydantic import TypeAdapter, ValidationError
 
 from settings import Settings, SettingsError
 from topics.messages import Tenant
+
+if TYPE_CHECKING:
+    import httpx
 
 log = logging.getLogger(__name__)
 
@@ -161,6 +163,9 @@ class IssuerKeys:
         return float("inf") if at is None else self._monotonic() - at
 
     async def _refresh(self) -> None:
+        # Only now: a command that makes a demo token asks nobody, and loading this is a fifth of its time.
+        import httpx
+
         async with self._lock:
             if self._age(self._tried_at) < _KEYS_AGE_MIN_S:
                 return
@@ -172,6 +177,8 @@ class IssuerKeys:
                 log.warning("cannot fetch the keys of %s: %s", self._issuer, error or type(error).__name__)
 
     async def _fetch(self) -> dict[str, jwt.PyJWK]:
+        import httpx
+
         async with (
             httpx.AsyncClient(timeout=_FETCH_TIMEOUT_S) if self._client is None else _Borrowed(self._client) as client
         ):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel, Field
@@ -14,11 +13,10 @@ from starlette.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
-from db.one_time import OneTimeStore
+from gateway.login_codes import login_codes
 from gateway.problems import Problem, responses
 from topics.errors import Code
 
-LOGIN_LIFETIME_S = 600
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -67,11 +65,6 @@ async def create_session(login: Login, connection: HTTPConnection) -> LoggedIn:
     if data is None:
         raise Problem(Code.UNAUTHENTICATED, "the code is unknown, was used before, or is too old")
     return LoggedIn(token=data.decode())
-
-
-def login_codes(redis: Any, prefix: str) -> OneTimeStore:
-    """Return where codes are kept."""
-    return OneTimeStore(redis, prefix, "login", LOGIN_LIFETIME_S)
 
 
 class _Files(StaticFiles):
