@@ -51,16 +51,16 @@ class Instance:
         assert process.returncode is not None
         return Ended(process.returncode, out.decode(), err.decode())
 
-    def settings(self, services: Addresses) -> Settings:
+    def settings(self) -> Settings:
         """What the instance's processes see."""
         return load_settings(
             _env_file=None,
             topic_prefix=self.environment["DAWSOS_TOPIC_PREFIX"],
             data_dir=Path(self.environment["DAWSOS_DATA_DIR"]),
-            kafka=services.kafka,
+            kafka=self.environment["DAWSOS_KAFKA"],
             postgres=self.environment["DAWSOS_POSTGRES"],
             postgres_admin=self.environment["DAWSOS_POSTGRES_ADMIN"],
-            redis=services.redis,
+            redis=self.environment["DAWSOS_REDIS"],
         )
 
 

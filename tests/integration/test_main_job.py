@@ -9,7 +9,6 @@ import pytest
 from cli.exits import Exit
 from db.pack_writer import PackWriter
 from db.postgres import open_pool
-from local.embedded import Addresses
 from services.catalogue import load_catalogue
 from services.composition import open_runtime
 from services.demo_data import PORTFOLIOS
@@ -84,8 +83,8 @@ async def test_running_again_gives_the_same_digest_from_the_cache(instance: Inst
     assert {step.cache for step in again.trace.steps[1:]} == {"hit"}
 
 
-async def test_in_one_process_the_same_digest(instance: Instance, services: Addresses, demo: ExecutionResult) -> None:
-    settings = instance.settings(services)
+async def test_in_one_process_the_same_digest(instance: Instance, demo: ExecutionResult) -> None:
+    settings = instance.settings()
     pattern = load_patterns(settings, load_catalogue(settings)).newest("portfolio_overview")
     assert pattern is not None
     request = ExecuteRequest(
@@ -150,10 +149,8 @@ async def test_stored_executions(instance: Instance, demo: ExecutionResult) -> N
     assert demo.execution_id in {each["execution_id"] for each in listed}
 
 
-async def test_an_execution_waits_until_its_pack_is_frozen(
-    instance: Instance, services: Addresses, demo: ExecutionResult
-) -> None:
-    settings = instance.settings(services)
+async def test_an_execution_waits_until_its_pack_is_frozen(instance: Instance, demo: ExecutionResult) -> None:
+    settings = instance.settings()
     day = date(2012, 12, 28)
     pool = await open_pool(settings.postgres_admin_url())
     try:
@@ -207,11 +204,11 @@ async def test_status_shows_three_workers(instance: Instance) -> None:
     }
 
 
-async def test_a_poison_message_is_kept_shown_and_redriven(instance: Instance, services: Addresses) -> None:
+async def test_a_poison_message_is_kept_shown_and_redriven(instance: Instance) -> None:
     from streams.clients import start_producer, topic_name
     from topics.table import EXECUTION_REQUESTS
 
-    settings = instance.settings(services)
+    settings = instance.settings()
     producer = await start_producer(settings, "test")
     try:
         await producer.send_and_wait(topic_name(settings, EXECUTION_REQUESTS), b"{not json", b"poison")
