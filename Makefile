@@ -12,6 +12,9 @@ ARGS ?=
 # cores: a third of the time tests wait.
 TEST_PROCESSES ?= 3
 
+# Without bytecode each of the many Python processes that the tests start compiles all it imports: twice the time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint fmt type check bench simulate mutations up down status golden lock clean
 
