@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser
@@ -18,22 +19,48 @@ from tests.services import Database, DatabaseMaker, environment_settings, servic
 # No broker of the tests lives long enough to earn back what optimizing costs.
 os.environ.setdefault("DAWSOS_KAFKA_OPTIMIZING", "false")
 
+# Starting the gateway's system costs as much as most of its files; in one process it is started once.
+_TOGETHER = ("tests/gateway",)
 # Begun first, so that no process is left alone with one of them at the end.
 _LONGEST = (
+    "tests/gateway",
     "tests/docs/test_commands.py",
-    "tests/bridge/test_console.py",
     "tests/chaos/test_run.py",
-    "tests/gateway/test_cli.py",
+    "tests/bridge/test_console.py",
+    "tests/integration/test_main_job.py",
     "tests/simulation/test_seeds.py",
+    "tests/local/test_supervisor.py",
+    "tests/local/test_head_start.py",
+    "tests/integration/test_liveness.py",
 )
 
 MakeDatabase = Callable[..., Awaitable[Database]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first; the others keep their order."""
+    """Put the longest units first; the others keep their order."""
     place = {name: at for at, name in enumerate(_LONGEST)}
-    items.sort(key=lambda item: place.get(item.nodeid.partition("::")[0], len(place)))
+    items.sort(key=lambda item: place.get(unit_of(item.nodeid), len(place)))
+
+
+def unit_of(nodeid: str) -> str:
+    """What one process runs from beginning to end: a file, or a folder whose files share a whole system."""
+    file = nodeid.partition("::")[0]
+    return next((folder for folder in _TOGETHER if file.startswith(f"{folder}/")), file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out units with `--dist loadfile`."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByUnit(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return unit_of(nodeid)
+
+    return ByUnit(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,8 @@ EXAMPLES = ROOT / "docs" / "examples"
 _PATIENCE_S = 180.0
 
 
-@pytest.fixture(scope="session")
+# It ends with this folder's tests: a system that idles through all others takes a tenth of a core from them.
+@pytest.fixture(scope="package")
 async def gateway(
     services: Addresses, database_maker: DatabaseMaker, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Gateway]:

@@ -62,7 +62,7 @@ WHO: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def mine(gateway: Gateway) -> dict[str, str]:
     """Things of Alice, to be put into addresses."""
     done = await gateway.execute("large", inputs={"size": 500_000})
