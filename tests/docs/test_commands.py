@@ -47,7 +47,9 @@ def test_commands_of_page(page: Path, tmp_path: Path) -> None:
     folder.mkdir()
     for name in ("data", "patterns", "docs"):
         (folder / name).symlink_to(ROOT / name)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("DAWSOS_")}
+    # The first page runs as it does for people; the brokers of the others need not optimize, like those of all tests.
+    kept = () if page.name == "README.md" else ("DAWSOS_KAFKA_OPTIMIZING",)
+    environment = {name: text for name, text in os.environ.items() if name in kept or not name.startswith("DAWSOS_")}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     environment["DAWSOS_DATA_DIR"] = str(tmp_path / "state")
     bash = shutil.which("bash") or "sh"

@@ -18,8 +18,10 @@ def no_external(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, no_external: None) -> Iterator[Path]:
+def folder(tmp_path: Path, no_external: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A data directory that must not have a process left at the end."""
+    # As for all tests; see tests/conftest.py.
+    monkeypatch.setenv("DAWSOS_KAFKA_OPTIMIZING", "false")
     path = tmp_path / "instance"
     yield path
     assert processes_naming(path) == []
