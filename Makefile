@@ -12,7 +12,7 @@ ARGS ?=
 # cores: a third of the time tests wait.
 TEST_PROCESSES ?= 3
 
-# Without bytecode each of the many Python processes that the tests start compiles all it imports: twice the time.
+# Without bytecode each of the many Python processes that the tests start compiles all it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
