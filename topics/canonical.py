@@ -15,6 +15,8 @@ _INT_MAX = 2**53 - 1
 # the exponent differently.
 _PLAIN_MIN = 1e-4
 _PLAIN_MAX = 1e15
+# The largest negative exponent that ECMAScript writes out.
+_SMALL_PLAIN_MAX = 6
 _AS_IT_IS = frozenset({str, bool, type(None)})
 _KEYS_SEEN_MAX = 4096
 _keys_seen: set[str] = set()
@@ -71,7 +73,7 @@ def _plain(value: Any) -> Any:
             return int(value)
         if _PLAIN_MIN <= size < _PLAIN_MAX:
             return value
-        return orjson.Fragment(rfc8785.dumps(value))
+        return orjson.Fragment(_small(value) if size < _PLAIN_MIN else rfc8785.dumps(value))
     if kind is dict:
         if not value.keys() <= _keys_seen:
             _look_at_keys(value)
@@ -81,6 +83,19 @@ def _plain(value: Any) -> Any:
     if kind is int and -_INT_MAX <= value <= _INT_MAX:
         return value
     raise _NeedsReference
+
+
+def _small(value: float) -> str:
+    """Return a number below 1e-4 as ECMAScript prints it: the same digits as Python, from 1e-6 on without exponent.
+
+    Residuals and the like are so small; the reference takes ten times as long.
+    """
+    mantissa, _, exponent = repr(value).partition("e-")
+    shift = int(exponent)
+    if shift > _SMALL_PLAIN_MAX:
+        return f"{mantissa}e-{shift}"
+    sign = "-" if value < 0 else ""
+    return f"{sign}0.{'0' * (shift - 1)}{mantissa.removeprefix('-').replace('.', '')}"
 
 
 def _look_at_keys(value: dict[Any, Any]) -> None:

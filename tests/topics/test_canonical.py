@@ -34,6 +34,12 @@ def test_equals_the_reference(value: Any) -> None:
     assert canonical_bytes(value) == expected
 
 
+@given(st.floats(-1.5e-4, 1.5e-4), st.integers(-330, -3))
+def test_small_numbers_equal_the_reference(value: float, exponent: int) -> None:
+    values = [value, float(f"1e{exponent}"), float(f"-9.5e{exponent}"), float(f"1.2345678901234567e{exponent}")]
+    assert canonical_bytes(values) == rfc8785.dumps(values)
+
+
 @pytest.mark.parametrize(
     "value",
     [
