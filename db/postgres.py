@@ -56,7 +56,10 @@ class BoundedPool(asyncpg.Pool):
 
     def acquire(self, *, timeout: float | None = None) -> PoolAcquireContext:
         """Return what gives a connection, when awaited or entered."""
-        return super().acquire(timeout=self._wait_timeout_s if timeout is None else timeout)
+        if timeout is None and not self.get_idle_size():
+            # Only then: with a limit asyncpg makes a task for what needs no waiting.
+            timeout = self._wait_timeout_s
+        return super().acquire(timeout=timeout)
 
     async def release(self, connection: PoolConnectionProxy, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Take a connection back; one that is not usable again in time is cut, and a new one made when needed."""
