@@ -4,7 +4,6 @@ Run by `dawsos bench ledger [--json]`. CPU time, so that other processes count a
 process's peak resident size, interpreter, text and rows included.
 """
 
-import gc
 import json
 import resource
 import subprocess
@@ -14,6 +13,8 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
+
+from services.garbage import look_for_garbage_rarely
 
 SYMBOLS = 50
 TRANSACTIONS = 100_000
@@ -88,7 +89,7 @@ def _child(transactions: int) -> dict[str, Any]:
     from ledger.booking import book
     from ledger.sources import from_text
 
-    gc.set_threshold(20_000, 20, 20)  # as worker processes do
+    look_for_garbage_rarely()  # as worker processes do
     text = ledger_text(transactions)
     started = time.process_time()
     booked = book(from_text(text))

@@ -14,7 +14,6 @@ median over the blocks of what the median over Kafka is above the one in one pro
 """
 
 import asyncio
-import gc
 import os
 import tempfile
 import time
@@ -39,6 +38,7 @@ from ledger.sources import from_text
 from local.stack import Stack
 from services.catalogue import load_catalogue
 from services.composition import build_runtime_local, ledger_repository
+from services.garbage import look_for_garbage_rarely
 from services.ledgers import TextLedger
 from services.local_data import TENANT, USER_ID, LocalData, LocalPortfolio
 from services.local_packs import LocalPacks
@@ -112,9 +112,7 @@ async def _measure(
         for day in warm:
             await in_process(_request(TENANT, day))
         await _warm_up(over_kafka, warm)
-        # As worker processes do.
-        gc.freeze()
-        gc.set_threshold(20_000, 20, 20)
+        look_for_garbage_rarely()  # as worker processes do
         times: dict[str, list[float]] = {"in_process": [], "kafka_uncached": []}
         answers: dict[str, list[ExecutionResult]] = {name: [] for name in times}
         above: list[float] = []

@@ -5,7 +5,6 @@ returns. What cannot start says why in one line and raises SystemExit(1); a supe
 """
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -20,6 +19,7 @@ from typing import Any, TypeVar
 import asyncpg
 import orjson
 
+from services.garbage import look_for_garbage_rarely
 from settings import Settings, load_settings
 from streams import tracing
 from streams.clients import KafkaUnavailable, start_producer, wait_for_kafka
@@ -93,9 +93,7 @@ async def _main(settings: Settings, name: str, serve: Serve) -> None:
     with _ready_file(settings.ready_file, health) as (write_starting, write_ready):
 
         def ready() -> None:
-            # What was loaded so far stays; looking through it again and again costs milliseconds each time.
-            gc.freeze()
-            gc.set_threshold(20_000, 20, 20)
+            look_for_garbage_rarely()
             log.info("%s is ready (pid %s)", name, os.getpid())
             health.ready = True
             write_ready()

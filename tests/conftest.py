@@ -13,12 +13,13 @@ import pytest
 from playwright.async_api import Browser
 
 from local.embedded import Addresses
+from services.garbage import look_for_garbage_rarely
 from settings import Settings
 from tests.browser import chromium_up
 from tests.services import Database, DatabaseMaker, environment_settings, service_addresses
 
 # As workers do: looking for garbage among all that 3,000 tests keep takes an eighth of their processor time.
-gc.set_threshold(20_000, 20, 20)
+look_for_garbage_rarely()
 
 # No broker of the tests lives long enough to earn back what optimizing costs.
 os.environ.setdefault("DAWSOS_KAFKA_OPTIMIZING", "false")
@@ -56,7 +57,7 @@ def unit_of(nodeid: str) -> str:
 def pytest_collection_finish() -> None:
     """Leave what was collected out of every search for garbage: it stays to the end."""
     gc.collect()
-    gc.freeze()
+    look_for_garbage_rarely()
 
 
 @pytest.hookimpl(optionalhook=True)
