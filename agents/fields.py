@@ -4,31 +4,15 @@ Money, prices and quantities are Decimals that travel as plain decimal strings; 
 rounded to 12 decimals. So equal figures give equal bytes.
 """
 
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import BaseModel as _BaseModel
 from pydantic import BeforeValidator, ConfigDict, PlainSerializer, StringConstraints, WithJsonSchema
 
-from analytics.numbers import RATIO_PLACES, rounded
+from analytics.numbers import RATIO_PLACES, money, plain, rounded
 
 _PATTERN = r"^-?[0-9]+(\.[0-9]+)?$"
-_MONEY_STEP = Decimal("0.000001")
-# Products of the largest numbers a ledger may hold, to six decimals.
-_WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
-
-
-def plain(value: Decimal) -> str:
-    """Return a decimal without exponent or trailing zeros; zero has no sign."""
-    if not value:
-        return "0"
-    text = format(value, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def money(value: Decimal) -> str:
-    """Return an amount to 6 decimals, half to even, as a plain decimal string."""
-    return plain(value.quantize(_MONEY_STEP, context=_WIDE))
 
 
 def _decimal(value: Any) -> Any:

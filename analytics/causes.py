@@ -33,7 +33,7 @@ from analytics.bookings import BookingRow
 from analytics.entries import Entries
 from analytics.history import History, Unpriced, no_rate
 from analytics.leftovers import UNPRICED, left_over, priced
-from analytics.numbers import CONTEXT, MONEY_PLACES, ZERO
+from analytics.numbers import CONTEXT, MONEY_PLACES, ZERO, rounded
 
 RowKind = Literal["security", "cash", "exchange", "unpriced"]
 EXCHANGE = "currency exchange"
@@ -170,7 +170,7 @@ class _Fold:
     def causes(self) -> tuple[Causes, ...]:
         added: defaultdict[str, dict[str, Decimal]] = defaultdict(dict)
         for (name, column), terms in self.terms.items():
-            added[name][column] = Decimal(repr(round(fsum(terms), MONEY_PLACES) + 0.0))
+            added[name][column] = Decimal(repr(rounded(fsum(terms), MONEY_PLACES)))
         rows = [Causes(name, *self._what(name), **columns) for name, columns in added.items()]
         kept = [
             row for row in rows if row.name in self.symbol_column or any(getattr(row, column) for column in COLUMNS)

@@ -6,7 +6,7 @@ never stored. A rate that cannot be derived is None: it is never 1.0.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -95,15 +95,16 @@ class Rates:
         direct = self._pair(currency, base)
         if direct is not None:
             return direct
-        crossed = self._crossed(currency, base, self._pivot)
-        if crossed is not None:
-            return crossed
-        # A file of the user's own may cross through another currency than the pivot.
-        for through in sorted({name for pair in self._direct for name in pair} - {self._pivot}):
+        for through in self._between():
             crossed = self._crossed(currency, base, through)
             if crossed is not None:
                 return crossed
         return None
+
+    def _between(self) -> Iterator[str]:
+        """Yield the currencies to cross through: the pivot, but a file of the user's own may have another one."""
+        yield self._pivot
+        yield from sorted({name for pair in self._direct for name in pair} - {self._pivot})
 
     def _crossed(self, currency: str, base: str, through: str) -> Decimal | None:
         up = self._direct.get((through, base))

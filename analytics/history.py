@@ -273,7 +273,7 @@ class _Folder:
                 self.flow_between.extend(early)
             pending_gaps = []
             if begun == at_row:
-                self._keep_quiet(at, nav)
+                self._keep_day(at, nav, ZERO)
                 continue
             if interval.unpriced:
                 self._set_apart(at, self.rows[begun:at_row])
@@ -343,7 +343,6 @@ class _Folder:
             seen.append((row.on, row.ratio))
             if row.symbol in self.market.prices:
                 self.closes[at] = [self._close_on(at, day, on) for day, on in enumerate(self.days)]
-                self.blocks = None
 
     def _flow(self, row: BookingRow) -> Flow:
         """Return an external flow at the rate, and if need be the close, of its own day."""
@@ -433,11 +432,11 @@ class _Folder:
         """Return a rate where a missing one is noticed by whoever uses the figure."""
         return self._rate(self.money_column[currency], day) or ZERO
 
-    def _keep_quiet(self, day: int, nav: Decimal) -> None:
-        """Keep a day on which nothing was booked since the one before."""
+    def _keep_day(self, day: int, nav: Decimal, flow: Decimal) -> None:
+        """Keep what every day has, also one on which nothing was booked since the one before."""
         self.kept.append(day)
         self.nav.append(nav)
-        self.flow.append(ZERO)
+        self.flow.append(flow)
         self.money_rows.append(list(self.cash))
 
     def _keep(self, day: int, nav: Decimal, interval: _Interval, changed: set[int]) -> None:
@@ -451,10 +450,7 @@ class _Folder:
         for money, amount in interval.external.items():
             flow += amount * (self._rate(money, day) or ZERO)
             self.sparse["external"].append((row, money, amount))
-        self.kept.append(day)
-        self.nav.append(nav)
-        self.flow.append(flow)
-        self.money_rows.append(list(self.cash))
+        self._keep_day(day, nav, flow)
         for at in changed:
             self.qty_changes[at].append((row, self.qty[at]))
         for at, factor in interval.scale.items():

@@ -17,7 +17,7 @@ from analytics.attribution import COSTS, Attribution
 from analytics.brinson import InvalidBenchmark, attribute
 from analytics.history import History
 from analytics.leftovers import UNPRICED
-from analytics.numbers import ZERO
+from analytics.numbers import ZERO, rounded
 from topics.messages import Pins
 
 CASH, UNCLASSIFIED = "Cash", "Unclassified"
@@ -134,7 +134,7 @@ def currency_history(pins: Pins, history: History, ends_early: str = "") -> Curr
         own = history.symbol_currency == column
         local = history.money[:, column] + (units[:, own] * history.price[:, own]).sum(axis=1)
         rates = np.nan_to_num(history.fx[:, column])
-        kept = [round(float(local[at] * rates[at]), 2) + 0.0 for at in days]
+        kept = [rounded(local[at] * rates[at], 2) for at in days]
         if any(kept):
             values[currency] = tuple(kept)
     dates = tuple(history.dates[at] for at in days)
